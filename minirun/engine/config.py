@@ -1,0 +1,119 @@
+"""What the user asked for: one frozen value per container, stored with it and shown by `inspect`.
+
+Owns: the vocabulary of a request (`ContainerConfig` and its parts), to and from JSON.
+Leaves to others: parsing command-line text (cli/parse), turning it into an OCI spec (engine/spec).
+Every field has a default that means "not asked": the image or the host then decides in engine/spec, in one place.
+"""
+
+from __future__ import annotations
+
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class BindMount(Record):
+    """A directory or file of the host inside the container (`-v source:target[:options]`)."""
+
+    source: str
+    target: str
+    read_only: bool = False
+    propagation: str = "rprivate"  # private rprivate slave rslave shared rshared
+
+
+class TmpfsMount(Record):
+    """An empty file system in memory (`--tmpfs target[:options]`); options as mount(8) has them."""
+
+    target: str
+    options: tuple[str, ...] = ()
+
+
+class PortMapping(Record):
+    """A host address and port that lead to a port of the container (`-p [address:]host:container/protocol`)."""
+
+    container_port: int
+    protocol: str = "tcp"  # tcp udp sctp
+    host_address: str = ""  # "" means every address, IPv4 and IPv6
+    host_port: int = 0  # 0 means: a free port is chosen at start
+
+
+class Ulimit(Record):
+    """A resource limit (`--ulimit name=soft[:hard]`); -1 is unlimited. setrlimit(2)."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+class Device(Record):
+    """A device node of the host made available (`--device host[:container[:rwm]]`)."""
+
+    host_path: str
+    container_path: str
+    permissions: str = "rwm"
+
+
+class ContainerConfig(Record):
+    """One container as the user asked for it."""
+
+    image: str
+    command: tuple[str, ...] = ()
+    entrypoint: tuple[str, ...] | None = None  # None: the image's; () : none at all (--entrypoint "")
+    name: str = ""
+    environment: tuple[str, ...] = ()  # NAME=value, in order; later wins
+    labels: dict[str, str] = {}
+    working_directory: str = ""
+    user: str = ""
+    hostname: str = ""
+    interactive: bool = False  # -i: keep stdin open
+    terminal: bool = False  # -t
+    attach: tuple[str, ...] = ()  # the streams a foreground run attaches: stdin stdout stderr
+    auto_remove: bool = False  # --rm
+    init: bool = False
+    read_only: bool = False
+    privileged: bool = False
+    capabilities_add: tuple[str, ...] = ()
+    capabilities_drop: tuple[str, ...] = ()
+    security_options: tuple[str, ...] = ()  # no-new-privileges, seccomp=unconfined, seccomp=FILE, systempaths=unconfined
+    groups_add: tuple[str, ...] = ()
+    binds: tuple[BindMount, ...] = ()
+    tmpfs: tuple[TmpfsMount, ...] = ()
+    devices: tuple[Device, ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
+    sysctls: dict[str, str] = {}
+    shm_size_bytes: int = 64 * 1024 * 1024
+    memory_bytes: int = 0
+    memory_swap_bytes: int = 0  # memory plus swap as docker counts it; -1 unlimited, 0 not asked
+    nano_cpus: int = 0  # 10**9 is one CPU
+    cpu_shares: int = 0  # docker's scale, 1024 is the default weight
+    cpuset_cpus: str = ""
+    pids_limit: int = 0  # -1 unlimited, 0 not asked
+    network: str = "bridge"  # none host bridge container:NAME
+    ports: tuple[PortMapping, ...] = ()
+    publish_all: bool = False
+    extra_hosts: tuple[str, ...] = ()  # name:address
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    stop_signal: str = ""
+    stop_timeout_seconds: int | None = None
+    log_max_bytes: int = 16 * 1024 * 1024
+    log_max_files: int = 3
+    detach_keys: str = ""
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
+        """Read what `as_json` wrote; unknown keys are a TypeError, missing ones take their default."""
+        nested = {"binds": BindMount, "tmpfs": TmpfsMount, "ports": PortMapping, "ulimits": Ulimit, "devices": Device}
+        values: dict[str, Any] = {}
+        for key, value in data.items():
+            if key in nested:
+                value = tuple(nested[key](**{k: _frozen(v) for k, v in item.items()}) for item in value)
+            values[key] = _frozen(value)
+        return cls(**values)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,167 @@
+/* minirun.h: the one truth that both sides of the seam share.
+ *
+ * Owns: the plan's encoding, the table of operations, the reports that a start sends, the calls that Python makes.
+ * Python reads the constants through cffi; nothing is written down twice.
+ *
+ * Every call gives a number >= 0 or -errno. Nothing here decides: a plan or a struct goes in, a number comes out.
+ */
+#ifndef MINIRUN_H
+#define MINIRUN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* ---- The plan ------------------------------------------------------------------------------------------------
+ *
+ *     struct mr_plan_header | op | op | op ...
+ *
+ *     op:   struct mr_op_header, then its arguments in the order of the signature, the whole padded to 8 bytes
+ *     u     uint64_t, little endian (a signed value is its two's complement)
+ *     s     uint32_t length, the bytes, a NUL; no NUL inside; padded to 8 bytes from the start of the argument
+ *     b     uint32_t length, the bytes; padded to 8 bytes from the start of the argument
+ *     v     uint32_t count, uint32_t 0, then that many `s`
+ *
+ * Three processes take part. Operations of one side run in order; sides meet only at MR_OP_SYNC:
+ *
+ *     monitor  settings of the process that owns the container: log, terminal, exit hook. Read before clone3.
+ *     parent   what is done to the new process from outside: veth into its network namespace, uid map.
+ *     child    what the new process does to itself, up to exec.
+ *
+ *     child  ---- SYNC(n): "I am at n" ---->  parent
+ *     child  <--- SYNC(n): "go on"     -----  parent
+ *
+ * Slots are small numbers that name open descriptors (0 .. MR_SLOTS-1) in the process that walks the plan; a path argument
+ * next to a slot is resolved beneath that descriptor with openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).
+ * MR_HOST instead of a slot means: an absolute path of the host, from the trusted side.
+ */
+#define MR_MAGIC 0x4e52494du /* "MIRN" */
+#define MR_VERSION 1u
+#define MR_SLOTS 32u
+#define MR_HOST 0xffu
+#define MR_PLAN_MAX (4u << 20) /* bytes; a plan is never larger */
+
+enum mr_side { MR_SIDE_MONITOR = 0, MR_SIDE_PARENT = 1, MR_SIDE_CHILD = 2 };
+
+struct mr_plan_header {
+	uint32_t magic;
+	uint32_t version;
+	uint32_t length; /* bytes of the whole plan, header included */
+	uint32_t count;  /* operations */
+};
+
+struct mr_op_header {
+	uint16_t code; /* enum mr_code */
+	uint8_t side;  /* enum mr_side */
+	uint8_t flags; /* MR_OP_OPTIONAL: a failure is reported by --trace and otherwise ignored */
+	uint32_t length; /* bytes, this header and padding included; a multiple of 8 */
+};
+#define MR_OP_OPTIONAL 1u
+
+/* X(NAME, code, signature, "arguments") -- codes never change meaning; new ones are appended. */
+#define MR_OPERATIONS(X)                                                                                                   \
+	/* monitor side */                                                                                                 \
+	X(LOG, 1, "suu", "path max_bytes max_files")          /* json-file lines, rotated to path.1 .. path.(max_files-1) */ \
+	X(STDIO, 2, "uuuu", "mode open_stdin rows columns")   /* enum mr_stdio */                                          \
+	X(EXIT_HOOK, 3, "vv", "argv environment")             /* run when nobody acknowledged the exit */                  \
+	X(AWAIT_OWNER, 4, "", "")                             /* don't clone before the owner's first MR_MSG_ATTACH */     \
+	X(RUN_DIRECTORY, 5, "s", "path")                      /* lock, started, exit, attach.sock live there */            \
+	X(CGROUP, 6, "s", "path")                             /* CLONE_INTO_CGROUP, and memory.events at the end */        \
+	X(CLONE, 7, "u", "flags")                             /* clone3 flags, CLONE_NEW* */                               \
+	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */      \
+	/* both sides */                                                                                                   \
+	X(SYNC, 16, "u", "stage")                                                                                          \
+	X(TAKE, 17, "uu", "slot descriptor")                  /* an inherited descriptor becomes a slot */                 \
+	X(OPEN, 18, "uusu", "slot beneath path flags")        /* open(2) flags; beneath: a slot or MR_HOST */              \
+	X(CLOSE, 19, "u", "slot")                                                                                          \
+	X(WRITE, 20, "usb", "beneath path data")              /* one write(2) to an existing file */                       \
+	X(LINK_UP, 21, "s", "name")                                                                                        \
+	X(ADDRESS, 22, "sbu", "name address prefix")          /* 4 or 16 bytes; prefix length in bits */                   \
+	X(ROUTE, 23, "sb", "name gateway")                    /* default route */                                          \
+	/* parent side */                                                                                                  \
+	X(VETH, 32, "sssb", "bridge host_name peer_name mac") /* pair; the peer is born in the child's network namespace */ \
+	X(ID_MAP, 33, "ss", "uid_map gid_map")                /* /proc/CHILD/uid_map, gid_map */                            \
+	/* child side: namespaces */                                                                                       \
+	X(UNSHARE, 48, "u", "flags")                                                                                       \
+	X(SETNS, 49, "uu", "slot flags")                                                                                   \
+	X(PROPAGATION, 50, "u", "ms_flags")                   /* of the whole tree, MS_PRIVATE or MS_SLAVE */              \
+	/* child side: file systems */                                                                                     \
+	X(OVERLAY, 56, "ussvssv", "slot mountpoint base lowers upper work options") /* top first, relative to base */      \
+	X(ROOT_BIND, 57, "uss", "slot mountpoint source")     /* a root file system that is a directory */                 \
+	X(FILESYSTEM, 58, "ussvu", "slot type source options attributes") /* detached; MOUNT_ATTR_* */                     \
+	X(TREE, 59, "uusu", "slot beneath path recursive")    /* detached clone of an existing tree: open_tree(2) */       \
+	X(ATTRIBUTES, 60, "uuuuu", "slot set clear propagation recursive") /* mount_setattr(2) */                          \
+	X(ATTACH, 61, "uusu", "slot root path create")        /* move_mount beneath root; enum mr_create */                \
+	X(DIRECTORY, 62, "usu", "root path mode")             /* mkdir -p beneath root */                                  \
+	X(SYMLINK, 63, "uss", "root path target")                                                                          \
+	X(DEVICE, 64, "usuuuu", "root path mode device uid gid")                                                           \
+	X(MASK, 65, "usu", "root path null_slot")             /* /dev/null or an empty read-only tmpfs over it; absent: no-op */ \
+	X(READ_ONLY, 66, "us", "root path")                   /* bind over itself, read-only; absent: no-op */             \
+	X(PIVOT, 67, "u", "root")                             /* pivot_root(".", "."), detach the old root, chdir / */      \
+	/* child side: the process */                                                                                      \
+	X(HOSTNAME, 80, "s", "name")                                                                                       \
+	X(DOMAINNAME, 81, "s", "name")                                                                                     \
+	X(SESSION, 82, "", "")                                /* setsid */                                                 \
+	X(TERMINAL, 83, "uuu", "root rows columns")           /* pty of the container's devpts; master to the monitor */   \
+	X(DEATH_SIGNAL, 84, "u", "signal")                    /* PR_SET_PDEATHSIG */                                       \
+	X(KEYRING, 85, "s", "name")                           /* join a new session keyring */                             \
+	X(RLIMIT, 86, "uuu", "resource soft hard")                                                                         \
+	X(OOM_SCORE, 87, "u", "adjustment")                                                                                \
+	X(BOUNDING, 88, "u", "capabilities")                  /* drop everything else from the bounding set */             \
+	X(USER, 89, "sv", "spec extra_groups")                /* user[:group], looked up in /etc/passwd and /etc/group of the root */ \
+	X(IDENTITY, 90, "uub", "uid gid groups")              /* numbers only; groups as uint32_t array */                 \
+	X(CAPABILITIES, 91, "uuuu", "effective permitted inheritable ambient")                                             \
+	X(NO_NEW_PRIVILEGES, 92, "", "")                                                                                   \
+	X(SECCOMP, 93, "ub", "flags filter")                  /* struct sock_filter array */                               \
+	X(UMASK, 94, "u", "mask")                                                                                          \
+	X(DIRECTORY_CHANGE, 95, "s", "path")                  /* chdir, and refuse a directory outside the root */         \
+	X(SIGNALS, 96, "", "")                                /* default handlers, nothing blocked */                      \
+	X(SEAL, 97, "u", "keep")                              /* close-on-exec for all descriptors from keep on */         \
+	X(INIT, 98, "", "")                                   /* --init: fork; this process reaps, the new one goes on */  \
+	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */
+
+enum mr_code {
+#define MR_ENUM(name, code, signature, arguments) MR_OP_##name = (code),
+	MR_OPERATIONS(MR_ENUM)
+#undef MR_ENUM
+};
+
+enum mr_stdio { MR_STDIO_NULL = 0, MR_STDIO_PIPES = 1, MR_STDIO_TERMINAL = 2, MR_STDIO_INHERIT = 3 };
+enum mr_create { MR_CREATE_NOTHING = 0, MR_CREATE_DIRECTORY = 1, MR_CREATE_FILE = 2 };
+
+/* ---- Reports: what a start and a life send to whoever listens (SOCK_SEQPACKET, one struct a message) ------------
+ *
+ *     owner                         monitor
+ *       | ATTACH (+fds in,out,err)    |        sent before the monitor is even running
+ *       |<------- TRACE ... ----------|        with --trace only
+ *       |<------- STARTED or FAILED --|        exactly one
+ *       | RESIZE, CLOSE_STDIN ------->|
+ *       |<------- EXITED -------------|        exactly one, after all output has been handed over and logged
+ *       | ACK ----------------------->|        "I have recorded it": the monitor leaves without running the hook
+ *
+ * A client that connects to attach.sock later speaks the same protocol; only the first, the owner, can acknowledge.
+ */
+enum mr_message_kind {
+	MR_MSG_ATTACH = 1,      /* value: bit set of MR_ATTACH_*; descriptors follow in that order */
+	MR_MSG_RESIZE = 2,      /* value: rows << 16 | columns */
+	MR_MSG_CLOSE_STDIN = 3,
+	MR_MSG_ACK = 4,
+	MR_MSG_STARTED = 16,    /* pid, time */
+	MR_MSG_FAILED = 17,     /* operation: place in the plan, error: errno */
+	MR_MSG_TRACE = 18,      /* operation, time: nanoseconds that it took, error: errno of an optional one */
+	MR_MSG_EXITED = 19,     /* value: wait status as waitpid(2) has it, error: 1 when the OOM killer struck, time */
+};
+#define MR_ATTACH_STDIN 1u
+#define MR_ATTACH_STDOUT 2u
+#define MR_ATTACH_STDERR 4u
+#define MR_ATTACH_TRACE 8u
+
+struct mr_message {
+	uint32_t kind;
+	uint32_t operation;
+	int32_t error;
+	int32_t pid;
+	uint64_t value;
+	uint64_t time; /* nanoseconds since the epoch, or of duration */
+};
+
+#endif
