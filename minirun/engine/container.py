@@ -1,0 +1,61 @@
+"""A container as the store remembers it: one row, one frozen value.
+
+Owns: `Container` and `ExecConfig`. Leaves to others: rows (engine/store), Docker's JSON form (engine/inspect).
+
+    created --> running --> exited --> (removed)
+       ^           |           |
+       +-----------+-----------+   start, restart
+
+`creating`, `starting` and `removing` are passing states: a row in one of them whose lock is free belongs to a command
+that was killed, and engine/reconcile finishes or undoes it.
+"""
+
+from __future__ import annotations
+
+from ..record import Record
+from .config import ContainerConfig, PortMapping
+
+
+class Container(Record):
+    """One container; times are nanoseconds since the epoch, 0 means never."""
+
+    id: str
+    name: str
+    image_id: str
+    image_name: str
+    config: ContainerConfig
+    arguments: tuple[str, ...] = ()  # what is executed: entry point and command, resolved against the image
+    hostname: str = ""
+    status: str = "created"
+    pid: int = 0
+    created_ns: int = 0
+    started_ns: int = 0
+    finished_ns: int = 0
+    exit_code: int = 0
+    oom_killed: bool = False
+    error: str = ""
+    address4: str = ""
+    address6: str = ""
+    prefix4: int = 0
+    prefix6: int = 0
+    gateway4: str = ""
+    gateway6: str = ""
+    mac: str = ""
+    ports: tuple[PortMapping, ...] = ()  # with the host ports that are really taken
+
+    @property
+    def is_running(self) -> bool:
+        return self.status == "running"
+
+
+class ExecConfig(Record):
+    """A further process in a running container, as the user asked for it."""
+
+    command: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+    working_directory: str = ""
+    user: str = ""
+    privileged: bool = False
+    interactive: bool = False
+    terminal: bool = False
+    detach: bool = False
