@@ -1,0 +1,71 @@
+"""One SQLite database for all metadata: opening it, its version, transactions.
+
+Owns: the connection's settings and the rule "one transaction per change that a user can see".
+Leaves to others: tables and queries, which live beside their noun (engine/schema, images/schema, ...).
+
+WAL lets `ps` read while another command writes. `synchronous=NORMAL` may lose the last transactions in a power cut but never
+tears the database (https://www.sqlite.org/pragma.html#pragma_synchronous); what a lost row described is in a passing
+state or unreferenced afterwards and is swept (engine/reconcile).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+
+from .errors import Corrupt, MinirunError, NotSupported
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+VERSION = 1
+BUSY_TIMEOUT_SECONDS = 30.0
+
+
+def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
+    """Open the database at `path`, made with the text that `schema` gives when it is new.
+
+    Raises MinirunError when the file can't be opened, NotSupported when a newer minirun wrote it, Corrupt when it is no
+    database. Waits up to 30 seconds for another process's transaction.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            _create(connection, schema())
+        elif version != VERSION:
+            raise NotSupported(f"{path} was written by a newer minirun (format {version}, this one knows {VERSION}): upgrade minirun")
+    except sqlite3.OperationalError as error:
+        raise MinirunError(f"open the database {path}: {error}") from error
+    except sqlite3.DatabaseError as error:
+        raise Corrupt(f"open the database {path}: {error}; move it away to start afresh") from error
+    return connection
+
+
+def _create(connection: sqlite3.Connection, schema: str) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    with transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:  # nobody was faster
+            for statement in schema.split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the write lock; commit at the end, roll back on any exception. Nested use joins the outer transaction."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

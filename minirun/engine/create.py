@@ -1,0 +1,94 @@
+"""Creating a container: the image is resolved, the row written, the directories made. Nothing runs yet.
+
+Owns: `create`. Leaves to others: what the configuration means (engine/spec), the start.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from .. import database
+from ..errors import Conflict, Exhausted, MinirunError
+from .container import Container
+from .names import check_name, new_id, new_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..images.store import Image
+    from .config import ContainerConfig
+    from .engine import Engine
+
+
+def create(engine: Engine, config: ContainerConfig) -> Container:
+    """Make a container at rest; raises NotFound (image), Conflict (name), InvalidInput. Nothing is left behind on failure."""
+    image = engine.images.resolve(config.image)
+    container = describe(config, image)
+    lock = engine.lock(container.id)
+    lock.acquire()
+    made = False
+    try:
+        container = _insert(engine, container)
+        try:
+            make_directory(engine, container.id)
+        except BaseException:
+            from .remove import erase
+
+            erase(engine, container)
+            raise
+        with database.transaction(engine.connection):
+            engine.rows.update(container.id, status="created")
+        made = True
+    finally:
+        lock.release(remove=not made)
+    return container.replace(status="created")
+
+
+def describe(config: ContainerConfig, image: Image) -> Container:
+    """Give the container that `config` asks for, as a value: checked as far as that is possible without the host."""
+    from .spec import arguments_of, check
+
+    check(config, image)
+    container_id = new_id()
+    return Container(
+        id=container_id,
+        name=check_name(config.name) if config.name else new_name(),
+        image_id=image.id,
+        image_name=config.image,
+        config=config,
+        arguments=arguments_of(config, image),
+        hostname=config.hostname or container_id[:12],
+        status="creating",
+        created_ns=time.time_ns(),
+    )
+
+
+def _insert(engine: Engine, container: Container) -> Container:
+    """Write the row; a name that was drawn is drawn again when taken, a name that was asked for is a Conflict."""
+    for attempt in range(20):
+        try:
+            with database.transaction(engine.connection):
+                engine.rows.insert(container)
+            return container
+        except Conflict:
+            if container.config.name:
+                raise
+            suffix = "" if attempt < 3 else os.urandom(2).hex()
+            container = container.replace(name=new_name() + suffix)
+    raise Conflict("no free name was found in 20 tries: give one with --name")
+
+
+def make_directory(engine: Engine, container_id: str) -> None:
+    """Make containers/ID with the overlay's upper and work directories."""
+    from ..storage import overlay
+
+    path = engine.layout.container(container_id)
+    try:
+        os.mkdir(path, 0o700)
+        overlay.create(path)
+    except OSError as error:
+        import errno
+
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Exhausted(f"make the container's directory {path}: {error.strerror}; free some space below {engine.layout.root}") from error
+        raise MinirunError(f"make the container's directory {path}: {error.strerror}") from error

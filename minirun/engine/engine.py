@@ -1,0 +1,216 @@
+"""The engine: what `docker` means, as a library. The command line and every other face only call this.
+
+Owns: putting the storeys together (composition root) and the list of verbs. Leaves to others: each verb, in its own module.
+
+    from minirun import Engine
+
+    with Engine() as engine:
+        container = engine.create(ContainerConfig(image="busybox", command=("true",)))
+        session = engine.start(container.id)
+        print(session.wait())
+        engine.remove(container.id)
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+
+from .. import database
+from ..files import Lock
+from .layout import DATA_ROOT, RUN_ROOT, Layout
+from .store import Containers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+    from typing import Any
+
+    from ..images.store import Images
+    from ..monitor.logs import LogEntry
+    from ..network.networks import Networks
+    from ..runtime.cgroups import Hierarchy
+    from ..storage.snapshots import Snapshots
+    from .config import ContainerConfig
+    from .container import Container, ExecConfig
+    from .session import Attachment, Session
+
+
+class Engine:
+    """All verbs over one data root. Use it as a context manager, or call `close`.
+
+    A container is named by id, by the beginning of its id, or by name. Every verb raises a `MinirunError` subclass.
+    Opening it settles what killed commands left behind (engine/reconcile). Not safe for use from several threads at once:
+    open one per thread, they share everything through the disk.
+    """
+
+    def __init__(self, root: str | None = None, run_root: str | None = None) -> None:
+        self.layout = Layout(root=os.path.abspath(root or DATA_ROOT), run_root=os.path.abspath(run_root or RUN_ROOT))
+        if not os.path.isdir(self.layout.mountpoint) or not os.path.isdir(f"{self.layout.root}/containers"):
+            self.layout.make()
+        self.connection = database.connect(self.layout.database, _schema)
+        self.rows = Containers(self.connection)
+        from .reconcile import reconcile
+
+        reconcile(self)
+
+    def close(self) -> None:
+        """Close the database; containers go on."""
+        self.connection.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    # ---- the storeys below, each made when it is first needed (an import is paid for by every command)
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        from ..storage.snapshots import Snapshots
+
+        return Snapshots(f"{self.layout.root}/snapshots", self.connection)
+
+    @cached_property
+    def images(self) -> Images:
+        from ..images.store import Images
+
+        return Images(f"{self.layout.root}/images", self.connection, self.snapshots)
+
+    @cached_property
+    def networks(self) -> Networks:
+        from ..network.networks import Networks
+
+        if self.layout.is_default:
+            return Networks(self.connection)
+        return Networks(self.connection, bridge=f"mr-{self.layout.tag()}", table=f"minirun_{self.layout.tag()}")
+
+    @cached_property
+    def hierarchy(self) -> Hierarchy:
+        from ..runtime.cgroups import Hierarchy
+
+        return Hierarchy.detect("minirun" if self.layout.is_default else f"minirun-{self.layout.tag()}")
+
+    def lock(self, container_id: str) -> Lock:
+        """The lock that a command holds while it changes this container's state."""
+        return Lock(self.layout.lock(container_id))
+
+    # ---- containers
+
+    def create(self, config: ContainerConfig) -> Container:
+        """Make a container from an image without starting it."""
+        from .create import create
+
+        return create(self, config)
+
+    def start(self, reference: str, attachment: Attachment | None = None) -> Session:
+        """Start a created or exited container; the session is its owner until it is closed."""
+        from .start import start
+
+        return start(self, self.rows.find(reference), attachment)
+
+    def explain(self, config: ContainerConfig) -> list[str]:
+        """Give the plan of a start as text, one line per operation; nothing is made."""
+        from .start import explain
+
+        return explain(self, config)
+
+    def exec(self, reference: str, config: ExecConfig, attachment: Attachment | None = None) -> Session:
+        """Run a further process in a running container."""
+        from .exec import exec_
+
+        return exec_(self, self.rows.find(reference), config, attachment)
+
+    def attach(self, reference: str, attachment: Attachment) -> Session:
+        """Join the streams of a running container."""
+        from .session import join
+
+        return join(self, self.rows.find(reference), attachment)
+
+    def stop(self, reference: str, timeout_seconds: float | None = None) -> None:
+        """Ask a container to end with its stop signal, and kill it when it hasn't after the time-out (10 s unless set). Blocks."""
+        from .stop import stop
+
+        stop(self, self.rows.find(reference), timeout_seconds)
+
+    def kill(self, reference: str, signal: str = "KILL") -> None:
+        """Send a signal to a container's first process."""
+        from .stop import kill
+
+        kill(self, self.rows.find(reference), signal)
+
+    def restart(self, reference: str, timeout_seconds: float | None = None) -> None:
+        """Stop a container if it runs, then start it. Blocks as `stop` does."""
+        from .stop import stop
+
+        container = self.rows.find(reference)
+        if container.is_running:
+            stop(self, container, timeout_seconds)
+        self.start(container.id).detach()
+
+    def wait(self, reference: str) -> int:
+        """Block until a container has ended and give its exit code."""
+        from .session import wait
+
+        return wait(self, self.rows.find(reference))
+
+    def remove(self, reference: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container and everything that it wrote; `force` kills it first."""
+        from .remove import remove
+
+        remove(self, self.rows.find(reference), force=force, volumes=volumes)
+
+    def container(self, reference: str) -> Container:
+        """Give one container; raises NotFound."""
+        return self.rows.find(reference)
+
+    def containers(self, *, all: bool = False, limit: int = 0, latest: bool = False, filters: dict[str, list[str]] | None = None) -> list[Container]:
+        """Give the running containers, the newest first; `all`, `limit` (at most so many) and `latest` include the others too."""
+        from .query import select
+
+        return select(self, everything=all, limit=1 if latest else limit, filters=filters or {})
+
+    def logs(
+        self,
+        reference: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+    ) -> Iterator[LogEntry]:
+        """Give what a container wrote, entry by entry; `follow` goes on until it ends."""
+        from ..monitor import exits, logs
+
+        container = self.rows.find(reference)
+        run = self.layout.run(container.id)
+        return logs.read(
+            self.layout.log(container.id), tail=tail, since_ns=since_ns, until_ns=until_ns, follow=follow, is_alive=lambda: exits.is_alive(run)
+        )
+
+    def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:
+        """Give everything about a container or (else) an image in the form of docker's JSON."""
+        from .inspect import inspect
+
+        return inspect(self, reference, kind)
+
+    # ---- images: the store does it; removing asks whether a container needs the image
+
+    # ---- the host
+
+    def info(self) -> dict[str, Any]:
+        """Give what this host offers and what is missing, as names and values."""
+        from .info import info
+
+        return info(self)
+
+
+def _schema() -> str:
+    from ..images.schema import SCHEMA as images
+    from ..network.schema import SCHEMA as networks
+    from ..storage.schema import SCHEMA as storage
+    from .schema import SCHEMA as containers
+
+    return ";".join((storage, images, networks, containers))

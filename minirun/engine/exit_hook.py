@@ -1,0 +1,39 @@
+"""What a monitor runs when a container ended and no owner took care of it: record the exit, remove if asked to.
+
+    python -I -m minirun.engine.exit_hook ROOT RUN_ROOT ID
+
+Owns: this command line. Leaves to others: everything else (engine/life, engine/remove). It has no terminal and nobody reads it.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def command(root: str, run_root: str, container_id: str) -> list[str]:
+    """Give the argument vector that runs this module with the interpreter that runs now."""
+    return [sys.executable, "-I", "-m", "minirun.engine.exit_hook", root, run_root, container_id]
+
+
+def main(arguments: list[str]) -> int:
+    from .engine import Engine
+    from .life import settle_locked
+    from .remove import remove_locked
+
+    root, run_root, container_id = arguments
+    with Engine(root, run_root) as engine:
+        lock = engine.lock(container_id)
+        lock.acquire()
+        gone = False
+        try:
+            container = settle_locked(engine, container_id)
+            gone = container is None
+            if container is not None and container.status == "exited" and container.config.auto_remove:
+                gone = remove_locked(engine, container, force=False)
+        finally:
+            lock.release(remove=gone)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

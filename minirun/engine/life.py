@@ -1,0 +1,96 @@
+"""The end of a container's run: noticing it, recording it, giving back what the run held.
+
+Owns: `settle` (record an exit exactly once, whoever notices it) and `give_back` (cgroup, network, run directory).
+Leaves to others: who calls it (the owner's session, the monitor's exit hook, engine/reconcile, `stop`), removal.
+
+Three can notice the same end at once: the owner, the monitor's exit hook, and any other command. All call `settle`; the
+container's lock lets one do the work and the others find it done.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import database
+from ..monitor import exits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..monitor.exits import Exit
+    from .container import Container
+    from .engine import Engine
+
+KILLED = 137  # 128 + SIGKILL: what is known of a container whose monitor was killed
+LOST = 255  # the host went down with it
+
+
+def is_over(engine: Engine, container_id: str) -> bool:
+    """Tell whether the container's present run has ended: an exit is recorded, or nobody watches it any more."""
+    run = engine.layout.run(container_id)
+    return os.path.exists(f"{run}/exit") or not exits.is_alive(run)
+
+
+def settle(engine: Engine, container_id: str) -> Container | None:
+    """Record the exit of a container that has ended and give back what its run held; gives the row, None when removed.
+
+    A container that still runs stays as it is. Blocks while another command changes it.
+    """
+    with engine.lock(container_id):
+        return settle_locked(engine, container_id)
+
+
+def settle_locked(engine: Engine, container_id: str) -> Container | None:
+    """As `settle`, for a caller that holds the container's lock."""
+    container = engine.rows.get(container_id)
+    if container is None or container.status not in ("running", "starting") or not is_over(engine, container_id):
+        return container
+    return record_exit(engine, container, exits.read_exit(engine.layout.run(container_id)))
+
+
+def record_exit(engine: Engine, container: Container, end: Exit | None) -> Container:
+    """Write how a run ended; `end` None means that its monitor was killed or the host went down."""
+    import time
+
+    run_is_there = os.path.isdir(engine.layout.run(container.id))
+    give_back(engine, container.id)
+    changes = {
+        "status": "exited",
+        "pid": 0,
+        "exit_code": end.exit_code if end else (KILLED if run_is_there else LOST),
+        "oom_killed": bool(end and end.oom_killed),
+        "finished_ns": end.time_ns if end else time.time_ns(),
+        "error": "" if end else ("the monitor was killed, and the container with it" if run_is_there else "the host went down"),
+        "address4": "",
+        "address6": "",
+        "mac": "",
+        "ports": (),
+    }
+    with database.transaction(engine.connection):
+        engine.rows.update(container.id, **changes)
+    return container.replace(**changes)
+
+
+def give_back(engine: Engine, container_id: str) -> None:
+    """Kill what is left of a run, free its cgroup, addresses and ports, remove its run directory. Safe to repeat."""
+    engine.hierarchy.remove(container_id)
+    if engine.networks.is_leased(container_id):
+        with database.transaction(engine.connection):
+            engine.networks.release(container_id)
+    remove_run_directory(engine.layout.run(container_id))
+
+
+def remove_run_directory(path: str) -> None:
+    """Remove the files of a run; the monitor that is about to leave keeps its descriptors and needs no names."""
+    try:
+        names = os.listdir(path)
+    except FileNotFoundError:
+        return
+    for name in names:
+        try:
+            os.unlink(f"{path}/{name}")
+        except FileNotFoundError:
+            pass
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,118 @@
+"""Which containers a list shows: state, count, filters, with docker's meaning.
+
+Owns: the filters of `ps`. Leaves to others: columns and words (cli/).
+"""
+
+from __future__ import annotations
+
+from ..errors import InvalidInput, NotFound
+from .container import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .engine import Engine
+
+STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
+HIDDEN = ("creating",)  # nobody has been told its id yet
+
+
+def select(engine: Engine, *, everything: bool, limit: int, filters: dict[str, list[str]]) -> list[Container]:
+    """Give the containers that pass every filter (each filter: one of its values), the newest first.
+
+    Raises InvalidInput for a filter that doesn't exist and NotFound for one that names a missing container.
+    """
+    tests = [_test(engine, key, values) for key, values in filters.items()]
+    everything = everything or limit > 0 or "status" in filters or "exited" in filters
+    rows = engine.rows.all() if everything else engine.rows.running()
+    chosen = [row for row in rows if row.status not in HIDDEN and _passes(row, tests)]
+    return chosen[:limit] if limit > 0 else chosen
+
+
+def _passes(container: Container, tests: list[Callable[[Container], bool]]) -> bool:
+    return all(test(container) for test in tests)
+
+
+def _test(engine: Engine, key: str, values: list[str]) -> Callable[[Container], bool]:
+    make = _FILTERS.get(key)
+    if make is None:
+        raise InvalidInput(f"invalid filter '{key}'")
+    return make(engine, values)
+
+
+def _by_id(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    return lambda row: any(row.id.startswith(value) for value in values)
+
+
+def _by_name(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    import re  # a filter by name is a regular expression, as docker has it
+
+    try:
+        patterns = [re.compile(value) for value in values]
+    except re.error as error:
+        raise InvalidInput(f"invalid filter 'name={values[0]}': {error}") from error
+    return lambda row: any(pattern.search(row.name) or pattern.search("/" + row.name) for pattern in patterns)
+
+
+def _by_status(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    for value in values:
+        if value not in STATES:
+            raise InvalidInput(f"invalid filter 'status={value}'")
+    return lambda row: row.status in values
+
+
+def _by_exit_code(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    try:
+        codes = [int(value) for value in values]
+    except ValueError as error:
+        raise InvalidInput(f"invalid filter 'exited={values[0]}'") from error
+    return lambda row: row.status == "exited" and row.exit_code in codes
+
+
+def _by_label(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    pairs = [value.partition("=") for value in values]
+    return lambda row: all(
+        name in row.config.labels and (not equals or row.config.labels[name] == wanted) for name, equals, wanted in pairs
+    )
+
+
+def _by_ancestor(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    ids = set()
+    for value in values:
+        try:
+            ids.add(engine.images.resolve(value).id)
+        except NotFound:
+            pass
+    return lambda row: row.image_id in ids
+
+
+def _by_network(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    return lambda row: row.config.network in values
+
+
+def _by_age(older: bool) -> Callable[[Engine, list[str]], Callable[[Container], bool]]:
+    def make(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+        limit = engine.rows.find(values[-1]).created_ns
+        return (lambda row: row.created_ns < limit) if older else (lambda row: row.created_ns > limit)
+
+    return make
+
+
+def _by_published(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    wanted = {(protocol or "tcp", port) for port, _, protocol in (value.partition("/") for value in values)}
+    return lambda row: any((mapping.protocol, str(mapping.host_port)) in wanted for mapping in row.ports)
+
+
+_FILTERS: dict[str, Callable[[Engine, list[str]], Callable[[Container], bool]]] = {
+    "id": _by_id,
+    "name": _by_name,
+    "status": _by_status,
+    "exited": _by_exit_code,
+    "label": _by_label,
+    "ancestor": _by_ancestor,
+    "network": _by_network,
+    "before": _by_age(older=True),
+    "since": _by_age(older=False),
+    "publish": _by_published,
+}

@@ -1,0 +1,79 @@
+"""What killed processes left: found by every command before its own work, and finished or undone.
+
+Owns: the sweep over rows in a passing state and over runs that nobody watches. Leaves to others: how an exit is recorded
+(engine/life), how a container is removed (engine/remove), half-made images (images, storage).
+
+| the row says | its lock is free and | so |
+|---|---|---|
+| creating | - | the command died: remove it, nobody has seen its id |
+| starting | the monitor lives and `started` is there | the start went well, only its command died: running |
+| starting | otherwise | kill what is left, back to created or exited |
+| running  | nobody holds the monitor's lock, or `exit` is there | record the exit |
+| removing | - | remove it |
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import database
+from ..monitor import exits
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .engine import Engine
+
+
+def reconcile(engine: Engine) -> None:
+    """Settle every container whose command or monitor was killed. Takes microseconds per running container; never blocks."""
+    for container_id, status in engine.rows.unsettled():
+        if status == "running" and exits.is_alive(engine.layout.run(container_id)):
+            continue
+        lock = engine.lock(container_id)
+        if not lock.acquire(wait=False):
+            continue  # somebody is at it
+        try:
+            gone = _settle(engine, container_id)
+        except BaseException:
+            lock.release()
+            raise
+        lock.release(remove=gone)
+
+
+def _settle(engine: Engine, container_id: str) -> bool:
+    from .life import give_back, settle_locked
+    from .remove import erase
+
+    container = engine.rows.get(container_id)
+    if container is None:
+        return True
+    if container.status in ("creating", "removing"):
+        erase(engine, container)
+        return True
+    run = engine.layout.run(container_id)
+    if container.status == "starting":
+        started = exits.read_started(run)
+        if started is None:
+            give_back(engine, container_id)
+            engine.rows.update(container_id, status="exited" if container.started_ns else "created", pid=0, address4="", address6="", mac="", ports=())
+            return False
+        engine.rows.update(container_id, status="running", pid=started.pid, started_ns=started.time_ns)
+    container = settle_locked(engine, container_id)
+    if container is not None and container.status == "exited" and container.config.auto_remove:
+        with database.transaction(engine.connection):
+            engine.rows.update(container_id, status="removing")
+        erase(engine, container)
+        return True
+    return False
+
+
+def sweep_directories(engine: Engine) -> list[str]:
+    """Remove container directories that no row names (a database that was restored or lost); gives their paths. For `system check`."""
+    from .remove import erase_directory
+
+    removed = []
+    for container_id in os.listdir(f"{engine.layout.root}/containers"):
+        if engine.rows.get(container_id) is None:
+            erase_directory(engine, container_id)
+            removed.append(engine.layout.container(container_id))
+    return removed

@@ -1,0 +1,70 @@
+"""Removing a container: its processes, its files, its row, in this order, so that a kill at any point can be finished.
+
+Owns: `remove` (the verb) and `erase` (the work, for a caller that holds the lock).
+"""
+
+from __future__ import annotations
+
+import os
+
+from .. import database
+from ..errors import Conflict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .container import Container
+    from .engine import Engine
+
+
+def remove(engine: Engine, container: Container, *, force: bool = False, volumes: bool = False) -> None:
+    """Remove a container; raises Conflict when it runs and `force` isn't given.
+
+    `volumes` is accepted for anonymous volumes, of which there are none yet. Blocks until its processes are gone.
+    """
+    lock = engine.lock(container.id)
+    if container.is_running and force:
+        engine.hierarchy.kill(container.id)  # without the lock: a `stop` that waits must not hold us up
+    lock.acquire()
+    gone = False
+    try:
+        gone = remove_locked(engine, container, force=force)
+    finally:
+        lock.release(remove=gone)
+
+
+def remove_locked(engine: Engine, container: Container, *, force: bool) -> bool:
+    """As `remove`, for a caller that holds the lock; gives True: the container is gone."""
+    from .life import is_over
+
+    current = engine.rows.get(container.id)
+    if current is None:
+        return True
+    if current.is_running and not force and not is_over(engine, current.id):
+        raise Conflict(
+            f'cannot remove container "/{current.name}": container is running: stop the container before removing or force remove'
+        )
+    with database.transaction(engine.connection):
+        engine.rows.update(current.id, status="removing")
+    erase(engine, current)
+    return True
+
+
+def erase(engine: Engine, container: Container) -> None:
+    """Do the removal of a row that is marked `removing` (or was never finished). Safe to repeat."""
+    from .life import give_back
+
+    give_back(engine, container.id)
+    erase_directory(engine, container.id)
+    with database.transaction(engine.connection):
+        engine.rows.delete(container.id)
+
+
+def erase_directory(engine: Engine, container_id: str) -> None:
+    """Remove a container's directory, beneath a descriptor: its content is hostile."""
+    from ..storage.overlay import remove_tree
+
+    parent = os.open(f"{engine.layout.root}/containers", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove_tree(parent, container_id)
+    finally:
+        os.close(parent)

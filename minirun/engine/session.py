@@ -1,0 +1,140 @@
+"""A session: somebody connected to a container that starts, runs or ends; and what its end means for the store.
+
+Owns: `Session` with its three roles, `join` (attach) and `wait`. Leaves to others: bytes and descriptors (monitor/).
+
+    owner   started the container; when it ends, records the exit, removes it if asked to, and acknowledges, so that
+            the monitor needn't run the exit hook. An owner that goes away leaves both to the hook.
+    guest   attached or waits; records the exit too if it happens to be first (engine/life.settle does it once).
+    exec    a further process: its end changes no row.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Conflict
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from ..monitor.exits import Exit
+    from ..monitor.launch import Connection
+    from .container import Container
+    from .engine import Engine
+
+
+class Attachment(Record):
+    """Which streams of the container the caller wants to hold; `trace` asks for the time of each operation of the start."""
+
+    stdin: bool = False
+    stdout: bool = False
+    stderr: bool = False
+    trace: bool = False
+
+
+class Session:
+    """A connection to a container's monitor together with the container's record. Close it, or use it as a context manager."""
+
+    def __init__(self, engine: Engine, container: Container, connection: Connection, role: str, pid: int = 0) -> None:
+        self.engine = engine
+        self.container = container
+        self.connection = connection
+        self.role = role
+        self.pid = pid
+
+    def wait(self) -> int:
+        """Block until the container (or the further process) has ended, finish, and give its exit code."""
+        return self.finish(self.connection.wait_exited())
+
+    def finish(self, end: Exit) -> int:
+        """Do what an end asks for: record it, remove the container if it was started with --rm, acknowledge. Gives the exit code."""
+        from .life import settle_locked
+        from .remove import remove_locked
+
+        if self.role == "exec":
+            self.connection.acknowledge()
+            self.close()
+            return end.exit_code
+        lock = self.engine.lock(self.container.id)
+        gone = False
+        lock.acquire()
+        try:
+            if self.role == "owner" and self.container.config.auto_remove:
+                gone = remove_locked(self.engine, self.container, force=False)
+            else:
+                gone = settle_locked(self.engine, self.container.id) is None
+        finally:
+            lock.release(remove=gone)
+        if self.role == "owner":
+            self.connection.acknowledge()
+        self.close()
+        return end.exit_code
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process of this session; one that has ended is no error."""
+        from .stop import send
+
+        send(self.engine, self.container, number, pid=self.pid)
+
+    def detach(self) -> None:
+        """Leave; the container goes on and its monitor takes care of the end."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. Safe to repeat."""
+        self.connection.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def join(engine: Engine, container: Container, attachment: Attachment) -> Session:
+    """Connect to a running container's streams; raises Conflict in docker's words when it doesn't run."""
+    from ..monitor import attach
+
+    if not container.is_running:
+        raise Conflict("You cannot attach to a stopped container, start it first")
+    try:
+        connection = attach.connect(engine.layout.run(container.id))
+    except OSError as error:
+        raise Conflict(f"attach to container {container.name}: it ended just now ({error.strerror})") from error
+    if attachment.stdin or attachment.stdout or attachment.stderr:
+        connection.attach(attachment.stdin, attachment.stdout, attachment.stderr)
+    return Session(engine, container, connection, "guest", container.pid)
+
+
+def wait(engine: Engine, container: Container) -> int:
+    """Block until the container has ended; gives its exit code at once when it doesn't run."""
+    from ..monitor import attach
+    from .life import settle
+
+    while container.status in ("running", "starting"):
+        try:
+            connection = attach.connect(engine.layout.run(container.id))
+        except OSError:
+            pass  # it ended between our look and now
+        else:
+            try:
+                return Session(engine, container, connection, "guest", container.pid).wait()
+            except (OSError, EOFError):
+                pass  # the monitor was killed: settle says what is known
+        settled = settle(engine, container.id)
+        if settled is None:
+            return 0  # somebody removed it before we could look
+        container = settled
+    return container.exit_code
+
+
+def own_descriptors() -> tuple[int, int, int]:
+    """Give the caller's standard descriptors; a closed one is replaced by /dev/null so that no other file takes its number."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open("/dev/null", os.O_RDWR)
+    return 0, 1, 2

@@ -1,0 +1,135 @@
+"""Ending a container: signals, the time given to react, and the kill.
+
+Owns: `stop`, `kill`, `send`, and the names of signals. Leaves to others: recording the end (engine/life).
+"""
+
+from __future__ import annotations
+
+import _signal
+
+from ..errors import Conflict, InvalidInput, MinirunError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .container import Container
+    from .engine import Engine
+
+STOP_TIMEOUT_SECONDS = 10
+
+
+def signal_number(text: str) -> int:
+    """Read a signal as users write it: 9, KILL, SIGKILL, rtmin+3. Raises InvalidInput in docker's words."""
+    word = text.strip().upper()
+    if word.isascii() and word.isdecimal():
+        if 0 < int(word) < 65:
+            return int(word)
+        raise InvalidInput(f"Invalid signal: {text}")
+    name = word.removeprefix("SIG")
+    base, sign, offset = name.partition("+") if "+" in name else name.partition("-")
+    number = getattr(_signal, f"SIG{base}", None) if base.isalnum() else None
+    if isinstance(number, int) and number > 0:
+        if not sign:
+            return int(number)
+        if base in ("RTMIN", "RTMAX") and offset.isdecimal():
+            shifted = number + int(offset) if sign == "+" else number - int(offset)
+            if _signal.SIGRTMIN <= shifted <= _signal.SIGRTMAX:
+                return int(shifted)
+    raise InvalidInput(f"Invalid signal: {text}")
+
+
+def send(engine: Engine, container: Container, number: int, *, pid: int = 0) -> bool:
+    """Send a signal to the first process of a container, or to `pid`, a further one of it; gives False when it has ended.
+
+    The process is held by a pidfd and known by its start time, or by its cgroup: a number that was used again is never hit.
+    """
+    from ..linux import syscalls
+    from ..monitor import exits
+
+    started = exits.read_started(engine.layout.run(container.id))
+    if started is None:
+        return False
+    if pid in (0, started.pid):
+        descriptor = syscalls.pidfd_open_verified(started.pid, started.start_time)
+    else:
+        descriptor = _pidfd_of_member(engine, container, pid)
+    if descriptor is None:
+        return False
+    import os
+
+    try:
+        syscalls.pidfd_send_signal(descriptor, number)
+        return True
+    except ProcessLookupError:
+        return False
+    except OSError as error:
+        raise MinirunError(f"send signal {number} to container {container.name}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _pidfd_of_member(engine: Engine, container: Container, pid: int) -> int | None:
+    import os
+
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return None
+    if pid in engine.hierarchy.processes(container.id):  # looked up while the pidfd pins the process: it is still the one we mean
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def kill(engine: Engine, container: Container, signal: str) -> None:
+    """Send a signal by name or number; raises Conflict when the container doesn't run."""
+    number = signal_number(signal)
+    if not container.is_running or not send(engine, container, number):
+        raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
+    if number == _signal.SIGKILL:
+        from .session import wait
+
+        wait(engine, container)
+
+
+def stop(engine: Engine, container: Container, timeout_seconds: float | None) -> None:
+    """Stop signal, patience, kill. A container that doesn't run is no error. `timeout_seconds` -1 waits for ever."""
+    if not container.is_running:
+        return
+    if timeout_seconds is None:
+        configured = container.config.stop_timeout_seconds
+        timeout_seconds = STOP_TIMEOUT_SECONDS if configured is None else configured
+    number = signal_number(container.config.stop_signal or _image_stop_signal(engine, container) or "TERM")
+    if send(engine, container, number) and not _ends_within(engine, container, timeout_seconds):
+        engine.hierarchy.kill(container.id)
+    from .session import wait
+
+    wait(engine, container)
+
+
+def _image_stop_signal(engine: Engine, container: Container) -> str:
+    from ..errors import NotFound
+
+    try:
+        return str(engine.images.resolve(container.image_id).config.get("StopSignal") or "")
+    except NotFound:
+        return ""
+
+
+def _ends_within(engine: Engine, container: Container, seconds: float) -> bool:
+    """Wait on the first process's pidfd, which becomes readable when it ends; pidfd_open(2)."""
+    import os
+    import select
+
+    from ..linux import syscalls
+    from ..monitor import exits
+
+    started = exits.read_started(engine.layout.run(container.id))
+    descriptor = syscalls.pidfd_open_verified(started.pid, started.start_time) if started else None
+    if descriptor is None:
+        return True
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(None if seconds < 0 else seconds * 1000))
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,109 @@
+"""Containers as rows: reading, finding by what the user typed, changing.
+
+Owns: the queries on the table `containers`. Leaves to others: when a row may change (each verb holds the container's lock).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+
+from ..errors import Conflict, InvalidInput, NotFound
+from .config import ContainerConfig, PortMapping
+from .container import Container
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+COLUMNS = (
+    "id", "name", "image_id", "image_name", "config", "arguments", "hostname", "status", "pid", "created_ns",
+    "started_ns", "finished_ns", "exit_code", "oom_killed", "error", "address4", "address6", "prefix4", "prefix6",
+    "gateway4", "gateway6", "mac", "ports",
+)  # fmt: skip
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"
+PASSING = ("creating", "starting", "removing")
+
+
+class Containers:
+    """The rows of the table `containers`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def insert(self, container: Container) -> None:
+        """Add a row; raises Conflict when the name is taken, in docker's words."""
+        row = _to_row(container)
+        marks = ", ".join("?" * len(COLUMNS))
+        try:
+            self._connection.execute(f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({marks})", row)
+        except sqlite3.IntegrityError as error:
+            holder = self._connection.execute("SELECT id FROM containers WHERE name = ?", (container.name,)).fetchone()
+            raise Conflict(
+                f'Conflict. The container name "/{container.name}" is already in use by container "{holder[0] if holder else "?"}". '
+                "You have to remove (or rename) that container to be able to reuse that name."
+            ) from error
+
+    def update(self, container_id: str, **changes: Any) -> None:
+        """Change columns of one row; a row that has gone is no error."""
+        names = ", ".join(f"{name} = ?" for name in changes)
+        self._connection.execute(f"UPDATE containers SET {names} WHERE id = ?", (*map(_to_sql, changes.values()), container_id))
+
+    def delete(self, container_id: str) -> None:
+        """Forget a container; one that has gone is no error."""
+        self._connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
+
+    def get(self, container_id: str) -> Container | None:
+        """Give the container with this full id."""
+        row = self._connection.execute(f"{_SELECT} WHERE id = ?", (container_id,)).fetchone()
+        return _from_row(row) if row else None
+
+    def find(self, reference: str) -> Container:
+        """Give the container that a user means by a full id, a name, or the beginning of an id: in this order.
+
+        Raises NotFound, and InvalidInput when the beginning fits several.
+        """
+        name = reference.removeprefix("/")
+        row = self._connection.execute(f"{_SELECT} WHERE id = ? OR name = ? ORDER BY id = ? DESC", (reference, name, reference)).fetchone()
+        if row:
+            return _from_row(row)
+        if reference and all(digit in "0123456789abcdef" for digit in reference):
+            rows = self._connection.execute(f"{_SELECT} WHERE id >= ? AND id < ? LIMIT 2", (reference, reference + "g")).fetchall()
+            if len(rows) == 1:
+                return _from_row(rows[0])
+            if rows:
+                raise InvalidInput(f"multiple IDs found with provided prefix: {reference}")
+        raise NotFound(f"No such container: {reference}")
+
+    def all(self) -> list[Container]:
+        """Give every container, the newest first."""
+        return [_from_row(row) for row in self._connection.execute(f"{_SELECT} ORDER BY created_ns DESC")]
+
+    def running(self) -> list[Container]:
+        """Give the containers that are recorded as running, the newest first."""
+        return [_from_row(row) for row in self._connection.execute(f"{_SELECT} WHERE status = 'running' ORDER BY created_ns DESC")]
+
+    def unsettled(self) -> list[tuple[str, str]]:
+        """Give (id, status) of every container that is neither at rest as created nor as exited."""
+        return self._connection.execute("SELECT id, status FROM containers WHERE status NOT IN ('created', 'exited')").fetchall()
+
+
+def _to_sql(value: Any) -> Any:
+    if isinstance(value, ContainerConfig):
+        return json.dumps(value.as_json(), separators=(",", ":"))
+    if isinstance(value, tuple):
+        return json.dumps([item.as_json() if isinstance(item, PortMapping) else item for item in value], separators=(",", ":"))
+    return int(value) if isinstance(value, bool) else value
+
+
+def _to_row(container: Container) -> tuple[Any, ...]:
+    return tuple(_to_sql(getattr(container, name)) for name in COLUMNS)
+
+
+def _from_row(row: tuple[Any, ...]) -> Container:
+    values = dict(zip(COLUMNS, row, strict=True))
+    values["config"] = ContainerConfig.from_json(json.loads(values["config"]))
+    values["arguments"] = tuple(json.loads(values["arguments"]))
+    values["ports"] = tuple(PortMapping(**item) for item in json.loads(values["ports"]))
+    values["oom_killed"] = bool(values["oom_killed"])
+    return Container(**values)
