@@ -1,0 +1,137 @@
+# One target per thing a person wants. Each installs what it misses with apt-get, only when it misses it, so that a second
+# run takes seconds and needs no network. As root, on Debian 12 or newer, or Ubuntu 22.04 or newer with a Python >= 3.11.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+PYTHON ?= $(or $(shell for p in /usr/bin/python3 /usr/bin/python3.1[1-9]; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done),/usr/bin/python3)
+PREFIX ?= /usr/local
+TESTS ?= tests
+
+VENV := .venv
+HOME_OF_INSTALL := $(PREFIX)/lib/minirun
+export DEBIAN_FRONTEND := noninteractive
+export NEEDRESTART_SUSPEND := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
+
+ARCHITECTURE := $(shell dpkg --print-architecture 2>/dev/null)
+QEMU := $(if $(filter arm64,$(ARCHITECTURE)),qemu-system-arm,qemu-system-x86)
+KERNEL := $(shell . /etc/os-release; [ "$$ID" = ubuntu ] && echo linux-image-generic || echo linux-image-$(ARCHITECTURE))
+
+# What is missing on a fresh machine. `%` stands for the version of PYTHON (python3.11-venv), which need not be the default one.
+PYTHON_PACKAGES := $(notdir $(PYTHON)) $(notdir $(PYTHON))-venv $(notdir $(PYTHON))-dev
+BUILD_PACKAGES := $(PYTHON_PACKAGES) gcc libc6-dev ca-certificates
+RUN_PACKAGES := nftables kmod
+DEMO_PACKAGES := busybox-static
+TEST_PACKAGES := $(DEMO_PACKAGES) mmdebstrap curl iproute2 procps redis-tools mariadb-client skopeo docker.io \
+	$(QEMU) $(KERNEL)
+BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io podman runc crun iproute2
+
+SOURCES := pyproject.toml setup.py $(shell find native -name '*.[ch]' -o -name '*.py' | sort)
+PACKAGE := $(SOURCES) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) $(wildcard minirun/cli/minirun)
+
+# $(call need,PACKAGES): install those that are missing, quietly; what apt-get said is shown only when it failed.
+define need
+missing=; for package in $(1); do \
+	dpkg-query -W -f='$${db:Status-Status}\n' $$package 2>/dev/null | grep -cx installed >/dev/null || missing+=" $$package"; done; \
+if [[ -n $$missing ]]; then \
+	[[ $$EUID == 0 ]] || { echo "minirun: these packages are missing, and only root can install them:$$missing" >&2; exit 1; }; \
+	command -v apt-get >/dev/null || { echo "minirun: no apt-get here; install these by hand:$$missing" >&2; exit 1; }; \
+	echo "installing packages:$$missing"; log=$$(mktemp); \
+	{ apt-get -q -y update && apt-get -q -y install --no-install-recommends $$missing; } >$$log 2>&1 </dev/null \
+		|| { cat $$log; rm -f $$log; exit 1; }; \
+	rm -f $$log; \
+fi
+endef
+
+define check_python
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	echo "minirun: needs Python 3.11, and $(PYTHON) is older. On Ubuntu 22.04: apt-get install python3.11, then run make again" >&2; \
+	exit 1; }
+endef
+
+define check_root
+[[ $$EUID == 0 ]] || { echo "minirun: run this as root: containers need it" >&2; exit 1; }
+endef
+
+.PHONY: help demo test check lint bench install uninstall clean build packages-build packages-run packages-test packages-bench
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: packages-demo build ## two images, two containers: see it work
+	@$(check_root)
+	@rootfs-fixtures/fixture.py import busybox hello-world --minirun $(VENV)/bin/minirun
+	@rootfs-fixtures/demo $(VENV)/bin/minirun
+
+test: packages-test $(VENV)/.tests ## every test, the virtual machine included; TESTS="tests/unit -k name" for some
+	@$(check_root)
+	@$(VENV)/bin/python -m pytest $(TESTS)
+
+check: test ## what CI runs: the tests; lint and types are tests too
+
+lint: packages-build $(VENV)/.tests ## only style and types
+	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+bench: packages-bench build ## minirun beside docker, podman, runc and crun; prints a table
+	@$(check_root)
+	@$(VENV)/bin/python -m bench $(BENCH)
+
+install: packages-run $(HOME_OF_INSTALL)/.installed ## minirun on the PATH, for every user of this machine
+	@echo "installed: $(PREFIX)/bin/minirun"
+
+uninstall: ## what `make install` made; images and containers in /var/lib/minirun stay
+	@rm -rf $(HOME_OF_INSTALL)
+	@[[ "$$(readlink $(PREFIX)/bin/minirun)" != $(HOME_OF_INSTALL)/bin/minirun ]] || rm $(PREFIX)/bin/minirun
+
+build: packages-run $(VENV)/.built ## .venv with the package in it, its C core compiled
+
+clean: ## what make made inside the checkout
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -f minirun/_native*.so minirun/_native*.c minirun/monitor/minirun-monitor
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+packages-build:
+	@$(call need,$(BUILD_PACKAGES))
+	@$(check_python)
+
+packages-run: packages-build
+	@$(call need,$(RUN_PACKAGES))
+
+packages-demo: packages-run
+	@$(call need,$(DEMO_PACKAGES))
+
+packages-test: packages-run
+	@$(call need,$(TEST_PACKAGES))
+
+packages-bench: packages-run
+	@$(call need,$(BENCH_PACKAGES))
+
+$(VENV)/bin/python: | packages-build
+	@echo "making $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.built: $(SOURCES) $(VENV)/bin/python | packages-build
+	@echo "building minirun"
+	@$(VENV)/bin/pip -q install --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.built
+	@echo "installing what the tests need"
+	@$(VENV)/bin/pip -q install --editable '.[dev]'
+	@touch $@
+
+$(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
+	@$(check_root)
+	@mkdir -p $(PREFIX)/lib $(PREFIX)/bin
+	@[[ -x $(HOME_OF_INSTALL)/bin/python ]] || $(PYTHON) -m venv $(HOME_OF_INSTALL)
+	@rm -rf build
+	@$(HOME_OF_INSTALL)/bin/pip -q install .
+	@ln -sfn $(HOME_OF_INSTALL)/bin/minirun $(PREFIX)/bin/minirun
+	@touch $@
