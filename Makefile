@@ -60,7 +60,8 @@ define check_root
 [[ $$EUID == 0 ]] || { echo "minirun: run this as root: containers need it" >&2; exit 1; }
 endef
 
-.PHONY: help demo test check lint bench install uninstall clean build packages-build packages-run packages-test packages-bench
+.PHONY: help demo test check lint bench install images uninstall build clean \
+	packages-build packages-run packages-demo packages-test packages-bench
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -85,6 +86,9 @@ bench: packages-bench build ## minirun beside docker, podman, runc and crun; pri
 
 install: packages-run $(HOME_OF_INSTALL)/.installed ## minirun on the PATH, for every user of this machine
 	@echo "installed: $(PREFIX)/bin/minirun"
+
+images: packages-demo install ## busybox and hello-world for the installed minirun
+	@rootfs-fixtures/fixture.py import busybox hello-world --minirun $(HOME_OF_INSTALL)/bin/minirun
 
 uninstall: ## what `make install` made; images and containers in /var/lib/minirun stay
 	@rm -rf $(HOME_OF_INSTALL)

@@ -1,33 +1,61 @@
 #!/bin/bash
 # Turns a fresh Debian machine into one that runs containers: what the Vagrantfile's virtual machine gets, and good for any other.
 #
-#   provision.sh [CHECKOUT]      as root; CHECKOUT is where this repository lies (default: beside this script)
+#   provision.sh [CHECKOUT [USER]]
 #
-# Safe to run again. The checkout may be a shared, read-only folder of another system: it is copied before anything is built.
+# CHECKOUT is where this repository lies (default: beside this script); it may be a shared, read-only folder of another system,
+# so what the build reads is copied first. USER may call minirun without typing sudo; that makes USER as good as root here, which
+# Vagrant's user is anyway. To be run as root, as often as one likes.
 set -euo pipefail
 
 checkout=$(cd "${1:-$(dirname "$0")}" && pwd)
+user=${2:-}
 copy=/usr/local/src/minirun
 export DEBIAN_FRONTEND=noninteractive
 
-if [ "$(id -u)" != 0 ]; then
-	echo "provision: run this as root" >&2
-	exit 1
-fi
+main() {
+	[ "$(id -u)" = 0 ] || { echo "provision: run this as root" >&2; exit 1; }
+	[ -n "$(type -P make)" ] || install_package make
+	copy_sources
+	make -C "$copy" install images
+	load_modules_at_boot
+	[ -z "$user" ] || become_root_by_itself
+	echo "ready: minirun run --rm hello-world"
+}
 
-command -v make >/dev/null || { apt-get -q -y update && apt-get -q -y install --no-install-recommends make; } >/dev/null
+install_package() {
+	apt-get -q -y update >/dev/null
+	apt-get -q -y install --no-install-recommends "$@" >/dev/null
+}
 
-# Only what the build reads. Times are kept, so that make knows what changed since the last time.
-mkdir -p "$copy"
-for part in Makefile pyproject.toml setup.py README.md LICENSE minirun native rootfs-fixtures; do
-	rm -rf "${copy:?}/$part"
-	cp -a --no-preserve=ownership "$checkout/$part" "$copy/$part"
-done
-find "$copy" \( -name __pycache__ -o -name '*.so' -o -name minirun-monitor \) -prune -exec rm -rf {} +
+# Times are kept, so that make knows what changed since the last time; compiled things of another system are not wanted.
+copy_sources() {
+	mkdir -p "$copy"
+	for part in Makefile pyproject.toml setup.py README.md LICENSE minirun native rootfs-fixtures; do
+		rm -rf "${copy:?}/$part"
+		cp -a --no-preserve=ownership "$checkout/$part" "$copy/$part"
+	done
+	find "$copy" \( -name __pycache__ -o -name '_native*' ! -name '*.pyi' -o -name minirun-monitor \) -prune -exec rm -rf {} +
+}
 
-make -C "$copy" install images
+load_modules_at_boot() {
+	mkdir -p /etc/modules-load.d
+	printf '%s\n' overlay bridge veth nf_tables >/etc/modules-load.d/minirun.conf
+}
 
-# Containers route packets: the modules are loaded at boot, before anybody needs them.
-printf '%s\n' overlay bridge veth nf_tables >/etc/modules-load.d/minirun.conf
+# In place of the link that `make install` puts there. sudo keeps the directory; -E keeps the environment for `-e NAME`.
+become_root_by_itself() {
+	local real=/usr/local/lib/minirun/bin/minirun
+	[ -n "$(type -P sudo)" ] || install_package sudo
+	rm -f /usr/local/bin/minirun
+	cat >/usr/local/bin/minirun <<-WRAPPER
+		#!/bin/sh
+		[ "\$(id -u)" = 0 ] && exec $real "\$@"
+		exec sudo -E $real "\$@"
+	WRAPPER
+	chmod 755 /usr/local/bin/minirun
+	printf '%s ALL=(root) NOPASSWD:SETENV: %s\n' "$user" "$real" >/etc/sudoers.d/minirun
+	chmod 440 /etc/sudoers.d/minirun
+}
 
-echo "ready: minirun run --rm hello-world"
+main
