@@ -34,13 +34,16 @@
  * next to a slot is resolved beneath that descriptor with openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).
  * MR_HOST instead of a slot means: an absolute path of the host, from the trusted side.
  */
+/* python: begin */
 #define MR_MAGIC 0x4e52494du /* "MIRN" */
 #define MR_VERSION 1u
 #define MR_SLOTS 32u
 #define MR_HOST 0xffu
 #define MR_PLAN_MAX (4u << 20) /* bytes; a plan is never larger */
 
+
 enum mr_side { MR_SIDE_MONITOR = 0, MR_SIDE_PARENT = 1, MR_SIDE_CHILD = 2 };
+/* python: end */
 
 struct mr_plan_header {
 	uint32_t magic;
@@ -55,10 +58,13 @@ struct mr_op_header {
 	uint8_t flags; /* MR_OP_OPTIONAL: a failure is reported by --trace and otherwise ignored */
 	uint32_t length; /* bytes, this header and padding included; a multiple of 8 */
 };
+/* python: begin */
 #define MR_OP_OPTIONAL 1u
+/* python: end */
 
-/* X(NAME, code, signature, "arguments") -- codes never change meaning; new ones are appended. */
-#define MR_OPERATIONS(X)                                                                                                   \
+/* X(NAME, code, signature, "arguments") -- codes never change meaning; new ones are appended.
+ * Settings are read by the monitor and by mr_spawn before clone3; actions are walked, each by its MR_ACTION(NAME). */
+#define MR_SETTINGS(X)                                                                                                     \
 	/* monitor side */                                                                                                 \
 	X(LOG, 1, "suu", "path max_bytes max_files")          /* json-file lines, rotated to path.1 .. path.(max_files-1) */ \
 	X(STDIO, 2, "uuuu", "mode open_stdin rows columns")   /* enum mr_stdio */                                          \
@@ -67,7 +73,9 @@ struct mr_op_header {
 	X(RUN_DIRECTORY, 5, "s", "path")                      /* lock, started, exit, attach.sock live there */            \
 	X(CGROUP, 6, "s", "path")                             /* CLONE_INTO_CGROUP, and memory.events at the end */        \
 	X(CLONE, 7, "u", "flags")                             /* clone3 flags, CLONE_NEW* */                               \
-	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */      \
+	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */
+
+#define MR_ACTIONS(X)                                                                                                      \
 	/* both sides */                                                                                                   \
 	X(SYNC, 16, "u", "stage")                                                                                          \
 	X(TAKE, 17, "uu", "slot descriptor")                  /* an inherited descriptor becomes a slot */                 \
@@ -119,14 +127,31 @@ struct mr_op_header {
 	X(INIT, 98, "", "")                                   /* --init: fork; this process reaps, the new one goes on */  \
 	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */
 
+#define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)
+
 enum mr_code {
 #define MR_ENUM(name, code, signature, arguments) MR_OP_##name = (code),
 	MR_OPERATIONS(MR_ENUM)
 #undef MR_ENUM
 };
 
+/* python: begin */
 enum mr_stdio { MR_STDIO_NULL = 0, MR_STDIO_PIPES = 1, MR_STDIO_TERMINAL = 2, MR_STDIO_INHERIT = 3 };
-enum mr_create { MR_CREATE_NOTHING = 0, MR_CREATE_DIRECTORY = 1, MR_CREATE_FILE = 2 };
+enum mr_create {
+	MR_CREATE_NOTHING = 0,
+	MR_CREATE_DIRECTORY = 1,
+	MR_CREATE_FILE = 2,
+	MR_CREATE_NO_SYMLINKS = 4, /* a bit: no component may be a symbolic link (/proc, /sys, /dev) */
+};
+
+/* 0 when the plan is well formed, else -errno: EINVAL malformed, EPROTONOSUPPORT another version, E2BIG too long. */
+int mr_plan_check(const void *plan, size_t length);
+/* The table of operations by row: the code, or 0 after the last row. */
+int mr_operation_code(int row);
+const char *mr_operation_name(int row);
+const char *mr_operation_signature(int row);
+const char *mr_operation_arguments(int row);
+/* python: end */
 
 /* ---- Reports: what a start and a life send to whoever listens (SOCK_SEQPACKET, one struct a message) ------------
  *
@@ -140,6 +165,7 @@ enum mr_create { MR_CREATE_NOTHING = 0, MR_CREATE_DIRECTORY = 1, MR_CREATE_FILE 
  *
  * A client that connects to attach.sock later speaks the same protocol; only the first, the owner, can acknowledge.
  */
+/* python: begin */
 enum mr_message_kind {
 	MR_MSG_ATTACH = 1,      /* value: bit set of MR_ATTACH_*; descriptors follow in that order */
 	MR_MSG_RESIZE = 2,      /* value: rows << 16 | columns */
@@ -163,5 +189,26 @@ struct mr_message {
 	uint64_t value;
 	uint64_t time; /* nanoseconds since the epoch, or of duration */
 };
+/* python: end */
+
+/* ---- System calls that Python's os module lacks (launch.c) ------------------------------------------------------ */
+
+/* python: begin */
+/* openat2(2), O_CLOEXEC added. A descriptor or -errno. */
+int mr_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
+/* A process from `executable` (a descriptor, execveat(2)): clone3(2) with CLONE_VFORK | CLONE_VM where that is known to be
+ * safe, default signals, an environment of its own, in `cgroup` (a descriptor, or -1). targets[i] becomes a duplicate of
+ * sources[i]; every other descriptor from 3 on is closed. Gives the process id, or -errno also when exec failed. */
+int mr_launch(int executable, char *const *argv, char *const *environment, const int *targets, const int *sources,
+	      int count, int cgroup);
+int mr_pidfd_open(int pid);
+int mr_pidfd_send_signal(int pidfd, int signal);
+/* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through
+ * /proc/PID/exe can't write to it (CVE-2019-5736). open_tree(2), mount_setattr(2): needs CAP_SYS_ADMIN. */
+int mr_read_only_clone(const char *path);
+/* One netlink request and the whole answer (all parts of a dump). Length of the answer, or -errno: that of the kernel's
+ * error message too. */
+int mr_netlink_request(int protocol, const void *request, size_t length, void *answer, size_t capacity);
+/* python: end */
 
 #endif

@@ -1,0 +1,81 @@
+"""Builds the C core: the extension module `minirun._native` and the static monitor.
+
+Owns: which C file goes where, compiler flags, and the cffi declarations. Leaves to others: when to build (setup.py).
+
+What Python sees of a header stands between the lines `/* python: begin */` and `/* python: end */` of any native/*.h: plain
+declarations of functions, structs and enums, and `#define NAME number`. They are taken from there, so that nothing is
+written down twice; the compiler fills in the values.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import subprocess
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
+# cffi's generated wrapper isn't ours to make warning-free.
+WRAPPER_FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-Wno-sign-compare", "-Wno-unused-function"]
+
+# Files with a main(), or that only the monitor's process may run: what is executed inside a container must never have
+# the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
+MONITOR_ONLY = {"monitor.c", "init.c", "log.c", "relay.c", "spawn.c", "enter.c", "walk.c", "user.c", "exec.c"}
+# Files that only Python calls.
+EXTENSION_ONLY = {"launch.c", "untar.c", "pump.c"}
+
+
+def _sources() -> list[str]:
+    return sorted(os.path.basename(path) for path in glob.glob(os.path.join(HERE, "*.c")))
+
+
+def extension_sources() -> list[str]:
+    """Give the C files of minirun._native, by base name."""
+    return [name for name in _sources() if name not in MONITOR_ONLY and not name.startswith("op_")]
+
+
+def monitor_sources() -> list[str]:
+    """Give the C files of the static monitor, by base name."""
+    return [name for name in _sources() if name not in EXTENSION_ONLY]
+
+
+def declarations() -> str:
+    """Collect what the headers show to Python, as cffi's cdef() wants it."""
+    text = ""
+    for path in sorted(glob.glob(os.path.join(HERE, "*.h"))):
+        with open(path, encoding="utf-8") as file:
+            content = file.read()
+        for region in re.findall(r"/\* python: begin \*/(.*?)/\* python: end \*/", content, re.DOTALL):
+            region = re.sub(r"/\*.*?\*/", "", region, flags=re.DOTALL)
+            text += re.sub(r"^(#define \w+) .*$", r"\1 ...", region, flags=re.MULTILINE)
+    return text
+
+
+def build_monitor(target: str, *, compiler: str = "", flags: tuple[str, ...] = ("-static",)) -> None:
+    """Compile the monitor to `target`; CalledProcessError (with the compiler's own words on stderr) when that fails."""
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    temporary = f"{target}.{os.getpid()}.new"
+    sources = [os.path.join(HERE, name) for name in monitor_sources()]
+    command = [compiler or os.environ.get("CC", "gcc"), *FLAGS, *flags, "-I", HERE, "-o", temporary, *sources]
+    subprocess.run(command, check=True)
+    os.replace(temporary, target)  # a running monitor keeps the file that it was started from
+
+
+def ffi() -> object:
+    """Give the cffi builder; setup.py names this function in cffi_modules."""
+    from cffi import FFI
+
+    builder = FFI()
+    builder.cdef(declarations())
+    headers = sorted(os.path.basename(path) for path in glob.glob(os.path.join(HERE, "*.h")))
+    builder.set_source(
+        "minirun._native",
+        "".join(f'#include "{name}"\n' for name in headers),
+        sources=[os.path.relpath(os.path.join(HERE, name), os.path.dirname(HERE)) for name in extension_sources()],
+        include_dirs=[HERE],
+        depends=[os.path.join("native", name) for name in headers],
+        extra_compile_args=FLAGS,
+    )
+    return builder

@@ -1,0 +1,205 @@
+/* internal.h: what the C files say to each other. Python never sees it; minirun.h is what both sides share.
+ *
+ *     plan.c      bytes -> struct mr_operation: total, bounds-checked, fuzzed
+ *     walk.c      one side of a plan, operation by operation; the table that leads a code to its function
+ *     spawn.c     clone3, the talk with the child, what came of it          enter.c   the same into a running container
+ *     path.c      paths beneath a root descriptor                           user.c    /etc/passwd and /etc/group of the root
+ *     op_*.c      the operations, a file per topic: MR_ACTION(NAME) { ... }
+ *
+ * To add an operation: a row in minirun.h's table, an MR_ACTION(NAME) in the op_*.c of its topic, a constructor in
+ * minirun/linux/plan.py (a test compares the two tables).
+ *
+ * Everything gives a number >= 0 or -errno. Between clone3 and exec nothing allocates, locks or uses stdio.
+ */
+#ifndef MINIRUN_INTERNAL_H
+#define MINIRUN_INTERNAL_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "minirun.h"
+
+/* ---- Decoder (plan.c) ---------------------------------------------------------------------------------------- */
+
+#define MR_ARGUMENTS_MAX 8
+
+/* One decoded argument, pointing into the plan. u: number. s: data (NUL at data[length]). b: data, length.
+ * v: number is the count, data and length the encoded strings: walk them with mr_vector. */
+struct mr_argument {
+	uint64_t number;
+	const char *data;
+	uint32_t length;
+};
+
+struct mr_operation {
+	uint32_t index; /* place in the whole plan: what FAILED and TRACE name */
+	uint16_t code;
+	uint8_t side;
+	uint8_t flags;
+	struct mr_argument arguments[MR_ARGUMENTS_MAX];
+};
+
+struct mr_cursor {
+	const unsigned char *at;
+	const unsigned char *end;
+	uint32_t index;
+	uint32_t count;
+};
+
+/* Start reading a plan of `length` bytes. 0 or -EINVAL, -EPROTONOSUPPORT (another version), -E2BIG. */
+int mr_cursor_init(struct mr_cursor *cursor, const void *plan, size_t length);
+/* The next operation: 1, 0 at the end, or -EINVAL when malformed. Never reads outside the plan. */
+int mr_cursor_next(struct mr_cursor *cursor, struct mr_operation *operation);
+/* The next operation of `side` (enum mr_side); else like mr_cursor_next. */
+int mr_cursor_next_of(struct mr_cursor *cursor, int side, struct mr_operation *operation);
+/* Bytes of a plan that mr_plan_check accepted. */
+size_t mr_plan_length(const void *plan);
+
+struct mr_vector {
+	const char *at;
+	uint64_t left;
+};
+static inline struct mr_vector mr_vector_of(const struct mr_argument *argument)
+{
+	return (struct mr_vector){ argument->data, argument->number };
+}
+/* The next string of a vector that the cursor has validated, NULL at its end; `length` may be NULL. */
+const char *mr_vector_next(struct mr_vector *vector, uint32_t *length);
+
+/* ---- Walk (walk.c) ------------------------------------------------------------------------------------------- */
+
+/* Descriptors by number; -1 is empty. */
+struct mr_slots {
+	int descriptors[MR_SLOTS];
+};
+static inline void mr_slots_clear(struct mr_slots *slots)
+{
+	for (unsigned slot = 0; slot < MR_SLOTS; slot++)
+		slots->descriptors[slot] = -1;
+}
+
+/* What the operations of one side share while it is walked. */
+struct mr_walk {
+	const void *plan;
+	int side;
+	int socket;    /* to the other side, SOCK_SEQPACKET */
+	pid_t child;   /* parent side: the new process as this process sees it; else 0 */
+	bool trace;
+	bool entered;  /* child side: inside a container that runs already */
+	int netlink;   /* route socket of this process's network namespace, opened by need */
+	int procfs;    /* private procfs that nobody else can reach, opened by need */
+	int empty;     /* an empty read-only directory to mask with, made by need */
+	int terminal;  /* child: pty slave; parent: pty master that the child sent */
+	struct mr_slots slots;
+	void (*report)(void *context, const struct mr_message *message); /* parent: TRACE messages */
+	void *context;
+	char home[PATH_MAX]; /* HOME=..., once USER has found it */
+};
+
+/* Walks all operations of walk->side. 0, or -errno with *failed the place of the one that failed. */
+int mr_walk_side(struct mr_walk *walk, uint32_t *failed);
+void mr_walk_init(struct mr_walk *walk, const void *plan, int side);
+
+/* Every operation of MR_ACTIONS is one of these. */
+#define MR_ACTION(NAME) int mr_do_##NAME(struct mr_walk *walk, const struct mr_argument *argument)
+#define MR_DECLARE(NAME, code, signature, arguments) MR_ACTION(NAME);
+MR_ACTIONS(MR_DECLARE)
+#undef MR_DECLARE
+
+/* The descriptor in a slot, or -EBADF. */
+int mr_slot(const struct mr_walk *walk, uint64_t slot);
+/* Puts a descriptor into a slot and closes what was there; -EBADF (and descriptor closed) when there is no such slot. */
+int mr_slot_set(struct mr_walk *walk, uint64_t slot, int descriptor);
+
+/* ---- Paths (path.c) ------------------------------------------------------------------------------------------ */
+
+/* openat2(2) with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS; O_CLOEXEC is added. A descriptor or -errno. */
+int mr_open_beneath(int root, const char *path, int flags);
+/* The same with more RESOLVE_* flags (RESOLVE_NO_SYMLINKS) and a mode. */
+int mr_open_resolve(int root, const char *path, int flags, mode_t mode, uint64_t resolve);
+/* mkdir -p beneath root, then the last component: a directory, or an empty regular file (kind S_IFDIR, S_IFREG).
+ * Existing things are left as they are. 0 or -errno. */
+int mr_make_beneath(int root, const char *path, mode_t kind, mode_t mode);
+/* The directory that `path` lies in (made by need), and its last component: a descriptor or -errno. */
+int mr_parent_beneath(int root, const char *path, const char **name);
+void mr_close(int *descriptor); /* closes and forgets; for __attribute__((cleanup)) */
+#define MR_AUTOCLOSE __attribute__((cleanup(mr_close))) int
+
+static inline int mr_result(long result)
+{
+	return result < 0 ? -errno : (int)result;
+}
+
+/* ---- Spawn (spawn.c, enter.c) -------------------------------------------------------------------------------- */
+
+/* What the child says to the spawner besides TRACE and FAILED; never seen by an owner. */
+enum mr_internal_kind {
+	MR_MSG_SYNC = 64,      /* value: stage; both ways */
+	MR_MSG_TERMINAL = 65,  /* with the pty master */
+	MR_MSG_EXECUTING = 66, /* the next thing to happen is execve: a closed socket after this means success */
+	MR_MSG_ENTERED = 67,   /* pid: the process that entered the container on behalf of the helper */
+};
+
+#define MR_NO_OPERATION UINT32_MAX /* the child died without a word (killed): FAILED names no operation */
+
+struct mr_spawn_options {
+	int stdio[3];                 /* become 0, 1, 2 of the child; -1: the caller's own */
+	const struct mr_slots *slots; /* filled slots of both sides at the start; NULL: none */
+	bool trace;                   /* measure each operation, hand the TRACE messages to `report` */
+	void (*report)(void *context, const struct mr_message *message);
+	void *context;
+};
+
+struct mr_spawned {
+	pid_t pid;    /* as the caller sees it; a child of the caller, which has to wait for it */
+	int pidfd;
+	int terminal; /* pty master that a TERMINAL operation made, or -1 */
+	struct mr_message message; /* STARTED (pid, time) or FAILED (operation, error) */
+};
+
+/* Clones the child that the plan describes and walks the parent's side until the child has executed its program. The
+ * plan has passed mr_plan_check. 0, or -errno with spawned->message FAILED and nothing left behind (child reaped,
+ * descriptors closed). Blocks for a few ms; must be called by the thread that will live as long as the child
+ * (PR_SET_PDEATHSIG), with the signals blocked that it doesn't want to take. Needs CAP_SYS_ADMIN. */
+int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr_spawned *spawned);
+
+/* fork-like raw clone3(2): no atfork handlers, no locks. `flags` CLONE_*, exit signal SIGCHLD unless CLONE_PARENT;
+ * *pidfd is set when pidfd is not NULL; cgroup -1 or a descriptor for CLONE_INTO_CGROUP. 0 in the child, else pid or -errno. */
+pid_t mr_clone(uint64_t flags, int *pidfd, int cgroup);
+
+/* One message over a SOCK_SEQPACKET, with a descriptor when >= 0. 0 or -errno. */
+int mr_send(int socket, const struct mr_message *message, int descriptor);
+/* 1, 0 when the other end is closed, or -errno. *descriptor gets a received one or -1; NULL: none is accepted. */
+int mr_receive(int socket, struct mr_message *message, int *descriptor);
+
+uint64_t mr_clock(void);     /* CLOCK_MONOTONIC, ns */
+uint64_t mr_wall_clock(void); /* CLOCK_REALTIME, ns */
+
+/* ---- Network (rtnetlink.c) ----------------------------------------------------------------------------------- */
+
+/* A netlink socket of the calling process's network namespace: a descriptor or -errno. */
+int mr_netlink_open(int protocol);
+/* A veth pair: `host_name` here, up and in `bridge`; `peer_name` born in the network namespace of process `peer`.
+ * mac: 6 bytes of the peer's address, or length 0. An interface named host_name is not left behind on failure. */
+int mr_op_veth(int netlink, const char *bridge, const char *host_name, const char *peer_name, const void *mac,
+	       size_t mac_length, pid_t peer);
+int mr_op_link_up(int netlink, const char *name);
+int mr_op_address(int netlink, const char *name, const void *address, size_t length, unsigned prefix);
+int mr_op_route(int netlink, const char *name, const void *gateway, size_t length);
+
+/* ---- Init (init.c) ------------------------------------------------------------------------------------------- */
+
+/* Forks (mr_clone). Gives 0 in the new process, which goes on with the plan; the caller (pid 1) never comes back: it
+ * closes what it doesn't need (the socket above all: its end is what tells the spawner that exec succeeded), forwards
+ * signals, reaps, and ends as the new process ended. */
+int mr_op_init(void);
+
+#endif

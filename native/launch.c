@@ -1,0 +1,155 @@
+/* launch.c: system calls that Python needs and its os module lacks.
+ *
+ * Owns: starting a program from Python without a Python fork, pidfds, the read-only clone of an executable. Leaves to
+ * others: containers (spawn.c), which are never made by the Python process itself.
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define LAUNCH_DESCRIPTORS_MAX 64
+
+struct job {
+	int executable;
+	char *const *argv;
+	char *const *environment;
+	const int *targets;
+	const int *sources;
+	int count;
+	int error; /* of the child, in memory that both see */
+};
+
+/* clone3 in line. A child that shares our memory (CLONE_VM) also shares the stack: were this a function, the child's next
+ * call would overwrite the return address that we are going to use. Where we have no such code, memory is copied. */
+#if defined(__x86_64__)
+#define CLONE_SHARED (CLONE_VM | CLONE_VFORK)
+static inline __attribute__((always_inline)) long clone3_inline(struct clone_args *arguments)
+{
+	long result;
+	__asm__ volatile("syscall"
+			 : "=a"(result)
+			 : "0"((long)SYS_clone3), "D"(arguments), "S"(sizeof *arguments)
+			 : "rcx", "r11", "memory");
+	return result;
+}
+#elif defined(__aarch64__)
+#define CLONE_SHARED (CLONE_VM | CLONE_VFORK)
+static inline __attribute__((always_inline)) long clone3_inline(struct clone_args *arguments)
+{
+	register long x8 __asm__("x8") = SYS_clone3;
+	register long x0 __asm__("x0") = (long)arguments;
+	register long x1 __asm__("x1") = sizeof *arguments;
+	__asm__ volatile("svc #0" : "+r"(x0) : "r"(x8), "r"(x1) : "memory");
+	return x0;
+}
+#else
+#define CLONE_SHARED CLONE_VFORK
+static inline long clone3_inline(struct clone_args *arguments)
+{
+	long result = syscall(SYS_clone3, arguments, sizeof *arguments);
+	return result < 0 ? -errno : result;
+}
+#endif
+
+/* In the child: only system calls, nothing that the parent would find changed in the memory it shares. */
+static __attribute__((noinline)) void child(struct job *job)
+{
+	int copies[LAUNCH_DESCRIPTORS_MAX], above = 3;
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+	sigset_t none;
+
+	/* Python ignores these two; what is handled was reset by CLONE_CLEAR_SIGHAND. */
+	sigaction(SIGPIPE, &standard, NULL);
+	sigaction(SIGXFSZ, &standard, NULL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+
+	/* Out of the way first: a target may be the number of a source that comes later. */
+	for (int i = 0; i < job->count; i++)
+		if (job->targets[i] >= above)
+			above = job->targets[i] + 1;
+	for (int i = 0; i < job->count; i++) {
+		copies[i] = fcntl(job->sources[i], F_DUPFD_CLOEXEC, above);
+		if (copies[i] < 0)
+			goto failed;
+	}
+	if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+		goto failed;
+	for (int i = 0; i < job->count; i++)
+		if (dup2(copies[i], job->targets[i]) < 0)
+			goto failed;
+	syscall(SYS_execveat, job->executable, "", job->argv, job->environment, AT_EMPTY_PATH);
+failed:
+	job->error = errno;
+	_exit(127);
+}
+
+int mr_launch(int executable, char *const *argv, char *const *environment, const int *targets, const int *sources,
+	      int count, int cgroup)
+{
+	struct clone_args arguments = {
+		.flags = CLONE_SHARED | CLONE_CLEAR_SIGHAND | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.exit_signal = SIGCHLD,
+		.cgroup = cgroup >= 0 ? (uint64_t)(unsigned)cgroup : 0,
+	};
+	struct job *job;
+	sigset_t all, before;
+	long pid;
+
+	if (count < 0 || count > LAUNCH_DESCRIPTORS_MAX)
+		return -E2BIG;
+	job = mmap(NULL, sizeof *job, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (job == MAP_FAILED)
+		return -errno;
+	*job = (struct job){ executable, argv, environment, targets, sources, count, 0 };
+
+	sigfillset(&all); /* a handler of ours must not run in the child */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = clone3_inline(&arguments);
+	if (pid == 0)
+		child(job);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+
+	if (pid > 0 && job->error) {
+		while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		pid = -job->error;
+	}
+	munmap(job, sizeof *job);
+	return (int)pid;
+}
+
+int mr_pidfd_open(int pid)
+{
+	return mr_result(syscall(SYS_pidfd_open, pid, 0));
+}
+
+int mr_pidfd_send_signal(int pidfd, int number)
+{
+	return mr_result(syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0));
+}
+
+int mr_read_only_clone(const char *path)
+{
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
+	int tree = mr_result(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	int error;
+
+	if (tree < 0)
+		return tree;
+	error = mr_result(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+	if (error < 0) {
+		close(tree);
+		return error;
+	}
+	return tree;
+}

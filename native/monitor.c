@@ -1,0 +1,7 @@
+/* monitor.c: placeholder until the monitor lands. */
+#include "internal.h"
+
+int main(void)
+{
+	return 125;
+}
