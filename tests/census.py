@@ -1,0 +1,243 @@
+"""Counts what minirun can leave behind on a host, so that a test can compare before and after.
+
+Owns: what is counted, and the sentence that says what leaked. Leaves to others: when it is taken (conftest, after each test).
+Reads the kernel's own tables (/proc, /sys, nftables) and the two roots, never minirun's code: a bug can't hide itself here.
+
+On a machine that runs other things too, only what carries a mark of ours is counted: a path below the session's roots, the
+session's tag, the name minirun, or this process as ancestor. `CI=true` says that the machine is ours: then the host's
+mounts and links are counted whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import sqlite3
+import subprocess
+import time
+from binascii import crc32
+from pathlib import Path
+
+Things = dict[str, frozenset[str]]  # kind -> what is there
+
+# Made once per data root by the first start, and kept: not a leak.
+MADE_ONCE = ("monitors",)
+
+
+class Census:
+    """What there is now, for one pair of roots; `leaks` says what came since."""
+
+    def __init__(self, root: Path, run_root: Path, *, whole_host: bool = False) -> None:
+        self.root = root
+        self.run_root = run_root
+        self.tag = f"{crc32(os.fsencode(os.path.realpath(root))):08x}"
+        self.whole_host = whole_host
+        self.before = self.take()
+
+    def take(self) -> Things:
+        """Look at everything once."""
+        gc.collect()
+        processes = self._processes()
+        return {
+            "process": frozenset(f"{pid} {_command(pid)}" for pid in processes),
+            "mount": frozenset(self._mounts(processes)),
+            "namespace": frozenset(self._namespaces(processes)),
+            "cgroup": frozenset(self._cgroups()),
+            "link": frozenset(self._links()),
+            "nftables element": frozenset(self._elements()),
+            "descriptor of this process": frozenset(_descriptors()),
+            "file": frozenset(self._files()),
+            "row": frozenset(self._rows()),
+        }
+
+    def leaks(self, *, deadline_seconds: float = 10.0) -> list[str]:
+        """Give one line per thing that is there now and wasn't before, and per thing of before that has gone.
+
+        What ends by itself (a monitor's exit hook, a lazily freed namespace) gets until the deadline.
+        """
+        end = time.monotonic() + deadline_seconds
+        pause = 0.01
+        while True:
+            now = self.take()
+            lines = [f"{kind} left: {thing}" for kind in now for thing in sorted(now[kind] - self.before[kind])]
+            if not lines or time.monotonic() > end:
+                break
+            time.sleep(pause)
+            pause = min(pause * 2, 0.5)
+        if self.whole_host:
+            lines += [
+                f"{kind} gone: {thing}" for kind in ("mount", "link") for thing in sorted(self.before[kind] - now[kind])
+            ]
+        return lines
+
+    # ---- one method per kind
+
+    def _processes(self) -> list[int]:
+        """Ours: below this process, in a cgroup of ours, or holding something below our roots (a working directory, a file)."""
+        found = []
+        parents = _parents()
+        for pid in parents:
+            with contextlib.suppress(OSError):
+                if pid != os.getpid() and (self._is_below_us(pid, parents) or self._carries_our_mark(pid)):
+                    found.append(pid)
+        return found
+
+    def _is_below_us(self, pid: int, parents: dict[int, int]) -> bool:
+        while pid in parents:
+            pid = parents[pid]
+            if pid == os.getpid():
+                return True
+        return False
+
+    def _carries_our_mark(self, pid: int) -> bool:
+        process = Path("/proc", str(pid))
+        if f"minirun-{self.tag}" in (process / "cgroup").read_text():
+            return True
+        if str(self.root) in (process / "mountinfo").read_text(errors="replace") and _namespace(
+            pid, "mnt"
+        ) != _namespace("self", "mnt"):
+            return True
+        return _command(pid).startswith("minirun-monitor") and any(
+            link.startswith((str(self.root), str(self.run_root))) for link in _links_of(process / "fd")
+        )
+
+    def _mounts(self, processes: list[int]) -> list[str]:
+        host = [_mount(line) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        marks = (str(self.root), str(self.run_root), "/run/minirun", "/var/lib/minirun")
+        ours = [mount for mount in host if self.whole_host or any(mark in mount for mark in marks)]
+        for pid in processes:
+            with contextlib.suppress(OSError):
+                if _namespace(pid, "mnt") != _namespace("self", "mnt"):
+                    ours.append(f"the table of {pid} {_command(pid)}")
+        return ours
+
+    def _namespaces(self, processes: list[int]) -> set[str]:
+        """Those in which our processes live, and those that somebody of us holds open or bound to a path."""
+        own = {_namespace("self", kind) for kind in os.listdir("/proc/self/ns")}
+        found = set()
+        for pid in [*processes, os.getpid()]:
+            with contextlib.suppress(OSError):
+                found |= {_namespace(pid, kind) for kind in os.listdir(f"/proc/{pid}/ns")}
+                found |= {
+                    link
+                    for link in _links_of(Path(f"/proc/{pid}/fd"))
+                    if link.endswith("]") and link[:4] in _NAMESPACES
+                }
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            if " - nsfs " in line and (self.whole_host or str(self.run_root) in line):
+                found.add(f"{line.split()[3]} bound to {line.split()[4]}")
+        return found - own
+
+    def _cgroups(self) -> list[str]:
+        found = []
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            if " - cgroup2 " not in line:
+                continue
+            top = Path(line.split()[4])
+            for directory, below, _ in os.walk(top):
+                path = Path(directory)
+                if f"minirun-{self.tag}" in directory and path.parent != top and path.name not in MADE_ONCE:
+                    found.append(str(path))
+                below[:] = [name for name in below if "minirun" in directory + name or path == top]
+            break
+        return found
+
+    def _links(self) -> list[str]:
+        bridge = f"mr-{self.tag}"
+        names = [name for name in os.listdir("/sys/class/net") if name != bridge]
+        if self.whole_host:
+            return names
+        return [name for name in names if os.path.basename(os.path.realpath(f"/sys/class/net/{name}/master")) == bridge]
+
+    def _elements(self) -> list[str]:
+        done = subprocess.run(
+            ["nft", "-j", "list", "table", "inet", f"minirun_{self.tag}"], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            return []  # no such table: nothing was started on the bridge yet
+        found = []
+        for thing in json.loads(done.stdout)["nftables"]:
+            for kind in ("map", "set"):
+                body = thing.get(kind, {})
+                if "constant" not in body.get("flags", []):
+                    found += [f"{body['name']}: {json.dumps(element)}" for element in body.get("elem", [])]
+        return found
+
+    def _files(self) -> list[str]:
+        """Of images and snapshots only the top level: their content is immutable and large."""
+        found = []
+        for top in (self.root, self.run_root):
+            for directory, below, files in os.walk(top):
+                place = Path(directory)
+                found += [str(place / name) for name in [*below, *files] if not name.startswith("minirun.db")]
+                if place in (self.root / "snapshots", self.root / "images" / "blobs"):
+                    below.clear()
+        return found
+
+    def _rows(self) -> list[str]:
+        """Containers, address leases and port leases that the database names."""
+        database = self.root / "minirun.db"
+        if not database.exists():
+            return []
+        found = []
+        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            for table in sorted(tables & {"containers", "leases", "port_leases"}):
+                cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608  (a name from the list above)
+                found += [f"{table}: {row!r:.200}" for row in cursor]
+        return found
+
+
+_NAMESPACES = ("net:", "mnt:", "pid:", "uts:", "ipc:", "user", "cgro", "time")
+
+
+def _parents() -> dict[int, int]:
+    """Give the parent of each process that isn't a kernel thread or a zombie of somebody else."""
+    parents = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError):
+                fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
+                if fields[1] != "2" and name != "2":
+                    parents[int(name)] = int(fields[1])
+    return parents
+
+
+def _command(pid: int) -> str:
+    """Give the words that a process was started with, as far as they tell it apart."""
+    try:
+        words = Path("/proc", str(pid), "cmdline").read_bytes().split(b"\0")
+        text = b" ".join(words).decode(errors="replace").strip()
+        return text[:120] or f"[{Path('/proc', str(pid), 'comm').read_text().strip()}]"
+    except OSError:
+        return "(gone)"
+
+
+def _namespace(pid: int | str, kind: str) -> str:
+    return os.readlink(f"/proc/{pid}/ns/{kind}")
+
+
+def _links_of(directory: Path) -> list[str]:
+    links = []
+    for name in os.listdir(directory):
+        with contextlib.suppress(OSError):
+            links.append(os.readlink(directory / name))
+    return links
+
+
+def _descriptors() -> list[str]:
+    """Give this process's descriptors but for the one that this look needs."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(f"{name} -> {os.readlink(f'/proc/self/fd/{name}')}")
+    return found
+
+
+def _mount(line: str) -> str:
+    """Give mount point, root and type of a mountinfo line; its numbers change without meaning. proc_pid_mountinfo(5)."""
+    left, _, right = line.partition(" - ")
+    fields = left.split()
+    return f"{fields[4]} ({right.split()[0]} {fields[3]})"

@@ -1,0 +1,231 @@
+"""What all tests share: the session's own roots, the images in them, the census after each test, and the rule about skips.
+
+Owns: fixtures, markers, and which host a test needs. Leaves to others: what is counted (census), the virtual machine (vm/guest).
+
+A test gets its kind from the folder that it lies in: unit, integration, conformance, corpora, faults, workloads, vm. All but
+unit and corpora need root. `needs("memory")` names something that not every host has; where this host lacks it and the virtual
+machine has it, the test runs there and is reported here like any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from tests.census import Census
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI") == "true"
+IN_GUEST = os.environ.get("MINIRUN_TEST_GUEST") == "1"
+
+KINDS = ("unit", "integration", "conformance", "corpora", "faults", "workloads", "vm")
+ROOT_KINDS = ("integration", "conformance", "faults", "workloads")
+
+# Every reason to skip that CI accepts, word for word. All others are failures there.
+ALLOWED_SKIPS = (
+    "this kernel has no IPv6",
+    "this machine can't run the virtual machine tier: not an amd64 or arm64 Debian kernel",
+)
+
+pytest_plugins = ["tests.vm.plugin"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers: one per folder, and the three that tests set themselves."""
+    for kind in KINDS:
+        config.addinivalue_line("markers", f"{kind}: lies in tests/{kind}")
+    config.addinivalue_line("markers", "needs(name): something of the host that not every one has; see tests/hosts.py")
+    config.addinivalue_line("markers", "vm_guest: runs inside the virtual machine, whatever the host offers")
+    config.addinivalue_line("markers", "no_census: leaves something behind on purpose, or makes roots of its own")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give each test the marker of its folder."""
+    for item in items:
+        folder = item.path.relative_to(CHECKOUT / "tests").parts[0]
+        if folder in KINDS:
+            item.add_marker(folder)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Turn a skip into a failure in CI unless its reason is on the list."""
+    report: pytest.TestReport = yield
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        if not any(reason.removeprefix("Skipped: ") == allowed for allowed in ALLOWED_SKIPS):
+            report.outcome = "failed"
+            report.longrepr = f"{item.nodeid} was skipped, and in CI that is a failure: {reason}"
+    return report
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse to pretend: what needs root fails in CI without it and is skipped elsewhere."""
+    if os.geteuid() != 0 and any(item.get_closest_marker(kind) for kind in ROOT_KINDS):
+        pytest.skip("needs root")
+
+
+# ---- the session's roots
+
+
+class Roots(Protocol):
+    """Where this session keeps its state: never /var/lib/minirun."""
+
+    root: Path
+    run_root: Path
+
+
+class _Roots:
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.root = top / "data"
+        self.run_root = top / "run"
+
+
+@pytest.fixture(scope="session")
+def roots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roots]:
+    """A data root and a run root of this session's own; bridge, table and cgroup get names of their own from it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    roots = _Roots(tmp_path_factory.mktemp("minirun"))
+    try:
+        yield roots
+    finally:
+        _take_down(roots)
+
+
+def _take_down(roots: Roots) -> None:
+    """Remove what the session made once: containers that a failed test left, bridge, table, cgroup, files."""
+    if not roots.root.exists():
+        return
+    from minirun import Engine
+
+    with Engine(str(roots.root), str(roots.run_root)) as engine:
+        for container in engine.containers(all=True):
+            engine.remove(container.id, force=True)
+        engine.networks.destroy()
+    tag = Census(roots.root, roots.run_root).tag
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        if " - cgroup2 " in line:
+            for directory, _, _ in os.walk(f"{line.split()[4]}/minirun-{tag}", topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
+            break
+    shutil.rmtree(roots.run_root.parent, ignore_errors=True)
+
+
+class MinirunCommand:
+    """The command line as a user has it, on the session's roots: call it and get the finished process."""
+
+    def __init__(self, roots: Roots) -> None:
+        program = Path(sys.executable).parent / "minirun"
+        self.words = [str(program), "--root", str(roots.root), "--run-root", str(roots.run_root)]
+
+    def __call__(
+        self, *arguments: str, check: bool = True, stdin: str | bytes = b"", timeout: float = 120, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `minirun ARGUMENTS`; with `check`, a code other than 0 fails the test with what the command said."""
+        data = stdin if isinstance(stdin, bytes) else stdin.encode()
+        done = subprocess.run(
+            [*self.words, *arguments], input=data, capture_output=True, timeout=timeout, check=False, **options
+        )
+        text = subprocess.CompletedProcess[str](
+            done.args,
+            done.returncode,
+            done.stdout.decode(errors="surrogateescape"),
+            done.stderr.decode(errors="surrogateescape"),
+        )
+        if check and done.returncode != 0:
+            pytest.fail(
+                f"minirun {' '.join(arguments)} ended with {text.returncode}:\n{text.stderr}{text.stdout}",
+                pytrace=False,
+            )
+        return text
+
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+        """Start `minirun ARGUMENTS` and go on; the caller waits for it."""
+        return subprocess.Popen([*self.words, *arguments], **options)
+
+
+@pytest.fixture(scope="session")
+def minirun(roots: Roots) -> MinirunCommand:
+    """The command line on the session's roots."""
+    return MinirunCommand(roots)
+
+
+@pytest.fixture
+def engine(roots: Roots) -> Iterator[Any]:
+    """The engine as a library, on the session's roots."""
+    if not roots.root.exists():
+        return
+    from minirun import Engine
+
+    with Engine(str(roots.root), str(roots.run_root)) as opened:
+        yield opened
+
+
+# ---- images
+
+
+@pytest.fixture(scope="session")
+def fixture_archive() -> Callable[[str], Path]:
+    """Give the path of a recipe's archive; built when it isn't in the cache."""
+
+    def archive(name: str) -> Path:
+        done = subprocess.run(
+            [CHECKOUT / "rootfs-fixtures/fixture.py", "archive", name], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            pytest.fail(done.stderr, pytrace=False)
+        return Path(done.stdout.strip())
+
+    return archive
+
+
+@pytest.fixture(scope="session")
+def fixture_image(minirun: MinirunCommand) -> Callable[[str], str]:
+    """Import a recipe's archive as an image of the session, once, and give its name."""
+
+    def image(name: str) -> str:
+        command = [CHECKOUT / "rootfs-fixtures/fixture.py", "import", name, "--minirun", " ".join(minirun.words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            pytest.fail(done.stderr, pytrace=False)
+        return name
+
+    return image
+
+
+@pytest.fixture(scope="session")
+def busybox(fixture_image: Callable[[str], str]) -> str:
+    """The image `busybox`."""
+    return fixture_image("busybox")
+
+
+# ---- the census
+
+
+@pytest.fixture(autouse=True)
+def census(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test that touches the kernel: nothing of minirun is there that wasn't there before."""
+    node = request.node
+    if (not any(node.get_closest_marker(kind) for kind in ROOT_KINDS) and not IN_GUEST) or node.get_closest_marker(
+        "no_census"
+    ):
+        yield
+        return
+    roots: Roots = request.getfixturevalue("roots")
+    count = Census(roots.root, roots.run_root, whole_host=IN_CI)
+    yield
+    leaks = count.leaks()
+    if leaks:
+        pytest.fail("this test left things behind:\n  " + "\n  ".join(leaks), pytrace=False)

@@ -1,0 +1,104 @@
+"""One virtual machine per session: Debian's own kernel in software emulation, on a copy-on-write view of this root file system.
+
+Owns: finding the kernel, the command that boots it, its time limit and its end. Leaves to others: which tests run in it
+(plugin), what the guest does first (guest.sh), how results come back (results).
+
+Software emulation on purpose: it works wherever QEMU does, in a virtual machine without nested virtualization too. It is about ten
+times slower than the host, so nothing in it is timed. Writes of the guest go to its memory, but for one directory of results.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.vm import results
+
+CHECKOUT = Path(__file__).resolve().parent.parent.parent
+TIME_LIMIT_SECONDS = 540.0
+
+# Drivers that a machine without their hardware probes for seconds.
+USELESS_MODULES = "kvm,kvm_amd,kvm_intel,powernow_k8,ahci,sr_mod,i6300esb,iTCO_wdt,psmouse,pcspkr,i2c_i801,lpc_ich"
+
+
+class MachineError(Exception):
+    """The machine could not be booted, or it ended without the result that was asked for."""
+
+
+def kernel() -> Path:
+    """Give the newest kernel in /boot that has its modules beside it."""
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine)
+    found = [path for path in Path("/boot").glob("vmlinuz-*") if Path("/lib/modules", path.name[8:]).is_dir()]
+    found = [path for path in found if path.name.endswith((f"-{machine}", "-generic"))]
+    if not found:
+        raise MachineError(f"no kernel with modules in /boot: apt-get install linux-image-{machine}")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+class Machine:
+    """A machine that boots at once, runs the given tests and powers itself off."""
+
+    def __init__(self, directory: Path, tests: list[str]) -> None:
+        self.directory = directory
+        self.results = str(directory / "results.jsonl")
+        self.console = directory / "console.log"
+        (directory / "tests").write_text("\n".join(tests) + "\n")
+        (directory / "environment").write_text(
+            f"export MINIRUN_TEST_RESULTS={shlex.quote(self.results)} CI={os.environ.get('CI', '')}\n"
+            f"export MINIRUN_TEST_PYTHON={shlex.quote(sys.executable)}\n"
+        )
+        vng = Path(sys.executable).parent / "vng"
+        if not vng.exists():
+            raise MachineError(f"{vng} is missing: make test installs it")
+        inside = f"exec bash {shlex.quote(str(CHECKOUT / 'tests/vm/guest.sh'))} {shlex.quote(str(directory))}"
+        command = [str(vng), "--run", str(kernel()), "--verbose", "--disable-kvm", "--disable-microvm", "--force-9p"]
+        command += ["--cpus", "2", "--memory", "2G", "--cwd", str(CHECKOUT), "--rwdir", str(directory)]
+        command += ["--append", f"module_blacklist={USELESS_MODULES}", "--exec", inside]
+        environment = {**os.environ, "PATH": f"{vng.parent}:{os.environ['PATH']}"}
+        self.deadline = time.monotonic() + TIME_LIMIT_SECONDS
+        with (directory / "output.log").open("wb") as output, self.console.open("wb") as console:
+            self.process = subprocess.Popen(
+                command,
+                cwd=CHECKOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=console,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def result(self, nodeid: str) -> results.Result:
+        """Wait until a test is over and give its result. Raises MachineError when the machine ended or hung before."""
+        while True:
+            ended = self.process.poll() is not None
+            known, finished = results.read(self.results)
+            if nodeid in finished and nodeid in known:
+                return known[nodeid]
+            if ended:
+                raise MachineError(f"the virtual machine ended before {nodeid} did.\n{self.tail()}")
+            if time.monotonic() > self.deadline:
+                raise MachineError(
+                    f"the virtual machine has not finished {nodeid} after {TIME_LIMIT_SECONDS:.0f} s.\n{self.tail()}"
+                )
+            time.sleep(0.2)
+
+    def tail(self) -> str:
+        """Give the end of what the guest printed and of its kernel's log."""
+        parts = []
+        for path in (self.directory / "output.log", self.console):
+            text = path.read_text(errors="replace")
+            parts.append(f"---- {path.name}\n" + "\n".join(text.splitlines()[-40:]))
+        return "\n".join(parts)
+
+    def close(self) -> None:
+        """Give the machine a moment to power itself off, then end it."""
+        try:
+            self.process.wait(timeout=max(0.0, min(20.0, self.deadline - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
