@@ -1,0 +1,65 @@
+"""Capabilities by name and number, and what this host can give.
+
+Owns: the names, masks from names and back, the host's own set.
+Leaves to others: which ones a container gets (engine/spec) and setting them (native/).
+Source: capabilities(7), linux/capability.h.
+"""
+
+from __future__ import annotations
+
+from ..errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NAMES = (
+    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
+    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
+    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
+).split()
+
+NUMBERS = {name: number for number, name in enumerate(NAMES)}
+
+ALL = (1 << len(NAMES)) - 1
+
+
+def mask(names: Iterable[str]) -> int:
+    """Give the bits of `names`, with or without CAP_, in any case; `ALL` is all. InvalidInput for an unknown one."""
+    bits = 0
+    for name in names:
+        plain = name.upper().removeprefix("CAP_")
+        if plain == "ALL":
+            bits |= ALL
+        elif plain in NUMBERS:
+            bits |= 1 << NUMBERS[plain]
+        else:
+            raise InvalidInput(f'unknown capability: "CAP_{plain}"')
+    return bits
+
+
+def names(bits: int) -> tuple[str, ...]:
+    """Give the names in `bits`, with CAP_, in the kernel's order."""
+    return tuple("CAP_" + name for number, name in enumerate(NAMES) if bits >> number & 1)
+
+
+def has(bits: int, name: str) -> bool:
+    """Is the capability (without CAP_) in `bits`?"""
+    return bool(bits >> NUMBERS[name] & 1)
+
+
+def of_host(status_path: str = "/proc/self/status") -> int:
+    """Give what a child of this process can still hold: permitted and not dropped from the bounding set.
+
+    A container is never promised more; a machine that lacks one (a virtual machine's sandbox, a nested container) thus
+    runs `--privileged` with what there is.
+    """
+    with open(status_path, "rb") as file:
+        status = file.read()
+    return _field(status, b"\nCapPrm:") & _field(status, b"\nCapBnd:")
+
+
+def _field(status: bytes, key: bytes) -> int:
+    start = status.index(key) + len(key)
+    return int(status[start : status.index(b"\n", start)], 16)

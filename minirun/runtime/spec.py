@@ -1,0 +1,245 @@
+"""The OCI runtime specification as values: what a container is, before anyone decided how to make it.
+
+Owns: `Spec` and its parts, named after the keys of `config.json` in snake_case.
+Leaves to others: Docker's meaning (engine/spec), the kernel's (runtime/compile), the JSON file of a bundle.
+
+Shape and defaults follow opencontainers/runtime-spec, `config.md` and `config-linux.md`; None or an empty tuple
+means "not given". Two places say more than the specification: `BuiltinSeccomp` names our own profile instead of
+spelling it out at each start, and `Mount.create` says what to make of a target that isn't there.
+"""
+
+from __future__ import annotations
+
+from ..record import Record
+
+SPECIFICATION = "1.2.0"
+
+
+class User(Record):
+    """Who runs the process: numbers, or a `name` ("user[:group]") looked up in the root file system at the last moment.
+
+    The lookup happens in the new process, in its own root, by the C core: never in a process with the host's libraries.
+    """
+
+    name: str | None = None
+    uid: int = 0
+    gid: int = 0
+    additional_gids: tuple[int, ...] = ()
+    additional_groups: tuple[str, ...] = ()  # names or numbers as `--group-add` has them; only with `name`
+    umask: int = 0o022
+
+
+class Capabilities(Record):
+    """Capability sets as bit masks (bit n is capability n, runtime/capabilities has the names). capabilities(7)."""
+
+    bounding: int = 0
+    effective: int = 0
+    permitted: int = 0
+    inheritable: int = 0
+    ambient: int = 0
+
+
+class Rlimit(Record):
+    """One limit of setrlimit(2); `resource` is the kernel's number."""
+
+    resource: int
+    soft: int
+    hard: int
+
+
+class Process(Record):
+    """The program, and the process that becomes it."""
+
+    arguments: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    working_directory: str = "/"
+    user: User = User()
+    capabilities: Capabilities = Capabilities()
+    rlimits: tuple[Rlimit, ...] = ()
+    terminal: bool = False
+    no_new_privileges: bool = False
+    oom_score_adjustment: int | None = None
+    apparmor_profile: str = ""
+    selinux_label: str = ""
+    init: bool = False  # a reaping first process in front of the program (`--init`); not in the specification
+
+
+class Root(Record):
+    """The root file system: `path` is a directory, or empty when the placement brings an overlay."""
+
+    path: str = ""
+    read_only: bool = False
+
+
+class Mount(Record):
+    """One mount, in order. `attributes` are MOUNT_ATTR_* bits; `type` is "bind" for an existing tree.
+
+    `data` are the file system's own options. `propagation` is one of the MS_* kinds, 0 for the default. `create` is
+    "directory" or "file": what appears beneath the root when the target is missing.
+    """
+
+    destination: str
+    type: str
+    source: str = ""
+    data: tuple[str, ...] = ()
+    attributes: int = 0
+    recursive: bool = False
+    propagation: int = 0
+    create: str = "directory"
+
+
+class Hook(Record):
+    """A program of the host, run at a point in the container's life."""
+
+    path: str
+    arguments: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
+    timeout_seconds: int | None = None
+
+
+class Hooks(Record):
+    """Hooks by their point in time."""
+
+    prestart: tuple[Hook, ...] = ()
+    create_runtime: tuple[Hook, ...] = ()
+    create_container: tuple[Hook, ...] = ()
+    start_container: tuple[Hook, ...] = ()
+    poststart: tuple[Hook, ...] = ()
+    poststop: tuple[Hook, ...] = ()
+
+
+class Namespace(Record):
+    """One namespace: `kind` is pid mount uts ipc network cgroup user time; without `path` a new one is made."""
+
+    kind: str
+    path: str = ""
+
+
+class IdMapping(Record):
+    """A range of ids of the container and where it lies on the host. user_namespaces(7)."""
+
+    container_id: int
+    host_id: int
+    size: int
+
+
+class DeviceNode(Record):
+    """A device node in the container's /dev; `kind` is c, b, u or p."""
+
+    path: str
+    kind: str
+    major: int = 0
+    minor: int = 0
+    mode: int = 0o666
+    uid: int = 0
+    gid: int = 0
+
+
+class DeviceRule(Record):
+    """What the device filter says: `kind` a, b or c; None stands for any number; `access` out of "rwm"."""
+
+    allow: bool
+    kind: str = "a"
+    major: int | None = None
+    minor: int | None = None
+    access: str = "rwm"
+
+
+class Memory(Record):
+    """Limits in bytes; -1 is unlimited, None not asked. `swap` counts memory and swap together, as the specification does.
+
+    Without `swap_required` a kernel that doesn't account for swap goes without that one limit; not in the
+    specification.
+    """
+
+    limit: int | None = None
+    swap: int | None = None
+    swap_required: bool = True
+    reservation: int | None = None
+
+
+class Cpu(Record):
+    """`shares` on the scale of cgroup v1 (1024 is usual), `quota` and `period` in microseconds."""
+
+    shares: int | None = None
+    quota: int | None = None
+    period: int | None = None
+    cpus: str = ""
+    mems: str = ""
+
+
+class Resources(Record):
+    """What the cgroup enforces. No device rules means: no device filter."""
+
+    memory: Memory = Memory()
+    cpu: Cpu = Cpu()
+    pids_limit: int | None = None  # -1 is unlimited
+    devices: tuple[DeviceRule, ...] = ()
+    unified: dict[str, str] = {}  # file of cgroup v2 -> what is written to it
+
+
+class SyscallArgument(Record):
+    """A comparison with one argument; `operator` is one of the SCMP_CMP_* names."""
+
+    index: int
+    value: int
+    value_two: int = 0
+    operator: str = "SCMP_CMP_EQ"
+
+
+class SyscallRule(Record):
+    """An action for system calls by name; with `arguments` only when all of them hold."""
+
+    names: tuple[str, ...]
+    action: str
+    errno: int | None = None
+    arguments: tuple[SyscallArgument, ...] = ()
+
+
+class Seccomp(Record):
+    """A filter as the specification has it. `architectures` are SCMP_ARCH_* names; none means the host's own."""
+
+    default_action: str
+    default_errno: int | None = None
+    architectures: tuple[str, ...] = ()
+    flags: tuple[str, ...] = ()
+    syscalls: tuple[SyscallRule, ...] = ()
+
+
+class BuiltinSeccomp(Record):
+    """Our own profile (runtime/seccomp_profile) for a container that holds these capabilities."""
+
+    capabilities: int
+
+
+class Linux(Record):
+    """Everything that only Linux has."""
+
+    namespaces: tuple[Namespace, ...] = ()
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+    devices: tuple[DeviceNode, ...] = ()
+    cgroups_path: str = ""
+    resources: Resources = Resources()
+    seccomp: Seccomp | BuiltinSeccomp | None = None
+    sysctl: dict[str, str] = {}
+    masked_paths: tuple[str, ...] = ()
+    readonly_paths: tuple[str, ...] = ()
+    rootfs_propagation: int = 0  # MS_* of the whole tree; 0 means private
+
+    def has_new(self, kind: str) -> bool:
+        """Does the container get a namespace of this kind for itself?"""
+        return any(item.kind == kind and not item.path for item in self.namespaces)
+
+
+class Spec(Record):
+    """One container."""
+
+    process: Process
+    root: Root = Root()
+    hostname: str = ""
+    domainname: str = ""
+    mounts: tuple[Mount, ...] = ()
+    hooks: Hooks = Hooks()
+    linux: Linux = Linux()
+    annotations: dict[str, str] = {}
