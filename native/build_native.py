@@ -24,7 +24,7 @@ WRAPPER_FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-Wno-sign-compa
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
 MONITOR_ONLY = {"monitor.c", "init.c", "log.c", "relay.c", "spawn.c", "enter.c", "walk.c", "user.c", "exec.c"}
 # Files that only Python calls.
-EXTENSION_ONLY = {"launch.c", "untar.c", "pump.c"}
+EXTENSION_ONLY = {"launch.c", "untar.c", "pump.c", "bpf.c"}
 
 
 def _sources() -> list[str]:
