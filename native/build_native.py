@@ -2,9 +2,9 @@
 
 Owns: which C file goes where, compiler flags, and the cffi declarations. Leaves to others: when to build (setup.py).
 
-What Python sees of a header stands between the lines `/* python: begin */` and `/* python: end */` of any native/*.h: plain
-declarations of functions, structs and enums, and `#define NAME number`. They are taken from there, so that nothing is
-written down twice; the compiler fills in the values.
+What Python sees of a header stands between the lines `/* python: begin */` and `/* python: end */` of any native/*.h:
+plain declarations of functions, structs and enums, and `#define NAME number`. They are taken from there, so that
+nothing is written down twice; the compiler fills in the values.
 """
 
 from __future__ import annotations

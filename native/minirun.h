@@ -128,6 +128,7 @@ struct mr_op_header {
 	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */
 
 #define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)
+#define MR_FIRST_ACTION 16u
 
 enum mr_code {
 #define MR_ENUM(name, code, signature, arguments) MR_OP_##name = (code),

@@ -158,7 +158,7 @@ int mr_cursor_next(struct mr_cursor *cursor, struct mr_operation *operation)
 	if (header.side > MR_SIDE_CHILD || (header.flags & ~MR_OP_OPTIONAL) != 0)
 		return -EINVAL;
 	signature = signature_of(header.code);
-	if (!signature)
+	if (!signature || (header.code < MR_FIRST_ACTION) != (header.side == MR_SIDE_MONITOR))
 		return -EINVAL;
 	end = at + header.length;
 	at += sizeof header;

@@ -1,0 +1,514 @@
+"""The plan: what a container start does, as a list that can be printed, compared, sent to the C core and walked there.
+
+Owns: `Operation` with one constructor per operation, `Plan` and its encoding. native/minirun.h draws the encoding and
+says what each operation does; a test compares its table with the one here. Leaves to others: which operations a
+container needs (runtime/compile), sentences about them (linux/explain), walking them (native/).
+
+    plan = Plan()
+    plan.monitor += [run_directory("/run/minirun/containers/x"), clone(CLONE_NEWNS | CLONE_NEWPID)]
+    plan.child += [root_bind(0, "/run/minirun/rootfs", "/srv/busybox"), pivot(0), exec_("/bin", ("true",), ())]
+    plan.encode()
+
+Numbers may be negative (two's complement travels). Text is bytes of the kernel: `str` is encoded as os.fsencode does
+it. Slots are small numbers that name descriptors in the process that walks the side: 0 to 31, or HOST for "a path of
+the host".
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    Text = str | bytes
+
+MAGIC = 0x4E52494D
+VERSION = 1
+SLOTS = 32
+HOST = 0xFF
+OPTIONAL = 1
+
+# enum mr_stdio
+STDIO_NULL, STDIO_PIPES, STDIO_TERMINAL, STDIO_INHERIT = range(4)
+# enum mr_create
+CREATE_NOTHING, CREATE_DIRECTORY, CREATE_FILE, CREATE_NO_SYMLINKS = 0, 1, 2, 4
+
+SIDES = ("monitor", "parent", "child")
+
+# code: (name, signature, parameters), a row as in MR_OPERATIONS
+OPERATIONS: dict[int, tuple[str, str, str]] = {
+    1: ("LOG", "suu", "path max_bytes max_files"),
+    2: ("STDIO", "uuuu", "mode open_stdin rows columns"),
+    3: ("EXIT_HOOK", "vv", "argv environment"),
+    4: ("AWAIT_OWNER", "", ""),
+    5: ("RUN_DIRECTORY", "s", "path"),
+    6: ("CGROUP", "s", "path"),
+    7: ("CLONE", "u", "flags"),
+    8: ("ENTER", "suu", "pid_namespace_of start_time flags"),
+    16: ("SYNC", "u", "stage"),
+    17: ("TAKE", "uu", "slot descriptor"),
+    18: ("OPEN", "uusu", "slot beneath path flags"),
+    19: ("CLOSE", "u", "slot"),
+    20: ("WRITE", "usb", "beneath path data"),
+    21: ("LINK_UP", "s", "name"),
+    22: ("ADDRESS", "sbu", "name address prefix"),
+    23: ("ROUTE", "sb", "name gateway"),
+    32: ("VETH", "sssb", "bridge host_name peer_name mac"),
+    33: ("ID_MAP", "ss", "uid_map gid_map"),
+    48: ("UNSHARE", "u", "flags"),
+    49: ("SETNS", "uu", "slot flags"),
+    50: ("PROPAGATION", "u", "ms_flags"),
+    56: ("OVERLAY", "ussvssv", "slot mountpoint base lowers upper work options"),
+    57: ("ROOT_BIND", "uss", "slot mountpoint source"),
+    58: ("FILESYSTEM", "ussvu", "slot type source options attributes"),
+    59: ("TREE", "uusu", "slot beneath path recursive"),
+    60: ("ATTRIBUTES", "uuuuu", "slot set clear propagation recursive"),
+    61: ("ATTACH", "uusu", "slot root path create"),
+    62: ("DIRECTORY", "usu", "root path mode"),
+    63: ("SYMLINK", "uss", "root path target"),
+    64: ("DEVICE", "usuuuu", "root path mode device uid gid"),
+    65: ("MASK", "usu", "root path null_slot"),
+    66: ("READ_ONLY", "us", "root path"),
+    67: ("PIVOT", "u", "root"),
+    80: ("HOSTNAME", "s", "name"),
+    81: ("DOMAINNAME", "s", "name"),
+    82: ("SESSION", "", ""),
+    83: ("TERMINAL", "uuu", "root rows columns"),
+    84: ("DEATH_SIGNAL", "u", "signal"),
+    85: ("KEYRING", "s", "name"),
+    86: ("RLIMIT", "uuu", "resource soft hard"),
+    87: ("OOM_SCORE", "u", "adjustment"),
+    88: ("BOUNDING", "u", "capabilities"),
+    89: ("USER", "sv", "spec extra_groups"),
+    90: ("IDENTITY", "uub", "uid gid groups"),
+    91: ("CAPABILITIES", "uuuu", "effective permitted inheritable ambient"),
+    92: ("NO_NEW_PRIVILEGES", "", ""),
+    93: ("SECCOMP", "ub", "flags filter"),
+    94: ("UMASK", "u", "mask"),
+    95: ("DIRECTORY_CHANGE", "s", "path"),
+    96: ("SIGNALS", "", ""),
+    97: ("SEAL", "u", "keep"),
+    98: ("INIT", "", ""),
+    99: ("EXEC", "svv", "search_path argv environment"),
+}
+FIRST_ACTION = 16  # smaller codes are settings of the monitor side
+
+
+class Operation(Record):
+    """One operation: its code, its arguments in the order of the table, and whether its failure is ignored."""
+
+    code: int
+    arguments: tuple[object, ...] = ()
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """Give the name of the table, in capitals."""
+        return OPERATIONS[self.code][0]
+
+    def argument(self, parameter: str) -> object:
+        """Give one argument by the name of its parameter; ValueError when the operation has none of that name."""
+        return self.arguments[OPERATIONS[self.code][2].split().index(parameter)]
+
+
+def optional(operation: Operation) -> Operation:
+    """Give the same operation; its failure is reported by --trace and otherwise ignored."""
+    return operation.replace(optional=True)
+
+
+# ---- Settings: the monitor side ------------------------------------------------------------------------------------
+
+
+def log(path: Text, max_bytes: int, max_files: int) -> Operation:
+    """Write output as json-file lines to `path`, rotated at `max_bytes` to path.1 .. path.(max_files-1)."""
+    return Operation(code=1, arguments=(path, max_bytes, max_files))
+
+
+def stdio(mode: int, open_stdin: bool = False, rows: int = 0, columns: int = 0) -> Operation:
+    """Say what the container's 0, 1, 2 are: STDIO_NULL, STDIO_PIPES, STDIO_TERMINAL or STDIO_INHERIT."""
+    return Operation(code=2, arguments=(mode, open_stdin, rows, columns))
+
+
+def exit_hook(argv: Sequence[Text], environment: Sequence[Text]) -> Operation:
+    """Run this program when nobody acknowledged the exit."""
+    return Operation(code=3, arguments=(argv, environment))
+
+
+def await_owner() -> Operation:
+    """Don't clone before the owner's first ATTACH."""
+    return Operation(code=4)
+
+
+def run_directory(path: Text) -> Operation:
+    """Keep lock, started, exit and attach.sock in this directory."""
+    return Operation(code=5, arguments=(path,))
+
+
+def cgroup(path: Text) -> Operation:
+    """Let the new process be born in this cgroup (CLONE_INTO_CGROUP)."""
+    return Operation(code=6, arguments=(path,))
+
+
+def clone(flags: int) -> Operation:
+    """Make the new process with these namespaces.
+
+    Not CLONE_NEWCGROUP: the kernel would root it in the cgroup of the parent; use `unshare` on the child side.
+    """
+    return Operation(code=7, arguments=(flags,))
+
+
+def enter(pid_namespace_of: int | str, start_time: int, flags: int) -> Operation:
+    """Join namespaces of a process, which is verified by its start time (field 22 of /proc/PID/stat)."""
+    return Operation(code=8, arguments=(str(pid_namespace_of), start_time, flags))
+
+
+# ---- Both sides ----------------------------------------------------------------------------------------------------
+
+
+def sync(stage: int) -> Operation:
+    """Meet the other side here; both need it with the same number."""
+    return Operation(code=16, arguments=(stage,))
+
+
+def take(slot: int, descriptor: int) -> Operation:
+    """Put an inherited descriptor into a slot."""
+    return Operation(code=17, arguments=(slot, descriptor))
+
+
+def open_(slot: int, beneath: int, path: Text, flags: int) -> Operation:
+    """Open beneath the descriptor of a slot, or a path of the host (HOST)."""
+    return Operation(code=18, arguments=(slot, beneath, path, flags))
+
+
+def close(slot: int) -> Operation:
+    """Close what a slot holds."""
+    return Operation(code=19, arguments=(slot,))
+
+
+def write(beneath: int, path: Text, data: Text) -> Operation:
+    """Make one write(2) to an existing file."""
+    return Operation(code=20, arguments=(beneath, path, data))
+
+
+def link_up(name: Text) -> Operation:
+    """Bring a network interface up."""
+    return Operation(code=21, arguments=(name,))
+
+
+def address(name: Text, address: bytes, prefix: int) -> Operation:
+    """Give an interface an address: 4 or 16 bytes, and the length of its prefix in bits."""
+    return Operation(code=22, arguments=(name, address, prefix))
+
+
+def route(name: Text, gateway: bytes) -> Operation:
+    """Make `gateway` (4 or 16 bytes) the default route."""
+    return Operation(code=23, arguments=(name, gateway))
+
+
+# ---- The parent side -----------------------------------------------------------------------------------------------
+
+
+def veth(bridge: Text, host_name: Text, peer_name: Text, mac: bytes) -> Operation:
+    """Make a veth pair: one end in the bridge, the other in the child's network namespace; `mac` may be empty."""
+    return Operation(code=32, arguments=(bridge, host_name, peer_name, mac))
+
+
+def id_map(uid_map: Text, gid_map: Text) -> Operation:
+    """Write the child's uid_map and gid_map, lines as user_namespaces(7) has them."""
+    return Operation(code=33, arguments=(uid_map, gid_map))
+
+
+# ---- The child side: namespaces ------------------------------------------------------------------------------------
+
+
+def unshare(flags: int) -> Operation:
+    """Make new namespaces for the child itself, unshare(2)."""
+    return Operation(code=48, arguments=(flags,))
+
+
+def setns(slot: int, flags: int) -> Operation:
+    """Join the namespace (or those of a pidfd) that a slot holds, setns(2)."""
+    return Operation(code=49, arguments=(slot, flags))
+
+
+def propagation(ms_flags: int) -> Operation:
+    """Set the propagation of all mounts of the child's namespace: MS_PRIVATE or MS_SLAVE, with MS_REC."""
+    return Operation(code=50, arguments=(ms_flags,))
+
+
+# ---- The child side: file systems ----------------------------------------------------------------------------------
+
+
+def overlay(
+    slot: int,
+    mountpoint: Text,
+    base: Text,
+    lowers: Sequence[Text],
+    upper: Text,
+    work: Text,
+    options: Sequence[Text] = (),
+) -> Operation:
+    """Mount the root file system; `lowers` top first; they, `upper` and `work` are relative to `base` or absolute.
+
+    Without `upper` and `work` ("") the mount is read-only.
+    """
+    return Operation(code=56, arguments=(slot, mountpoint, base, lowers, upper, work, options))
+
+
+def root_bind(slot: int, mountpoint: Text, source: Text) -> Operation:
+    """Mount a directory of the host as the root file system."""
+    return Operation(code=57, arguments=(slot, mountpoint, source))
+
+
+def filesystem(slot: int, type: Text, source: Text, options: Sequence[Text] = (), attributes: int = 0) -> Operation:
+    """Make a file system, detached: nobody reaches it by a path before `attach`. `attributes` is MOUNT_ATTR_*."""
+    return Operation(code=58, arguments=(slot, type, source, options, attributes))
+
+
+def tree(slot: int, beneath: int, path: Text, recursive: bool) -> Operation:
+    """Clone an existing mount, directory or file, detached: the first half of a bind mount."""
+    return Operation(code=59, arguments=(slot, beneath, path, recursive))
+
+
+def attributes(slot: int, set: int, clear: int = 0, propagation: int = 0, recursive: bool = False) -> Operation:
+    """Change attributes (MOUNT_ATTR_*) and propagation (MS_*) of a mount, mount_setattr(2)."""
+    return Operation(code=60, arguments=(slot, set, clear, propagation, recursive))
+
+
+def attach(slot: int, root: int, path: Text, create: int = CREATE_NOTHING) -> Operation:
+    """Mount what a slot holds on `path` beneath `root`; CREATE_* says what to make when it isn't there."""
+    return Operation(code=61, arguments=(slot, root, path, create))
+
+
+def directory(root: int, path: Text, mode: int = 0o755) -> Operation:
+    """Make a directory and its parents beneath `root`; existing ones stay as they are."""
+    return Operation(code=62, arguments=(root, path, mode))
+
+
+def symlink(root: int, path: Text, target: Text) -> Operation:
+    """Make a symbolic link beneath `root`."""
+    return Operation(code=63, arguments=(root, path, target))
+
+
+def device(root: int, path: Text, mode: int, device: int, uid: int = 0, gid: int = 0) -> Operation:
+    """Make a device node beneath `root`: `mode` with its type (S_IFCHR), `device` as os.makedev gives it."""
+    return Operation(code=64, arguments=(root, path, mode, device, uid, gid))
+
+
+def mask(root: int, path: Text, null_slot: int) -> Operation:
+    """Hide a file under /dev/null, a directory under an empty read-only one; nothing when `path` is absent."""
+    return Operation(code=65, arguments=(root, path, null_slot))
+
+
+def read_only(root: int, path: Text) -> Operation:
+    """Make what lies at `path` read-only; nothing when it is absent."""
+    return Operation(code=66, arguments=(root, path))
+
+
+def pivot(root: int) -> Operation:
+    """Make the mount in a slot the root, let go of the old one, and go to /."""
+    return Operation(code=67, arguments=(root,))
+
+
+# ---- The child side: the process -----------------------------------------------------------------------------------
+
+
+def hostname(name: Text) -> Operation:
+    """Set the host name of the child's UTS namespace."""
+    return Operation(code=80, arguments=(name,))
+
+
+def domainname(name: Text) -> Operation:
+    """Set the NIS domain name of the child's UTS namespace."""
+    return Operation(code=81, arguments=(name,))
+
+
+def session() -> Operation:
+    """Make the child the leader of a new session, setsid(2)."""
+    return Operation(code=82)
+
+
+def terminal(root: int, rows: int = 0, columns: int = 0) -> Operation:
+    """Open a pseudo terminal in the devpts of `root`: controlling terminal, 0, 1, 2 and /dev/console of the child."""
+    return Operation(code=83, arguments=(root, rows, columns))
+
+
+def death_signal(signal: int) -> Operation:
+    """Get this signal when the monitor dies. A change of credentials forgets it: put it after the last one."""
+    return Operation(code=84, arguments=(signal,))
+
+
+def keyring(name: Text) -> Operation:
+    """Join a new session keyring."""
+    return Operation(code=85, arguments=(name,))
+
+
+def rlimit(resource: int, soft: int, hard: int) -> Operation:
+    """Set a resource limit by its number; RLIM_INFINITY or -1 is unlimited. setrlimit(2)."""
+    return Operation(code=86, arguments=(resource, soft, hard))
+
+
+def oom_score(adjustment: int) -> Operation:
+    """Set oom_score_adj, -1000 to 1000."""
+    return Operation(code=87, arguments=(adjustment,))
+
+
+def bounding(capabilities: int) -> Operation:
+    """Drop every capability that isn't in this bit set from the bounding set."""
+    return Operation(code=88, arguments=(capabilities,))
+
+
+def user(spec: Text, extra_groups: Sequence[Text] = ()) -> Operation:
+    """Become user[:group], names looked up in the root's /etc/passwd and /etc/group, with supplementary groups.
+
+    Fails with ENOENT for an unknown user, ESRCH for an unknown group, ERANGE for a number above 2^31-1, EINVAL for
+    what is neither a number nor a name, EFBIG for account files of an unreasonable size.
+    """
+    return Operation(code=89, arguments=(spec, extra_groups))
+
+
+def identity(uid: int, gid: int, groups: Iterable[int] = ()) -> Operation:
+    """Become this user, group and supplementary groups, by numbers alone."""
+    encoded = b"".join(group.to_bytes(4, "little") for group in groups)
+    return Operation(code=90, arguments=(uid, gid, encoded))
+
+
+def capabilities(effective: int, permitted: int, inheritable: int, ambient: int = 0) -> Operation:
+    """Set the capability sets, bit sets of CAP_* numbers."""
+    return Operation(code=91, arguments=(effective, permitted, inheritable, ambient))
+
+
+def no_new_privileges() -> Operation:
+    """Forbid privileges by exec, PR_SET_NO_NEW_PRIVS."""
+    return Operation(code=92)
+
+
+def seccomp(flags: int, filter: bytes) -> Operation:
+    """Install a system call filter, an array of struct sock_filter.
+
+    Without `no_new_privileges` before it, it needs CAP_SYS_ADMIN.
+    """
+    return Operation(code=93, arguments=(flags, filter))
+
+
+def umask(mask: int) -> Operation:
+    """Set the file mode creation mask; without this operation it is 0022."""
+    return Operation(code=94, arguments=(mask,))
+
+
+def directory_change(path: Text) -> Operation:
+    """Make `path` the working directory; ENOENT when it lies outside of the root (CVE-2024-21626)."""
+    return Operation(code=95, arguments=(path,))
+
+
+def signals() -> Operation:
+    """Default handlers, nothing blocked."""
+    return Operation(code=96)
+
+
+def seal(keep: int) -> Operation:
+    """Let no descriptor from `keep` on survive exec."""
+    return Operation(code=97, arguments=(keep,))
+
+
+def init() -> Operation:
+    """Fork: this process stays as pid 1 and reaps, the new one goes on with the plan."""
+    return Operation(code=98)
+
+
+def exec_(search_path: Text, argv: Sequence[Text], environment: Sequence[Text]) -> Operation:
+    """Execute the program; a name without a slash is looked for in `search_path` (a:b:c)."""
+    return Operation(code=99, arguments=(search_path, argv, environment))
+
+
+# ---- The plan ------------------------------------------------------------------------------------------------------
+
+
+class Plan:
+    """Operations of three sides. `operations` gives their order in the encoding: what a failure's number counts."""
+
+    __slots__ = ("child", "monitor", "parent")
+
+    def __init__(self) -> None:
+        self.monitor: list[Operation] = []
+        self.parent: list[Operation] = []
+        self.child: list[Operation] = []
+
+    def operations(self) -> list[tuple[str, Operation]]:
+        """Give (side, operation) in encoded order."""
+        return [(side, operation) for side in SIDES for operation in getattr(self, side)]
+
+    def encode(self) -> bytes:
+        """Give the bytes that native/plan.c reads; ValueError for text with a NUL, TypeError for a wrong argument."""
+        parts = [b""]
+        for number, side in enumerate(SIDES):
+            for operation in getattr(self, side):
+                parts.append(_encode(number, operation))
+        body = b"".join(parts)
+        header = _PLAN_HEADER.pack(MAGIC, VERSION, _PLAN_HEADER.size + len(body), len(parts) - 1)
+        return header + body
+
+    def describe(self, index: int) -> str:
+        """Say what the operation at `index` does, for error messages: "mount proc on /proc"."""
+        from .explain import describe_at
+
+        return describe_at(self, index)
+
+    def explain(self) -> list[str]:
+        """Give one line per operation, side first."""
+        from .explain import lines
+
+        return lines(self)
+
+
+def describe(operation: Operation) -> str:
+    """Say what one operation does, by itself: what a slot holds is not known here."""
+    from .explain import sentence
+
+    return sentence(operation, {})
+
+
+_PLAN_HEADER = Struct("<IIII")
+_OPERATION_HEADER = Struct("<HBBI")
+_NUMBER = Struct("<Q")
+_LENGTH = Struct("<I")
+_PADDING = tuple(b"\0" * (-length % 8) for length in range(8))
+
+
+def _encode(side: int, operation: Operation) -> bytes:
+    name, signature, _ = OPERATIONS[operation.code]
+    if (operation.code < FIRST_ACTION) != (side == 0):
+        raise TypeError(f"{name} doesn't belong on the {SIDES[side]} side")
+    arguments = operation.arguments
+    if len(arguments) != len(signature):
+        raise TypeError(f"{name} takes {len(signature)} arguments, not {len(arguments)}")
+    body = b""
+    for kind, value in zip(signature, arguments, strict=True):
+        if kind == "u":
+            body += _NUMBER.pack(value & 0xFFFFFFFFFFFFFFFF)  # type: ignore[operator]  # signature says number
+        elif kind == "s":
+            body += _string(value)
+        elif kind == "b":
+            data = value.encode() if isinstance(value, str) else value
+            body += _LENGTH.pack(len(data)) + data + _PADDING[(4 + len(data)) % 8]  # type: ignore[arg-type,operator]
+        else:
+            body += _NUMBER.pack(len(value)) + b"".join(map(_string, value))  # type: ignore[arg-type,call-overload]
+    flags = OPTIONAL if operation.optional else 0
+    return _OPERATION_HEADER.pack(operation.code, side, flags, _OPERATION_HEADER.size + len(body)) + body
+
+
+def _string(value: object) -> bytes:
+    if isinstance(value, str):
+        data = value.encode("utf-8", "surrogateescape")
+    elif isinstance(value, bytes):
+        data = value
+    else:
+        raise TypeError(f"text is str or bytes, not {type(value).__name__}")
+    if b"\0" in data:
+        raise ValueError(f"{data!r} holds a NUL byte")
+    length = len(data)
+    return _LENGTH.pack(length) + data + b"\0" + _PADDING[(5 + length) % 8]

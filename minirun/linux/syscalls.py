@@ -1,0 +1,129 @@
+"""System calls that Python's os module lacks, as functions that raise OSError with the call's name and its path.
+
+Owns: the door to the compiled core for everything but plans. Leaves to others: why a call is made; plans (linux/plan)
+and the processes that walk them (monitor/launch).
+"""
+
+from __future__ import annotations
+
+import os
+
+from .._native import ffi, lib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    Text = str | bytes
+
+
+def _checked(result: int, call: str, path: Text | None = None) -> int:
+    if result >= 0:
+        return result
+    message = f"{call}: {os.strerror(-result)}"
+    if path is None:
+        raise OSError(-result, message)
+    raise OSError(-result, message, os.fsdecode(path))
+
+
+def openat2(directory_fd: int, path: Text, flags: int, mode: int = 0, resolve: int = 0) -> int:
+    """Open a path with RESOLVE_* rules; the descriptor is close-on-exec. openat2(2), Linux 5.6."""
+    return _checked(lib.mr_openat2(directory_fd, os.fsencode(path), flags, mode, resolve), "openat2", path)
+
+
+def spawn(
+    executable: int | Text,
+    argv: Sequence[Text],
+    environment: Mapping[str, str] | Sequence[Text],
+    descriptors: Mapping[int, int] | None = None,
+    cgroup_fd: int = -1,
+) -> int:
+    """Start a program without a Python fork and give its process id; the caller has to wait for it.
+
+    `descriptors` maps the child's numbers to ours; 0, 1, 2 are inherited when they aren't named, all others are closed.
+    The child is born in the cgroup of `cgroup_fd` (an open directory). Blocks until the program is executing; when it
+    can't be executed, that error is raised and no child is left. clone3(2) with CLONE_VFORK, execveat(2).
+    """
+    descriptors = descriptors or {}
+    if not isinstance(executable, int):
+        opened = os.open(executable, os.O_PATH | os.O_CLOEXEC)
+        try:
+            return spawn(opened, argv, environment, descriptors, cgroup_fd)
+        finally:
+            os.close(opened)
+    if hasattr(environment, "items"):
+        environment = [f"{name}={value}" for name, value in environment.items()]
+    arguments, keep_arguments = _strings(argv)
+    variables, keep_variables = _strings(environment)
+    targets = ffi.new("int[]", list(descriptors.keys()))
+    sources = ffi.new("int[]", list(descriptors.values()))
+    pid = lib.mr_launch(executable, arguments, variables, targets, sources, len(descriptors), cgroup_fd)
+    del keep_arguments, keep_variables  # they had to live until here
+    return _checked(pid, "execveat", argv[0])
+
+
+def netlink_request(protocol: int, request: bytes, capacity: int = 65536) -> bytes:
+    """Send one netlink request and give the whole answer, all parts of a dump; the kernel's error is raised.
+
+    OSError(EMSGSIZE) when the answer is longer than `capacity`.
+    """
+    answer = ffi.new("char[]", capacity)
+    length = _checked(lib.mr_netlink_request(protocol, request, len(request), answer, capacity), "netlink")
+    return bytes(ffi.buffer(answer, length))
+
+
+def process_start_time(pid: int) -> int | None:
+    """Give the start time of a process in clock ticks since boot, or None when there is no such process.
+
+    Process id and start time together name a process for as long as the machine is up. proc(5), field 22 of stat.
+    """
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        text = os.read(descriptor, 4096)
+    except ProcessLookupError:  # it ended between open and read
+        return None
+    finally:
+        os.close(descriptor)
+    # The second field is the command's name, which may hold spaces and parentheses of its own.
+    return int(text[text.rindex(b")") + 2 :].split()[19])
+
+
+def pidfd_open_verified(pid: int, start_time: int) -> int | None:
+    """Give a pidfd of exactly that process, or None when it has ended, even if another one has its number now."""
+    import errno
+
+    descriptor = lib.mr_pidfd_open(pid)
+    if descriptor == -errno.ESRCH:
+        return None
+    _checked(descriptor, "pidfd_open")
+    # Looked at after the open: if the process of this number has the right start time now, it had it then.
+    if process_start_time(pid) != start_time:
+        os.close(descriptor)
+        return None
+    return int(descriptor)
+
+
+def pidfd_send_signal(fd: int, signal: int) -> None:
+    """Send a signal to the process of a pidfd; ProcessLookupError when it has ended and was waited for."""
+    _checked(lib.mr_pidfd_send_signal(fd, signal), "pidfd_send_signal")
+
+
+def read_only_executable(path: Text) -> int:
+    """Open a program through a private read-only mount of it, to execute it by `spawn`.
+
+    A container that gets hold of it through /proc/PID/exe can't write to the file (CVE-2019-5736). open_tree(2) and
+    mount_setattr(2) of Linux 5.12; needs CAP_SYS_ADMIN. The mount is in nobody's namespace and ends with its last user.
+    """
+    return _checked(lib.mr_read_only_clone(os.fsencode(path)), "open_tree", path)
+
+
+def _strings(texts: Sequence[Text]) -> tuple[object, list[object]]:
+    """Give a NULL-terminated char*[] and what has to stay alive with it."""
+    encoded = [os.fsencode(text) for text in texts]
+    if any(b"\0" in text for text in encoded):
+        raise ValueError("an argument or a variable holds a NUL byte")
+    items = [ffi.new("char[]", text) for text in encoded]
+    return ffi.new("char *[]", [*items, ffi.NULL]), items

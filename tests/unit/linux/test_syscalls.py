@@ -1,0 +1,99 @@
+"""System calls that need no privilege."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+import pytest
+
+from minirun.linux import flags, syscalls
+
+
+def _wait(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def test_openat2_stays_in_the_root(tmp_path: os.PathLike[str]) -> None:
+    os.symlink("/etc/passwd", os.path.join(tmp_path, "link"))
+    root = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(FileNotFoundError) as caught:
+            syscalls.openat2(root, "link", os.O_RDONLY, resolve=flags.RESOLVE_IN_ROOT)
+        assert caught.value.filename == "link"
+        assert "openat2" in str(caught.value)
+    finally:
+        os.close(root)
+
+
+def test_spawn_gives_the_child_exactly_the_named_descriptors() -> None:
+    reader, writer = os.pipe()
+    leaked = os.open("/", os.O_RDONLY)
+    os.set_inheritable(leaked, True)
+    script = "import os; os.write(5, ' '.join(sorted(os.listdir('/proc/self/fd'))).encode())"
+    try:
+        # 5 and the writer's number swap places, so that a plain series of dup2 would lose one
+        pid = syscalls.spawn(
+            sys.executable, [sys.executable, "-I", "-S", "-c", script], {}, {5: writer, writer: reader}
+        )
+        os.close(writer)
+        assert _wait(pid) == 0
+        listed = os.read(reader, 1000).decode().split()
+    finally:
+        os.close(reader)
+        os.close(leaked)
+    listing = {"3"}  # the descriptor that lists
+    assert set(listed) == {"0", "1", "2", "5", str(writer)} | (listing if writer != 3 else {"4"})
+
+
+def test_spawn_passes_arguments_and_nothing_but_the_given_environment() -> None:
+    reader, writer = os.pipe()
+    pid = syscalls.spawn("/bin/sh", ["sh", "-c", 'echo "$0" "$A"; exec env', "x y"], {"A": "b\udcff"}, {1: writer})
+    os.close(writer)
+    assert _wait(pid) == 0
+    output = os.read(reader, 1000)
+    os.close(reader)
+    assert output.startswith(b"x y b\xff\n")
+    assert b"HOME" not in output
+
+
+@pytest.mark.parametrize(("path", "number"), [("/etc/passwd", errno.EACCES), ("/nonexistent", errno.ENOENT)])
+def test_spawn_raises_what_exec_said_and_leaves_no_child(path: str, number: int) -> None:
+    with pytest.raises(OSError, match=path) as caught:
+        syscalls.spawn(path, [path], {})
+    assert caught.value.errno == number
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_spawn_resets_signals_that_python_ignores() -> None:
+    pid = syscalls.spawn("/bin/sh", ["sh", "-c", "kill -PIPE $$"], {})
+    assert _wait(pid) == -13
+
+
+def test_a_start_time_and_a_pidfd_name_a_process() -> None:
+    start = syscalls.process_start_time(os.getpid())
+    assert start is not None
+    descriptor = syscalls.pidfd_open_verified(os.getpid(), start)
+    assert descriptor is not None
+    syscalls.pidfd_send_signal(descriptor, 0)
+    os.close(descriptor)
+    assert syscalls.pidfd_open_verified(os.getpid(), start + 1) is None
+
+
+def test_a_process_that_is_gone_is_none() -> None:
+    pid = syscalls.spawn("/bin/true", ["true"], {})
+    _wait(pid)
+    assert syscalls.process_start_time(pid) is None
+    assert syscalls.pidfd_open_verified(pid, 1) is None
+
+
+def test_text_with_a_nul_is_refused() -> None:
+    with pytest.raises(ValueError, match="NUL"):
+        syscalls.spawn("/bin/true", ["true", "a\0b"], {})
+
+
+def test_names_of_flags() -> None:
+    assert flags.names(flags.MOUNT_ATTR_RDONLY | flags.MOUNT_ATTR_NOEXEC, flags.MOUNT_ATTRIBUTES) == ["ro", "noexec"]
+    assert flags.names(0x40000000 | 1, flags.NAMESPACES) == ["network", "0x1"]
