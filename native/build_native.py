@@ -2,9 +2,9 @@
 
 Owns: which C file goes where, compiler flags, and the cffi declarations. Leaves to others: when to build (setup.py).
 
-What Python sees of a header stands between the lines `/* python: begin */` and `/* python: end */` of any native/*.h:
-plain declarations of functions, structs and enums, and `#define NAME number`. They are taken from there, so that
-nothing is written down twice; the compiler fills in the values.
+What Python sees of a header stands between the lines `/* python: begin */` and `/* python: end */` of any native/*.h: plain
+declarations of functions, structs and enums, and `#define NAME number`. They are taken from there, so that nothing is
+written down twice; the compiler fills in the values.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WRAPPER_FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-Wno-sign-compa
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
 MONITOR_ONLY = {"monitor.c", "init.c", "log.c", "relay.c", "spawn.c", "enter.c", "walk.c", "user.c", "exec.c"}
 # Files that only Python calls.
-EXTENSION_ONLY = {"launch.c", "untar.c", "pump.c", "bpf.c"}
+EXTENSION_ONLY = {"launch.c", "pump.c", "bpf.c", "untar.c", "layer.c", "layer_path.c", "layer_copy.c", "tree.c"}
 
 
 def _sources() -> list[str]:
