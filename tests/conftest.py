@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -57,9 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Turn a skip into a failure in CI unless its reason is on the list."""
-    report: pytest.TestReport = yield
+    report = yield
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
         if not any(reason.removeprefix("Skipped: ") == allowed for allowed in ALLOWED_SKIPS):
@@ -196,7 +196,7 @@ def fixture_image(minirun: MinirunCommand) -> Callable[[str], str]:
     """Import a recipe's archive as an image of the session, once, and give its name."""
 
     def image(name: str) -> str:
-        command = [CHECKOUT / "rootfs-fixtures/fixture.py", "import", name, "--minirun", " ".join(minirun.words)]
+        command = [str(CHECKOUT / "rootfs-fixtures/fixture.py"), "import", name, "--minirun", " ".join(minirun.words)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             pytest.fail(done.stderr, pytrace=False)

@@ -69,6 +69,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if not belongs_into_guest(item):
             here.append(item)
             continue
+        assert item.parent is not None
         stand_in = GuestTest.from_parent(item.parent, name=item.name)
         stand_in.own_markers.extend(item.own_markers)
         there.append(stand_in)

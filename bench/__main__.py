@@ -1,0 +1,88 @@
+"""`python -m bench [GROUP...] [--rounds N] [--save FILE]`: run the groups, print one table.
+
+Owns: the command line and the run's own namespaces: everything that any program mounts or plugs in ends with this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from . import commands, library, memory, output
+from .measure import BenchError
+from .peers import peers
+from .report import Row, render, save
+from .setting import Setting
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+GROUPS: dict[str, Callable[[Setting], list[Row]]] = {
+    "commands": commands.rows,
+    "library": library.rows,
+    "memory": memory.rows,
+    "output": output.rows,
+}
+INSIDE = "MINIRUN_BENCH_INSIDE"
+
+
+def main() -> int:
+    """Run what the command line asks for; 1 when a target was missed or a group failed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="minirun beside its peers, in one run.")
+    parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"of: {' '.join(GROUPS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=15, help="rounds per comparison (default 15)")
+    parser.add_argument("--save", type=Path, help="write the rows as JSON")
+    options = parser.parse_args()
+    unknown = set(options.groups) - set(GROUPS)
+    if unknown:
+        parser.error(f"there is no group {' '.join(sorted(unknown))}; there are: {' '.join(GROUPS)}")
+    if INSIDE not in os.environ:
+        _enter_namespaces()
+
+    directory = Path(tempfile.mkdtemp(prefix="minirun-bench-", dir="/var/tmp"))
+    try:
+        return _measure(directory, options.groups or list(GROUPS), options.rounds, options.save)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _enter_namespaces() -> None:
+    """Start this program again in mount and network namespaces of its own, with loopback up."""
+    script = 'ip link set lo up; exec "$@"'
+    words = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script, "sh"]
+    os.environ[INSIDE] = "1"
+    os.execvp(words[0], [*words, sys.executable, "-m", "bench", *sys.argv[1:]])
+
+
+def _measure(directory: Path, groups: list[str], rounds: int, target: Path | None) -> int:
+    fixture = CHECKOUT / "rootfs-fixtures" / "fixture.py"
+    archive = Path(subprocess.check_output([fixture, "archive", "busybox"], text=True).strip())
+    rows: list[Row] = []
+    failed = False
+    with peers(directory, archive) as found:
+        setting = Setting(directory, found, rounds)
+        words = " ".join(setting.minirun.words)
+        subprocess.run([fixture, "import", "busybox", "--minirun", words], check=True, stdout=subprocess.DEVNULL)
+        for group in groups:
+            print(f"measuring: {group} ...", file=sys.stderr, flush=True)
+            try:
+                rows += GROUPS[group](setting)
+            except (BenchError, subprocess.CalledProcessError) as error:
+                print(f"bench: {group}: {error}", file=sys.stderr)
+                failed = True
+    print(render(rows))
+    for name, why in found.missing.items():
+        print(f"without {name}: {why}")
+    for note in setting.notes:
+        print(note)
+    if target is not None:
+        save(rows, target)
+    return 1 if failed or any(not met for row in rows for _, met in row.targets) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

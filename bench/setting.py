@@ -1,0 +1,32 @@
+"""What every group of benchmarks gets: the programs, the image, the interpreter, how many rounds.
+
+Owns: `Setting`. Leaves to others: making it (__main__).
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .peers import Peers, Program
+
+
+class Setting:
+    """One run of the benchmark."""
+
+    def __init__(self, directory: Path, peers: Peers, rounds: int) -> None:
+        self.directory = directory
+        self.peers = peers
+        self.rounds = rounds
+        self.root = directory / "minirun" / "data"
+        self.run_root = directory / "minirun" / "run"
+        self.python = sys.executable
+        program = Path(sys.executable).parent / "minirun"
+        self.minirun = Program("minirun", [str(program), "--root", str(self.root), "--run-root", str(self.run_root)])
+        self.floor_ms = 0.0
+        self.notes: list[str] = []
+
+    @property
+    def programs(self) -> list[Program]:
+        """All that speak docker's command line, minirun first."""
+        return [self.minirun, *self.peers.programs]
