@@ -162,6 +162,25 @@ def minirun(roots: Roots) -> MinirunCommand:
     return MinirunCommand(roots)
 
 
+RunContainer = Callable[..., str]
+
+
+@pytest.fixture
+def run_container(minirun: MinirunCommand) -> Iterator[RunContainer]:
+    """`run -d` with these words; gives the container's name. All of them are removed after the test."""
+    names: list[str] = []
+
+    def run(*words: str) -> str:
+        name = f"test-{os.getpid()}-{len(names)}"
+        names.append(name)
+        minirun("run", "-d", "--name", name, *words)
+        return name
+
+    yield run
+    for name in names:
+        minirun("rm", "-f", "-v", name, check=False)
+
+
 @pytest.fixture
 def engine(roots: Roots) -> Iterator[Any]:
     """The engine as a library, on the session's roots."""

@@ -1,0 +1,52 @@
+"""Waiting for something with a deadline, instead of sleeping and hoping.
+
+Owns: `until`, `listening`, `free_port`. Leaves to others: what is waited for.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def until(what: str, look: Callable[[], T], *, seconds: float = 30.0) -> T:
+    """Call `look` until it gives something true, and give that. Fails with what was waited for, and what was seen last."""
+    end = time.monotonic() + seconds
+    pause = 0.01
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {seconds:g} s for {what}; last seen: {seen!r}")
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.3)
+
+
+def listening(port: int, address: str = "127.0.0.1") -> Callable[[], bool]:
+    """Give a look at whether something accepts TCP connections there."""
+
+    def look() -> bool:
+        try:
+            socket.create_connection((address, port), timeout=2).close()
+        except OSError:
+            return False
+        return True
+
+    return look
+
+
+def free_port(wanted: int = 0) -> int:
+    """Give a TCP port that nobody listens on: `wanted` if it is free, else any."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise AssertionError("no free TCP port on this host")

@@ -1,0 +1,87 @@
+"""A person at a shell in a container: prompt, ctrl-C, a resized window, detaching and coming back, the exit code."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import MinirunCommand, RunContainer
+from tests.terminal import CTRL_C, CTRL_D, DETACH, Terminal
+from tests.waiting import until
+
+PROMPT = r"/ # "
+
+
+@pytest.fixture
+def shell(busybox: str, minirun: MinirunCommand) -> list[str]:
+    return [*minirun.words, "run", "--rm", "-it", busybox, "sh"]
+
+
+def test_the_prompt_comes_and_a_command_answers(shell: list[str]) -> None:
+    with Terminal(shell) as terminal:
+        terminal.expect(PROMPT)
+        assert terminal.is_raw()
+        terminal.send("echo $((6 * 7))\n")
+        terminal.expect(r"\n42\r\n")
+        terminal.send("exit\n")
+        assert terminal.wait() == 0
+
+
+def test_ctrl_c_ends_the_command_and_not_the_shell(shell: list[str]) -> None:
+    with Terminal(shell) as terminal:
+        terminal.expect(PROMPT)
+        terminal.send("echo started; sleep 1000\n")
+        terminal.expect(r"\nstarted\r\n")
+        terminal.send(CTRL_C)
+        terminal.expect(PROMPT)
+        terminal.send("echo code $?\n")
+        terminal.expect(r"\ncode 130\r\n")
+        terminal.send(CTRL_D)
+        assert terminal.wait() == 0
+
+
+def test_the_size_of_the_window_follows(shell: list[str]) -> None:
+    with Terminal(shell, rows=30, columns=100) as terminal:
+        terminal.expect(PROMPT)
+        terminal.send("stty size\n")
+        terminal.expect(r"\n30 100\r\n")
+        terminal.resize(41, 123)
+
+        def size() -> bool:
+            terminal.send("stty size\n")
+            return terminal.expect(r"\n(\d+ \d+)\r\n").group(1) == "41 123"
+
+        until("the new size inside", size)
+        terminal.send("exit\n")
+        assert terminal.wait() == 0
+
+
+def test_the_exit_code_is_the_shells(shell: list[str]) -> None:
+    with Terminal(shell) as terminal:
+        terminal.expect(PROMPT)
+        terminal.send("exit 42\n")
+        assert terminal.wait() == 42
+
+
+def test_the_terminal_is_as_before_afterwards(busybox: str, minirun: MinirunCommand) -> None:
+    command = " ".join([*minirun.words, "run", "--rm", "-it", busybox, "sh"])
+    with Terminal(["sh", "-c", f"stty -g >&2; {command}; stty -g >&2"]) as terminal:
+        before = terminal.expect(r"([0-9a-f:]{40,})\r\n").group(1)
+        terminal.expect(PROMPT)
+        terminal.send("exit\n")
+        assert terminal.expect(r"([0-9a-f:]{40,})\r\n").group(1) == before
+        assert terminal.wait() == 0
+
+
+def test_one_detaches_and_comes_back(busybox: str, run_container: RunContainer, minirun: MinirunCommand) -> None:
+    name = run_container("-it", busybox, "sh")
+    with Terminal([*minirun.words, "attach", name]) as terminal:
+        terminal.send("marker=kept\n")
+        terminal.expect(PROMPT)
+        terminal.send(DETACH)
+        terminal.wait()
+    assert minirun("inspect", "-f", "{{.State.Running}}", name).stdout.strip() == "true"
+    with Terminal([*minirun.words, "attach", name]) as terminal:
+        terminal.send("echo it was $marker\n")
+        terminal.expect(r"\nit was kept\r\n")
+        terminal.send("exit 7\n")
+        assert terminal.wait() == 7
