@@ -129,6 +129,8 @@ $(VENV)/.built: $(SOURCES) $(VENV)/bin/python | packages-build
 $(VENV)/.tests: $(VENV)/.built
 	@echo "installing what the tests need"
 	@$(VENV)/bin/pip -q install --editable '.[dev]'
+	@# What the virtual machine, which has no network, builds and installs the package with.
+	@$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels setuptools wheel cffi pyroute2
 	@touch $@
 
 $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,10 +49,8 @@ class Machine:
         self.results = str(directory / "results.jsonl")
         self.console = directory / "console.log"
         (directory / "tests").write_text("\n".join(tests) + "\n")
-        (directory / "environment").write_text(
-            f"export MINIRUN_TEST_RESULTS={shlex.quote(self.results)} CI={os.environ.get('CI', '')}\n"
-            f"export MINIRUN_TEST_PYTHON={shlex.quote(sys.executable)}\n"
-        )
+        self._write_environment()
+        self._copy_archives("busybox", "hello-world")
         vng = Path(sys.executable).parent / "vng"
         if not vng.exists():
             raise MachineError(f"{vng} is missing: make test installs it")
@@ -71,6 +70,31 @@ class Machine:
                 env=environment,
                 start_new_session=True,
             )
+
+    def _write_environment(self) -> None:
+        """The guest has no network: what it builds takes its packages from the directory that make filled."""
+        variables = {
+            "CI": os.environ.get("CI", ""),
+            "MINIRUN_TEST_RESULTS": self.results,
+            "MINIRUN_TEST_PYTHON": sys.executable,
+            "XDG_CACHE_HOME": str(self.directory / "cache"),
+            "PIP_NO_INDEX": "1",
+            "PIP_FIND_LINKS": str(Path(sys.prefix) / "wheels"),
+        }
+        lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
+        (self.directory / "environment").write_text("\n".join(lines) + "\n")
+
+    def _copy_archives(self, *names: str) -> None:
+        """Hand the archives of fixtures in: the guest's own /var/cache is empty."""
+        cache = self.directory / "cache" / "minirun-fixtures"
+        cache.mkdir(parents=True)
+        done = subprocess.run(
+            [CHECKOUT / "rootfs-fixtures/fixture.py", "archive", *names], capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0:
+            raise MachineError(done.stderr.strip())
+        for path in done.stdout.split():
+            shutil.copy(path, cache)
 
     def result(self, nodeid: str) -> results.Result:
         """Wait until a test is over and give its result. Raises MachineError when the machine ended or hung before."""
