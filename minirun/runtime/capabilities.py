@@ -1,25 +1,20 @@
 """Capabilities by name and number, and what this host can give.
 
-Owns: the names, masks from names and back, the host's own set.
-Leaves to others: which ones a container gets (engine/spec) and setting them (native/).
+Owns: masks from names and back, the host's own set.
+Leaves to others: the list of names (linux/flags), which ones a container gets (engine/spec) and setting them (native/).
 Source: capabilities(7), linux/capability.h.
 """
 
 from __future__ import annotations
 
 from ..errors import InvalidInput
+from ..linux import flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-NAMES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
-    "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN "
-    "SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE "
-    "MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()
-
+NAMES = tuple(name.upper() for name in flags.CAPABILITIES)
 NUMBERS = {name: number for number, name in enumerate(NAMES)}
 
 ALL = (1 << len(NAMES)) - 1

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 
 from ..errors import InvalidInput, NotSupported
 from ..record import Record
@@ -166,10 +167,8 @@ class Hierarchy:
     def destroy(self) -> None:
         """Remove our directory, when no container is left in it; OSError (EBUSY) otherwise. For uninstallation and tests."""
         for path in (self.confined, f"{self.root}/monitors", self.root):
-            try:
+            with suppress(FileNotFoundError):
                 os.rmdir(path)
-            except FileNotFoundError:
-                pass
 
     def _confine(self) -> str:
         """See to it that `confined` exists with the usual device filter; give why the host refuses, or ""."""
@@ -242,7 +241,7 @@ def settings_of(resources: Resources) -> Iterator[tuple[str, str, bool]]:
         quota = "max" if not cpu.quota or cpu.quota < 0 else str(cpu.quota)
         yield "cpu.max", f"{quota} {cpu.period or _PERIOD_MICROSECONDS}", False
     if cpu.cpus:
-        parse_cpu_list(cpu.cpus)
+        check_cpus(cpu.cpus)
         yield "cpuset.cpus", cpu.cpus, False
     if cpu.mems:
         parse_cpu_list(cpu.mems)
@@ -283,6 +282,13 @@ def parse_cpu_list(text: str) -> frozenset[int]:
             raise InvalidInput(f"{part!r} isn't a range of CPUs: from the lower to the higher, up to {_MAX_CPU_NUMBER}")
         numbers.update(range(low, high + 1))
     return frozenset(numbers)
+
+
+def check_cpus(text: str, online: str = "/sys/devices/system/cpu/online") -> None:
+    """Refuse CPUs that this host doesn't have: the kernel would take the list and run the container elsewhere."""
+    available = _read(online).strip()
+    if not parse_cpu_list(text) <= parse_cpu_list(available):
+        raise InvalidInput(f"Requested CPUs are not available - requested {text}, available: {available}")
 
 
 def _is_number(text: str) -> bool:
@@ -340,10 +346,8 @@ def _children(path: str) -> list[str]:
 def _remove_tree(path: str) -> None:
     for child in _children(path):
         _remove_tree(child)
-    try:
+    with suppress(FileNotFoundError):
         os.rmdir(path)
-    except FileNotFoundError:
-        pass
 
 
 def _wait(path: str, done: Callable[[dict[str, str]], bool], timeout_seconds: float) -> None:

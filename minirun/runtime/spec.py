@@ -65,10 +65,14 @@ class Process(Record):
 
 
 class Root(Record):
-    """The root file system: `path` is a directory, or empty when the placement brings an overlay."""
+    """The root file system: `path` is a directory, or empty when the placement brings an overlay.
+
+    `no_devices` mounts it `nodev`; not in the specification.
+    """
 
     path: str = ""
     read_only: bool = False
+    no_devices: bool = False
 
 
 class Mount(Record):

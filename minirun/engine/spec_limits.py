@@ -1,0 +1,146 @@
+"""Limits of a container: memory, CPU, processes, resource limits, kernel parameters.
+
+Owns: what the options mean, Docker's checks and words for them. Leaves to others: cgroup files (runtime/cgroups),
+setrlimit and writing the parameters (runtime/compile, native/).
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import InvalidInput
+from ..linux.flags import RLIM_INFINITY, RLIMITS
+from ..runtime import capabilities
+from ..runtime.spec import Cpu, Memory, Resources, Rlimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..runtime.spec import DeviceRule
+    from .config import ContainerConfig
+
+_MEMORY_MINIMUM = 6 * 1024 * 1024
+_PERIOD_MICROSECONDS = 100_000
+
+# Every process of a container may listen on port 80 and ping, without a capability: its ports are its own.
+_OWN_NETWORK = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
+
+# What the IPC namespace keeps apart; fs.mqueue.* and net.* belong to namespaces as a whole.
+_OWN_IPC = (
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+)
+
+
+def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> Resources:
+    """Give what the cgroup enforces. Without --memory-swap, as much swap as memory, where the kernel counts swap."""
+    memory = Memory()
+    if config.memory_bytes > 0:
+        swap = config.memory_swap_bytes
+        memory = Memory(limit=config.memory_bytes, swap=swap or 2 * config.memory_bytes, swap_required=swap != 0)
+    cpu = Cpu()
+    if config.nano_cpus or config.cpu_shares or config.cpuset_cpus:
+        quota = config.nano_cpus * _PERIOD_MICROSECONDS // 10**9 if config.nano_cpus else None
+        cpu = Cpu(
+            shares=config.cpu_shares or None,
+            quota=quota,
+            period=_PERIOD_MICROSECONDS if quota else None,
+            cpus=config.cpuset_cpus,
+        )
+    return Resources(memory=memory, cpu=cpu, pids_limit=config.pids_limit or None, devices=rules)
+
+
+def check(config: ContainerConfig) -> None:
+    """Raise InvalidInput for limits that can't be, in docker's words."""
+    memory, swap = config.memory_bytes, config.memory_swap_bytes
+    if memory and memory < _MEMORY_MINIMUM:
+        raise InvalidInput("Minimum memory limit allowed is 6MB")
+    if swap > 0 and not memory:
+        raise InvalidInput("You should always set the Memory limit when using Memoryswap limit, see usage")
+    if 0 < swap < memory:
+        raise InvalidInput("Minimum memoryswap limit should be larger than memory limit, see usage")
+    count = os.cpu_count() or 1
+    if config.nano_cpus and not 10**7 <= config.nano_cpus <= count * 10**9:
+        raise InvalidInput(f"Range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available")
+    if config.cpu_shares < 0:
+        raise InvalidInput("CPU shares can't be negative")
+    if config.cpuset_cpus:
+        from ..runtime.cgroups import check_cpus
+
+        check_cpus(config.cpuset_cpus)
+    if config.pids_limit < -1:
+        raise InvalidInput("the limit of processes is -1 (none) or more")
+    sysctls_of(config)
+    _rlimits(config)
+
+
+def rlimits_of(config: ContainerConfig, host_capabilities: int) -> tuple[Rlimit, ...]:
+    """Give the resource limits; InvalidInput for one above what this host lets us set. No limit is raised unasked."""
+    limits = _rlimits(config)
+    if limits and not capabilities.has(host_capabilities, "SYS_RESOURCE"):
+        import resource
+
+        for limit in limits:
+            own = resource.getrlimit(limit.resource)[1]
+            if own != resource.RLIM_INFINITY and limit.hard > own:
+                name = RLIMITS[limit.resource]
+                raise InvalidInput(
+                    f"--ulimit {name}: {_number(limit.hard)} is above what this host allows ({own}), "
+                    "and raising it needs CAP_SYS_RESOURCE"
+                )
+    return limits
+
+
+def sysctls_of(config: ContainerConfig) -> dict[str, str]:
+    """Give the kernel parameters; InvalidInput for one that isn't the container's own."""
+    own_network = config.network != "host" and not config.network.startswith("container:")
+    parameters = dict(_OWN_NETWORK) if own_network else {}
+    for key, value in config.sysctls.items():
+        name = _parameter(key)
+        if name.startswith("net.") and config.network == "host":
+            raise InvalidInput(f"sysctl '{key}' not allowed in host network namespace")
+        if not (name.startswith(("net.", "fs.mqueue.")) or name in _OWN_IPC):
+            raise InvalidInput(f"sysctl '{key}' is not allowed: it isn't kept apart for each container")
+        if "\n" in value or "\0" in value:
+            raise InvalidInput(f"sysctl '{key}': its value has to be one line")
+        parameters[name] = value
+    return parameters
+
+
+def _parameter(key: str) -> str:
+    """Give the key with dots between its parts; a slash as first separator means that dots are part of names."""
+    first = next((character for character in key if character in "./"), ".")
+    parts = key.split(first)
+    if first == "/":
+        parts = [part.replace(".", "/") for part in parts]  # the other way round, as sysctl(8) prints it
+    plain = all(part and all(c.isascii() and (c.isalnum() or c in "_-/") for c in part) for part in parts)
+    if not plain or any(piece in ("", ".", "..") for part in parts for piece in part.split("/")):
+        raise InvalidInput(f"sysctl '{key}' is not allowed: it isn't the name of one parameter")
+    return ".".join(parts)
+
+
+def _rlimits(config: ContainerConfig) -> tuple[Rlimit, ...]:
+    limits = []
+    for limit in config.ulimits:
+        if limit.name not in RLIMITS:
+            raise InvalidInput(f"invalid ulimit type: {limit.name}")
+        soft, hard = _unsigned(limit.soft), _unsigned(limit.hard)
+        if soft > hard:
+            raise InvalidInput(
+                f"ulimit soft limit must be less than or equal to hard limit: {_number(soft)} > {_number(hard)}"
+            )
+        limits.append(Rlimit(resource=RLIMITS.index(limit.name), soft=soft, hard=hard))
+    return tuple(limits)
+
+
+def _unsigned(value: int) -> int:
+    return RLIM_INFINITY if value < 0 else value
+
+
+def _number(value: int) -> str:
+    return "unlimited" if value == RLIM_INFINITY else str(value)

@@ -1,0 +1,210 @@
+"""The mounts of a container: its own proc, dev and sys, then what the user brings, in the order in which they are made.
+
+Owns: Docker's default mounts, masked and read-only paths, the rules for -v and --tmpfs.
+Leaves to others: making the mounts (runtime/compile), the content of /etc/hosts and its like (network/names).
+
+A mount of the user's takes the place of a default one at the same destination. The user's follow in order of depth,
+so that none is covered by a later one above it.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import InvalidInput
+from ..linux.flags import (
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    MOUNT_ATTRIBUTES,
+    PROPAGATIONS,
+)
+from ..runtime.spec import Mount
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .config import BindMount, ContainerConfig, TmpfsMount
+    from .spec import Surroundings
+
+_NONE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
+
+_PROC = Mount(destination="/proc", type="proc", source="proc", attributes=_NONE)
+_DEV = Mount(
+    destination="/dev", type="tmpfs", source="tmpfs", data=("mode=755", "size=65536k"), attributes=MOUNT_ATTR_NOSUID
+)
+# newinstance is what every mount has since 4.7; gid 5 is `tty` in every distribution, and pty users may not read along.
+_PTS = Mount(
+    destination="/dev/pts",
+    type="devpts",
+    source="devpts",
+    data=("newinstance", "ptmxmode=0666", "mode=0620", "gid=5"),
+    attributes=MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+)
+_SYS = Mount(destination="/sys", type="sysfs", source="sysfs", attributes=_NONE)
+_CGROUP = Mount(destination="/sys/fs/cgroup", type="cgroup2", source="cgroup", attributes=_NONE)
+_MQUEUE = Mount(destination="/dev/mqueue", type="mqueue", source="mqueue", attributes=_NONE)
+
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+_THROTTLE = "/sys/devices/system/cpu/cpu{}/thermal_throttle"
+
+# What a file may be mounted over in /proc: the figures that lxcfs tells a container about itself. Anything else
+# there would let the user's files pass for the kernel's (CVE-2019-16884).
+_OVER_PROC = (
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+)
+
+_TMPFS_DATA = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "huge", "mpol")
+_TMPFS_OPPOSITES = {
+    "rw": MOUNT_ATTR_RDONLY,
+    "suid": MOUNT_ATTR_NOSUID,
+    "dev": MOUNT_ATTR_NODEV,
+    "exec": MOUNT_ATTR_NOEXEC,
+}
+_TMPFS_IGNORED = ("defaults", "relatime", "async", "nomand", "private", "rprivate")
+
+
+def mounts_of(config: ContainerConfig, surroundings: Surroundings) -> tuple[Mount, ...]:
+    """Give all mounts in order. Looks whether a bind's source is a file; the source need not exist yet."""
+    read_only = 0 if config.privileged else MOUNT_ATTR_RDONLY
+    own = (
+        _PROC,
+        _DEV,
+        _PTS,
+        _SYS.replace(attributes=_SYS.attributes | read_only),
+        _CGROUP.replace(attributes=_CGROUP.attributes | read_only),
+        _MQUEUE,
+        _shared_memory(config.shm_size_bytes),
+    )
+    users = [*map(_bind, config.binds), *map(_tmpfs, config.tmpfs)]
+    taken = {mount.destination for mount in users}
+    users += [file for file in _files(config, surroundings) if file.destination not in taken]
+    users.sort(key=lambda mount: mount.destination.count("/"))
+    return (*(mount for mount in own if mount.destination not in taken), *users)
+
+
+def masked_paths() -> tuple[str, ...]:
+    """Give the paths of this host that a container must not read: docker's list, and what tells of other tenants' load."""
+    if not os.path.exists(_THROTTLE.format(0)):
+        return MASKED_PATHS
+    return MASKED_PATHS + tuple(_THROTTLE.format(number) for number in range(os.sysconf("SC_NPROCESSORS_CONF")))
+
+
+def prepare(config: ContainerConfig) -> None:
+    """Make the source directories of -v that don't exist yet, as docker does. InvalidInput when that fails."""
+    for bind in config.binds:
+        if os.path.lexists(bind.source):
+            continue
+        try:
+            os.makedirs(bind.source, 0o755, exist_ok=True)
+        except OSError as error:
+            why = (error.strerror or "").lower()
+            raise InvalidInput(f"error while creating mount source path {bind.source!r}: {why}") from error
+
+
+def check(config: ContainerConfig) -> None:
+    """Raise InvalidInput for mounts that can't be."""
+    seen: set[str] = set()
+    for mount in (*map(_bind, config.binds), *map(_tmpfs, config.tmpfs)):
+        if mount.destination in seen:
+            raise InvalidInput(f"Duplicate mount point: {mount.destination}")
+        seen.add(mount.destination)
+    if config.shm_size_bytes < 0:
+        raise InvalidInput("SHM size can not be less than 0")
+
+
+def without_devices(mount: Mount) -> Mount:
+    """Give the mount with `nodev`, unless it is where the container's own device nodes are."""
+    if mount.destination in ("/dev", "/dev/pts") and mount.type != "bind":
+        return mount
+    return mount.replace(attributes=mount.attributes | MOUNT_ATTR_NODEV)
+
+
+def _shared_memory(size_bytes: int) -> Mount:
+    data = ("mode=1777", f"size={size_bytes}")
+    destination = "/dev/shm"  # noqa: S108  (it is made here)
+    return Mount(destination=destination, type="tmpfs", source="shm", data=data, attributes=_NONE)
+
+
+def _files(config: ContainerConfig, surroundings: Surroundings) -> list[Mount]:
+    pairs = (
+        ("/etc/hosts", surroundings.hosts_file),
+        ("/etc/hostname", surroundings.hostname_file),
+        ("/etc/resolv.conf", surroundings.resolv_file),
+    )
+    attributes = MOUNT_ATTR_RDONLY if config.read_only else 0
+    return [
+        Mount(destination=destination, type="bind", source=source, attributes=attributes, create="file")
+        for destination, source in pairs
+        if source
+    ]
+
+
+def _bind(bind: BindMount) -> Mount:
+    if bind.propagation and bind.propagation not in PROPAGATIONS:
+        raise InvalidInput(f"invalid mount propagation {bind.propagation!r}: one of {' '.join(PROPAGATIONS)}")
+    if not bind.source.startswith("/"):
+        raise InvalidInput(f"invalid volume specification: the source {bind.source!r} needs to be an absolute path")
+    is_file = os.path.exists(bind.source) and not os.path.isdir(bind.source)
+    return Mount(
+        destination=_destination(bind.target, is_file=is_file),
+        type="bind",
+        source=bind.source,
+        attributes=MOUNT_ATTR_RDONLY if bind.read_only else 0,
+        recursive=True,
+        propagation=PROPAGATIONS[bind.propagation or "rprivate"],
+        create="file" if is_file else "directory",
+    )
+
+
+def _tmpfs(tmpfs: TmpfsMount) -> Mount:
+    """Read the options as mount(8) has them, over docker's noexec,nosuid,nodev."""
+    attributes, data = _NONE, []
+    for option in tmpfs.options:
+        name, _, value = option.partition("=")
+        if name in _TMPFS_DATA and value:
+            data.append(option)
+        elif option in MOUNT_ATTRIBUTES:
+            attributes |= MOUNT_ATTRIBUTES[option]
+        elif option in _TMPFS_OPPOSITES:
+            attributes &= ~_TMPFS_OPPOSITES[option]
+        elif option and option not in _TMPFS_IGNORED:
+            raise InvalidInput(f"invalid tmpfs option {option!r} for {tmpfs.target}")
+    return Mount(
+        destination=_destination(tmpfs.target), type="tmpfs", source="tmpfs", data=tuple(data), attributes=attributes
+    )
+
+
+def _destination(path: str, *, is_file: bool = False) -> str:
+    """Give the path without needless parts; InvalidInput when it isn't absolute, is the root, or pretends to be /proc."""
+    if not path.startswith("/"):
+        raise InvalidInput(f"invalid mount path: {path!r}: mount path must be absolute")
+    clean = "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+    if ".." in clean.split("/"):
+        raise InvalidInput(f"invalid mount path: {path!r}: it may not contain '..'")
+    if clean == "/":
+        raise InvalidInput("invalid specification: destination can't be '/'")
+    if clean == "/proc" or (clean.startswith("/proc/") and not (is_file and clean in _OVER_PROC)):
+        raise InvalidInput(f"{clean} can't be mounted over: it belongs to the kernel")
+    return clean
