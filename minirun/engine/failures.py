@@ -1,0 +1,85 @@
+"""Why a start failed: from "operation 31, errno 2" to the sentence that a user reads, and the exit code of docker.
+
+Owns: `explain_failure`. Leaves to others: what each operation is called (linux/plan.describe).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from ..errors import CommandNotExecutable, CommandNotFound, Exhausted, InvalidInput, MinirunError, NotSupported, StartFailed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..linux.plan import Operation, Plan
+
+
+def explain_failure(plan: Plan, place: int, error: int) -> MinirunError:
+    """Give the exception for a plan whose operation at `place` failed with `error`; -1 means: before the first one."""
+    from ..linux import plan as plans
+
+    operations = plan.operations()
+    if not 0 <= place < len(operations):
+        return StartFailed(f"start the container's first process: {os.strerror(error)}{_hint(error)}")
+    operation = operations[place][1]
+    name = plans.name_of(operation)
+    special = {"EXEC": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory, "RLIMIT": _rlimit}.get(name)
+    if special is not None:
+        return special(operation, error)
+    if error in (errno.ENOSPC, errno.EDQUOT):
+        return Exhausted(f"{plans.describe(operation)}: {os.strerror(error)}; free some space on the disk")
+    if error in (errno.ENOSYS, errno.EOPNOTSUPP):
+        return NotSupported(f"{plans.describe(operation)}: this kernel can't do it ({os.strerror(error)}); minirun needs Linux 5.15 or newer")
+    return StartFailed(f"{plans.describe(operation)}: {os.strerror(error)}{_hint(error)}")
+
+
+def _exec(operation: Operation, error: int) -> MinirunError:
+    command = operation.arguments[1][0]
+    if error == errno.ENOENT:
+        if "/" in command:
+            return CommandNotFound(f'exec: "{command}": stat {command}: no such file or directory (or its interpreter is missing)')
+        return CommandNotFound(f'exec: "{command}": executable file not found in $PATH')
+    if error == errno.ENOTDIR:
+        return CommandNotFound(f'exec: "{command}": stat {command}: not a directory')
+    if error == errno.ENOEXEC:
+        machine = os.uname().machine
+        return CommandNotExecutable(f'exec: "{command}": exec format error: it is not a program for {machine}, or a script without #! line')
+    if error == errno.E2BIG:
+        return StartFailed(f'exec: "{command}": {os.strerror(error)}: arguments and environment are larger than the kernel takes')
+    reason = "is a directory" if error == errno.EISDIR else os.strerror(error).lower()
+    return CommandNotExecutable(f'exec: "{command}": {reason}')
+
+
+def _user(operation: Operation, error: int) -> MinirunError:
+    spec = operation.arguments[0]
+    user, _, group = spec.partition(":")
+    if error == errno.ENOENT:
+        return InvalidInput(f"unable to find user {user}: no matching entries in passwd file")
+    if error == errno.ESRCH:
+        return InvalidInput(f"unable to find group {group}: no matching entries in group file")
+    if error in (errno.EINVAL, errno.ERANGE):
+        return InvalidInput(f'invalid user "{spec}": ids are numbers from 0 to 2147483647')
+    return StartFailed(f'look up user "{spec}" in the image: {os.strerror(error)}')
+
+
+def _directory(operation: Operation, error: int) -> MinirunError:
+    path = operation.arguments[0]
+    text = f'chdir to the working directory "{path}": {os.strerror(error).lower()}'
+    return CommandNotExecutable(text) if error == errno.EACCES else StartFailed(text)
+
+
+def _rlimit(operation: Operation, error: int) -> MinirunError:
+    from ..linux import plan as plans
+
+    if error == errno.EPERM:
+        return NotSupported(f"{plans.describe(operation)}: this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)")
+    return StartFailed(f"{plans.describe(operation)}: {os.strerror(error)}")
+
+
+def _hint(error: int) -> str:
+    if error == errno.EPERM:
+        return "; minirun needs to be root with all capabilities"
+    if error == errno.ENODEV:
+        return "; the kernel lacks this file system or device: is its module loaded?"
+    return ""
