@@ -91,7 +91,7 @@ class Engine:
     def hierarchy(self) -> Hierarchy:
         from ..runtime.cgroups import Hierarchy
 
-        return Hierarchy.detect("minirun" if self.layout.is_default else f"minirun-{self.layout.tag()}")
+        return Hierarchy.detect(directory="minirun" if self.layout.is_default else f"minirun-{self.layout.tag()}")
 
     def lock(self, container_id: str) -> Lock:
         """The lock that a command holds while it changes this container's state."""

@@ -72,7 +72,9 @@ def record_exit(engine: Engine, container: Container, end: Exit | None) -> Conta
 
 def give_back(engine: Engine, container_id: str) -> None:
     """Kill what is left of a run, free its cgroup, addresses and ports, remove its run directory. Safe to repeat."""
-    engine.hierarchy.remove(container_id)
+    cgroup = engine.hierarchy.path(container_id)
+    engine.hierarchy.kill(cgroup)
+    engine.hierarchy.remove(cgroup)
     if engine.networks.is_leased(container_id):
         with database.transaction(engine.connection):
             engine.networks.release(container_id)

@@ -1,0 +1,108 @@
+"""Kill -9 at any point: the next command tells the truth, and nothing is left.
+
+Three victims: the command line, the monitor, the container's first process. Each is killed after a random delay within the
+time that a start (or a run's whole life) takes. After each kill, `ps` must agree with /proc; after `rm -f`, the census of
+conftest finds nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "200"))
+SEED = int(os.environ.get("MINIRUN_KILL_SEED", str(time.time_ns() % 1_000_000)))
+
+
+def monitors_of(run_root: Path) -> list[int]:
+    """Give the monitors of our run root: processes whose executable is the monitor and that hold a lock below it."""
+    found = []
+    for entry in os.scandir("/proc"):
+        if not entry.name.isdecimal():
+            continue
+        try:
+            if not os.readlink(f"/proc/{entry.name}/exe").endswith("minirun-monitor"):
+                continue
+            held = [os.readlink(link.path) for link in os.scandir(f"/proc/{entry.name}/fd")]
+        except OSError:
+            continue
+        if any(path.startswith(str(run_root)) for path in held):
+            found.append(int(entry.name))
+    return found
+
+
+def kill(pid: int) -> None:
+    """Kill a process that may have ended already."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def assert_ps_tells_the_truth(minirun) -> list[str]:
+    """Compare what `ps -a` says of each container with what the kernel says; gives the ids."""
+    listed = [json.loads(line) for line in minirun("ps", "-a", "--no-trunc", "--format", "json").stdout.splitlines()]
+    for container in listed:
+        details = minirun("inspect", container["ID"], check=False)
+        if details.returncode != 0:
+            continue  # it was started with --rm and ended between the two commands
+        state = json.loads(details.stdout)[0]["State"]
+        if state["Running"]:
+            assert state["Pid"] > 0
+            assert Path(f"/proc/{state['Pid']}").exists(), f"{container['ID'][:12]} is said to run, but {state['Pid']} is gone"
+        else:
+            assert state["Status"] in ("created", "exited", "removing"), state
+    return [container["ID"] for container in listed]
+
+
+def clean(minirun) -> None:
+    """Remove what a round left; the census does the rest."""
+    for _ in range(3):
+        ids = minirun("ps", "-a", "-q", "--no-trunc").stdout.split()
+        if not ids:
+            return
+        minirun("rm", "-f", *ids, check=False)
+    assert not minirun("ps", "-a", "-q").stdout.split()
+
+
+@pytest.mark.parametrize("victim", ["command", "monitor", "container"])
+def test_killing_anything_at_any_moment_leaves_nothing(minirun, busybox, roots, victim):
+    chance = random.Random(f"{SEED} {victim}")
+    print(f"seed {SEED}")  # shown when the test fails
+    minirun("run", "--rm", busybox, "true")  # what is made once is made now
+    for number in range(ROUNDS // 3 + 1):
+        detached = chance.random() < 0.3
+        options = ["-d"] if detached else []
+        if chance.random() < 0.5:
+            options.append("--rm")
+        if chance.random() < 0.3:
+            options += ["-p", "127.0.0.1:0:80"]
+        command = minirun.start(
+            "run", *options, "--name", f"victim{number}", busybox, "sleep", chance.choice(["0", "0.05", "60"]),
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        time.sleep(chance.random() * 0.15)
+        if victim == "command":
+            kill(command.pid)
+        elif victim == "monitor":
+            for pid in monitors_of(roots.run_root):
+                kill(pid)
+        else:
+            found = minirun("inspect", "-f", "{{.State.Pid}}", f"victim{number}", check=False).stdout.strip()
+            if found.isdecimal() and int(found) > 1:
+                kill(int(found))
+        if victim == "command":
+            command.wait(timeout=30)
+        ids = assert_ps_tells_the_truth(minirun)
+        assert len(ids) <= 1
+        clean(minirun)
+        if victim != "command":
+            command.kill() if command.poll() is None and not ids else None
+            command.wait(timeout=30)
