@@ -72,12 +72,9 @@ def record_exit(engine: Engine, container: Container, end: Exit | None) -> Conta
 
 def give_back(engine: Engine, container_id: str) -> None:
     """Kill what is left of a run, free its cgroup, addresses and ports, remove its run directory. Safe to repeat."""
-    cgroup = engine.hierarchy.path(container_id)
-    engine.hierarchy.kill(cgroup)
-    engine.hierarchy.remove(cgroup)
+    engine.hierarchy.remove(container_id)
     if engine.networks.is_leased(container_id):
-        with database.transaction(engine.connection):
-            engine.networks.release(container_id)
+        engine.networks.release(container_id)
     remove_run_directory(engine.layout.run(container_id))
 
 

@@ -23,7 +23,7 @@ def remove(engine: Engine, container: Container, *, force: bool = False, volumes
     """
     lock = engine.lock(container.id)
     if container.is_running and force:
-        engine.hierarchy.kill(engine.hierarchy.path(container.id))  # without the lock: a `stop` that waits must not hold us up
+        engine.hierarchy.kill(container.id)  # without the lock: a `stop` that waits must not hold us up
     lock.acquire()
     gone = False
     try:

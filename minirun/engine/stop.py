@@ -74,7 +74,7 @@ def _pidfd_of_member(engine: Engine, container: Container, pid: int) -> int | No
         descriptor = os.pidfd_open(pid)
     except OSError:
         return None
-    if pid in engine.hierarchy.processes(engine.hierarchy.path(container.id)):  # looked up while the pidfd pins the process: it is still the one we mean
+    if pid in engine.hierarchy.processes(container.id):  # looked up while the pidfd pins the process: it is still the one we mean
         return descriptor
     os.close(descriptor)
     return None
@@ -100,7 +100,7 @@ def stop(engine: Engine, container: Container, timeout_seconds: float | None) ->
         timeout_seconds = STOP_TIMEOUT_SECONDS if configured is None else configured
     number = signal_number(container.config.stop_signal or _image_stop_signal(engine, container) or "TERM")
     if send(engine, container, number) and not _ends_within(engine, container, timeout_seconds):
-        engine.hierarchy.kill(engine.hierarchy.path(container.id))
+        engine.hierarchy.kill(container.id)
     from .session import wait
 
     wait(engine, container)
