@@ -19,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ..linux.plan import Plan
     from ..monitor.exits import Exit
     from ..monitor.launch import Connection
     from .container import Container
@@ -37,12 +38,15 @@ class Attachment(Record):
 class Session:
     """A connection to a container's monitor together with the container's record. Close it, or use it as a context manager."""
 
-    def __init__(self, engine: Engine, container: Container, connection: Connection, role: str, pid: int = 0) -> None:
+    def __init__(
+        self, engine: Engine, container: Container, connection: Connection, role: str, pid: int = 0, plan: Plan | None = None
+    ) -> None:
         self.engine = engine
         self.container = container
         self.connection = connection
         self.role = role
         self.pid = pid
+        self.plan = plan  # what was started, for those who print it (--trace)
 
     def wait(self) -> int:
         """Block until the container (or the further process) has ended, finish, and give its exit code."""

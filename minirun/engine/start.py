@@ -80,7 +80,7 @@ def _start_locked(engine: Engine, container: Container, attachment: Attachment, 
     }  # fmt: skip
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
-    return Session(engine, container.replace(**changes), connection, "owner", started.pid)
+    return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
 
 
 def _mark_failed(engine: Engine, container: Container, error: BaseException | None) -> None:
