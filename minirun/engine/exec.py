@@ -1,11 +1,14 @@
 """A further process in a running container.
 
-Owns: `exec_`: which process, in which surroundings, launched how. Leaves to others: joining the namespaces (native/enter.c).
+Owns: `exec_`: in which surroundings, launched how. Leaves to others: what the process is (engine/spec), joining the
+namespaces (native/enter.c). No row changes: a further process belongs to whoever asked for it.
 """
 
 from __future__ import annotations
 
-from ..errors import Conflict, StartFailed
+from contextlib import ExitStack
+
+from ..errors import Conflict
 from .session import Attachment, Session
 
 TYPE_CHECKING = False
@@ -22,14 +25,27 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     """
     from ..monitor import exits
     from ..monitor.launch import LaunchFailed, launch
+    from ..runtime.compile import compile_exec
     from .failures import explain_failure
-    from .spec import exec_process
+    from .spec import build_exec
+    from .surroundings import of_container, target_of
 
-    if container.status == "paused":
-        raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
     started = exits.read_started(engine.layout.run(container.id)) if container.is_running else None
     if started is None:
         raise Conflict(f"container {container.id} is not running")
+    attachment = attachment or Attachment()
     image = engine.images.resolve(container.image_id)
-    process = exec_process(container, config, image)
-    raise StartFailed("not wired yet")
+    spec = build_exec(container.config, image, config, of_container(engine, container))
+    plan = compile_exec(spec, target_of(engine, container, started, config, attachment))
+    with ExitStack() as undo:
+        connection = launch(plan)
+        undo.callback(connection.close)
+        connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
+        try:
+            began = connection.wait_started()
+        except LaunchFailed as failure:
+            if not engine.hierarchy.is_populated(container.id):
+                raise Conflict(f"container {container.id} is not running: it ended meanwhile") from failure
+            raise explain_failure(plan, failure.operation_index, failure.errno) from failure
+        undo.pop_all()
+    return Session(engine, container, connection, "exec", began.pid, plan)

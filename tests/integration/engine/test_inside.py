@@ -1,0 +1,95 @@
+"""Nothing of the host shows inside a container: descriptors, environment, mounts, processes, names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+
+def inside(minirun, busybox, script: str, *options: str) -> str:
+    return minirun("run", "--rm", *options, busybox, "sh", "-c", script).stdout
+
+
+def test_only_three_descriptors_are_open(minirun, busybox):
+    # the fourth is ls reading the directory
+    assert inside(minirun, busybox, "ls /proc/self/fd | wc -l") == "4\n"
+
+
+def test_descriptors_that_leaked_into_the_command_line_stay_outside(minirun, busybox, tmp_path):
+    leaked = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    os.set_inheritable(leaked, True)
+    try:
+        done = subprocess.run(
+            [*minirun.words, "run", "--rm", busybox, "sh", "-c", "ls -l /proc/1/fd"],
+            capture_output=True, text=True, check=True, close_fds=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        assert str(tmp_path) not in done.stdout
+    finally:
+        os.close(leaked)
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 7, 8, 9, 10, 16, 17, 32, 64])
+def test_no_descriptor_of_the_start_serves_as_working_directory(minirun, busybox, number):
+    # CVE-2024-21626
+    done = minirun("run", "--rm", "-w", f"/proc/self/fd/{number}", busybox, "pwd", check=False)
+    assert done.returncode != 0 or done.stdout == f"/proc/self/fd/{number}\n"
+    assert minirun("run", "--rm", "-w", f"/proc/self/fd/{number}", busybox, "ls", "../../../../../../../boot/grub", check=False).returncode != 0
+
+
+def test_the_hosts_environment_stays_outside(minirun, busybox):
+    done = minirun("run", "--rm", busybox, "env", env={**os.environ, "HOST_SECRET": "canary"})
+    assert "canary" not in done.stdout
+    names = {line.partition("=")[0] for line in done.stdout.splitlines()}
+    assert names == {"PATH", "HOSTNAME", "HOME"}
+
+
+def test_a_container_sees_only_its_own_processes(minirun, busybox):
+    assert inside(minirun, busybox, "ls -d /proc/[0-9]* | wc -l; cat /proc/1/comm").splitlines()[1] == "sh"
+    assert int(inside(minirun, busybox, "ls -d /proc/[0-9]* | wc -l")) <= 4
+
+
+def test_the_hosts_mounts_stay_outside(minirun, busybox, roots):
+    mounts = inside(minirun, busybox, "cat /proc/self/mountinfo")
+    targets = {line.split()[4] for line in mounts.splitlines()}
+    assert "/" in targets
+    for line in mounts.splitlines():
+        assert not line.split()[4].startswith(("/tmp", "/var", "/home", "/boot")), line
+
+
+@pytest.mark.parametrize("kind", ["mnt", "pid", "uts", "ipc", "net", "cgroup"])
+def test_each_namespace_is_another_than_the_hosts(minirun, busybox, kind):
+    assert inside(minirun, busybox, f"readlink /proc/self/ns/{kind}").strip() != os.readlink(f"/proc/self/ns/{kind}")
+
+
+def test_the_first_process_has_nothing_inheritable_or_ambient(minirun, busybox):
+    status = dict(line.split(":\t") for line in inside(minirun, busybox, "cat /proc/1/status").splitlines() if ":\t" in line)
+    assert status["CapInh"] == status["CapAmb"] == "0000000000000000"
+    assert status["Seccomp"] == "2"
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16)
+
+
+def test_masked_files_read_empty_and_sysctls_are_read_only(minirun, busybox):
+    script = "cat /proc/kcore | wc -c; ls /sys/firmware | wc -l; echo x > /proc/sys/kernel/core_pattern; echo $?"
+    assert inside(minirun, busybox, script + " 2>/dev/null").split()[:2] == ["0", "0"]
+    done = minirun("run", "--rm", busybox, "sh", "-c", "echo x > /proc/sys/kernel/core_pattern", check=False)
+    assert done.returncode != 0
+
+
+def test_privileged_works_with_what_the_host_has(minirun, busybox):
+    host = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("CapBnd")), 16)
+    seen = inside(minirun, busybox, "grep CapEff /proc/self/status", "--privileged")
+    assert int(seen.split()[1], 16) == host
+
+
+def test_an_image_with_links_in_the_place_of_system_directories_harms_nothing(minirun, busybox, tmp_path):
+    canary = tmp_path / "canary"
+    canary.mkdir()
+    minirun("run", "--name", "linked", busybox, "sh", "-c", f"rm -rf /etc/hosts /etc/resolv.conf; ln -s {canary}/hosts /etc/hosts; ln -s {canary} /data")
+    try:
+        minirun("start", "linked", check=False)
+        minirun("wait", "linked", check=False)
+        assert list(canary.iterdir()) == []
+    finally:
+        minirun("rm", "-f", "linked")
