@@ -23,8 +23,7 @@ def explain_failure(plan: Plan, place: int, error: int) -> MinirunError:
     if not 0 <= place < len(operations):
         return StartFailed(f"start the container's first process: {os.strerror(error)}{_hint(error)}")
     operation = operations[place][1]
-    name = plans.name_of(operation)
-    special = {"EXEC": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory, "RLIMIT": _rlimit}.get(name)
+    special = {"EXEC": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory, "RLIMIT": _rlimit}.get(operation.name)
     if special is not None:
         return special(operation, error)
     if error in (errno.ENOSPC, errno.EDQUOT):

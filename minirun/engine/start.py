@@ -20,13 +20,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..linux.plan import Plan
     from ..network.networks import Endpoint
     from .config import ContainerConfig, PortMapping
     from .container import Container
     from .engine import Engine
 
 FIRST_PORT_DESCRIPTOR = 64  # of the monitor: sockets that keep the host ports; no operation names them
-NETWORK_DESCRIPTOR = 16  # of the monitor: the network namespace that is joined
 
 
 def start(engine: Engine, container: Container, attachment: Attachment | None) -> Session:
@@ -65,7 +65,7 @@ def _start_locked(engine: Engine, container: Container, attachment: Attachment, 
     undo.callback(give_back, engine, container.id)
     with ExitStack() as lent:  # descriptors that the monitor inherits and this process doesn't need afterwards
         endpoint, ports, inherited = _join_network(engine, container, lent)
-        plan = _prepare(engine, container, endpoint, inherited)
+        plan = _prepare(engine, container, endpoint)
         monitors = lent.enter_context(_directory(engine.hierarchy.monitors))
         connection = launch(plan, inherited=inherited, cgroup_fd=monitors)
     undo.callback(connection.close)
@@ -83,6 +83,62 @@ def _start_locked(engine: Engine, container: Container, attachment: Attachment, 
     return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
 
 
+def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None) -> Plan:
+    """Make cgroup and run directory, and compile the plan; give_back undoes both."""
+    from ..runtime.compile import compile_container
+    from . import spec as specs
+    from .surroundings import of_container, placement_of
+
+    image = engine.images.resolve(container.image_id)
+    spec = specs.build(container.config, image, of_container(engine, container))
+    cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
+    if cgroup.device_filter_refused:
+        spec = specs.without_device_filter(spec)
+    _make_run_directory(engine.layout.run(container.id))
+    return compile_container(spec, placement_of(engine, container, image.chain_id, endpoint, cgroup.path))
+
+
+def _make_run_directory(path: str) -> None:
+    """Make an empty run directory; what an earlier run left there is gone by then (engine/life)."""
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        from .life import remove_run_directory
+
+        remove_run_directory(path)
+        os.mkdir(path, 0o700)
+
+
+def explain(engine: Engine, config: ContainerConfig) -> list[str]:
+    """Give the plan of a start, one line per operation. Nothing is made: what would be leased is rolled back."""
+    from ..runtime.compile import compile_container
+    from . import spec as specs
+    from .create import describe
+    from .surroundings import of_container, placement_of
+
+    image = engine.images.resolve(config.image)
+    container = describe(config, image)
+    endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
+    spec = specs.build(config, image, of_container(engine, container))
+    plan = compile_container(spec, placement_of(engine, container, image.chain_id, endpoint, engine.hierarchy.path(container.id)))
+    return plan.explain()
+
+
+class _RolledBack(Exception):
+    """Ends a transaction whose changes nobody wants."""
+
+
+def _endpoint_to_expect(engine: Engine, container: Container) -> Endpoint | None:
+    """Give the address that a start would get now; None when the network has never been used, so that there is no pool yet."""
+    endpoint = None
+    try:
+        with database.transaction(engine.connection):
+            endpoint = engine.networks.lease(container.id)
+            raise _RolledBack
+    except (_RolledBack, LookupError):
+        return endpoint
+
+
 def _mark_failed(engine: Engine, container: Container, error: BaseException | None) -> None:
     """Put the row to rest again, with the reason; the last step of the undo."""
     code = error.exit_code if isinstance(error, MinirunError) else 125
@@ -93,7 +149,9 @@ def _mark_failed(engine: Engine, container: Container, error: BaseException | No
 
 def _join_network(engine: Engine, container: Container, lent: ExitStack) -> tuple[Endpoint | None, tuple[PortMapping, ...], dict[int, int]]:
     """Mark the row as starting and lease what the network mode asks for; gives endpoint, real port mappings, inherited descriptors."""
+    from . import etc
     from .borrow import lender_of, open_network_namespace
+    from .surroundings import NETWORK_DESCRIPTOR
 
     mode = container.config.network
     if mode == "bridge":
@@ -102,8 +160,6 @@ def _join_network(engine: Engine, container: Container, lent: ExitStack) -> tupl
     if lender is None and mode not in ("none", "host"):
         raise NotFound(f"network {mode} not found: there are bridge, host, none and container:NAME")
     engine.rows.update(container.id, status="starting")
-    from . import etc
-
     etc.write(engine, container, None, lender)
     if lender is None:
         return None, (), {}

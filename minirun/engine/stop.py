@@ -98,7 +98,7 @@ def stop(engine: Engine, container: Container, timeout_seconds: float | None) ->
     if timeout_seconds is None:
         configured = container.config.stop_timeout_seconds
         timeout_seconds = STOP_TIMEOUT_SECONDS if configured is None else configured
-    number = signal_number(container.config.stop_signal or _image_stop_signal(engine, container) or "TERM")
+    number = _stop_signal(engine, container)
     if send(engine, container, number) and not _ends_within(engine, container, timeout_seconds):
         engine.hierarchy.kill(container.id)
     from .session import wait
@@ -106,13 +106,14 @@ def stop(engine: Engine, container: Container, timeout_seconds: float | None) ->
     wait(engine, container)
 
 
-def _image_stop_signal(engine: Engine, container: Container) -> str:
+def _stop_signal(engine: Engine, container: Container) -> int:
     from ..errors import NotFound
+    from .spec import stop_signal_of
 
     try:
-        return str(engine.images.resolve(container.image_id).config.get("StopSignal") or "")
-    except NotFound:
-        return ""
+        return signal_number(stop_signal_of(container.config, engine.images.resolve(container.image_id)))
+    except NotFound:  # the image was removed by force
+        return signal_number(container.config.stop_signal or "TERM")
 
 
 def _ends_within(engine: Engine, container: Container, seconds: float) -> bool:

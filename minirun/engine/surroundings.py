@@ -1,0 +1,78 @@
+"""What a start has to know of this host and of the container's place on it.
+
+Owns: filling in `Surroundings` (for engine/spec), `Placement` and `Target` (for runtime/compile). Leaves to others: what they mean.
+"""
+
+from __future__ import annotations
+
+from ..runtime import capabilities
+from ..runtime.compile import Placement, Target
+from .spec import Surroundings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..monitor.exits import Started
+    from ..network.networks import Endpoint
+    from ..storage.snapshots import Snapshots
+    from .container import Container, ExecConfig
+    from .engine import Engine
+    from .session import Attachment
+
+NETWORK_DESCRIPTOR = 16  # of the monitor: the network namespace that is joined
+
+
+def of_container(engine: Engine, container: Container) -> Surroundings:
+    """Give what engine/spec has to know to build this container's spec."""
+    directory = engine.layout.container(container.id)
+    return Surroundings(
+        id=container.id,
+        host_capabilities=capabilities.of_host(),
+        hostname=container.hostname,
+        hosts_file=f"{directory}/hosts",
+        hostname_file=f"{directory}/hostname",
+        resolv_file=f"{directory}/resolv.conf",
+        network_namespace=f"/proc/self/fd/{NETWORK_DESCRIPTOR}",
+    )
+
+
+def placement_of(engine: Engine, container: Container, chain_id: str, endpoint: Endpoint | None, cgroup: str) -> Placement:
+    """Give where the container lies and who watches it."""
+    from .exit_hook import command
+
+    layout, snapshots = engine.layout, engine.snapshots
+    directory = layout.container(container.id)
+    return Placement(
+        run_directory=layout.run(container.id),
+        mountpoint=layout.mountpoint,
+        base=snapshots.root,
+        lowers=snapshots.lowers(chain_id),
+        upper=f"{directory}/upper",
+        work=f"{directory}/work",
+        cgroup=cgroup,
+        log_path=layout.log(container.id),
+        log_max_bytes=container.config.log_max_bytes,
+        log_max_files=container.config.log_max_files,
+        open_stdin=container.config.interactive,
+        endpoint=endpoint,
+        namespaces={"network": NETWORK_DESCRIPTOR} if container.config.network.startswith("container:") else {},
+        exit_hook=tuple(command(layout.root, layout.run_root, container.id)),
+        exit_hook_environment=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",),
+        keyring=container.id,
+        cache_directory=f"{layout.root}/seccomp",
+    )
+
+
+def target_of(engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment) -> Target:
+    """Give the running container as the aim of a further process; its streams are the caller's own unless it has a terminal."""
+    from ..linux import plan
+
+    mode = plan.STDIO_INHERIT if attachment.stdout and not config.terminal else plan.STDIO_NULL
+    return Target(
+        pid=started.pid,
+        start_time=started.start_time,
+        cgroup=engine.hierarchy.path(container.id),
+        stdio=mode,
+        open_stdin=config.interactive,
+        keyring=container.id,
+        cache_directory=f"{engine.layout.root}/seccomp",
+    )
