@@ -17,20 +17,21 @@ if TYPE_CHECKING:
 
 def explain_failure(plan: Plan, place: int, error: int) -> MinirunError:
     """Give the exception for a plan whose operation at `place` failed with `error`; -1 means: before the first one."""
-    from ..linux import plan as plans
-
     operations = plan.operations()
     if not 0 <= place < len(operations):
         return StartFailed(f"start the container's first process: {os.strerror(error)}{_hint(error)}")
     operation = operations[place][1]
-    special = {"EXEC": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory, "RLIMIT": _rlimit}.get(operation.name)
+    special = {"EXEC": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory}.get(operation.name)
     if special is not None:
         return special(operation, error)
+    attempt = plan.describe(place)
+    if operation.name == "RLIMIT" and error == errno.EPERM:
+        return NotSupported(f"{attempt}: this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)")
     if error in (errno.ENOSPC, errno.EDQUOT):
-        return Exhausted(f"{plans.describe(operation)}: {os.strerror(error)}; free some space on the disk")
+        return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error in (errno.ENOSYS, errno.EOPNOTSUPP):
-        return NotSupported(f"{plans.describe(operation)}: this kernel can't do it ({os.strerror(error)}); minirun needs Linux 5.15 or newer")
-    return StartFailed(f"{plans.describe(operation)}: {os.strerror(error)}{_hint(error)}")
+        return NotSupported(f"{attempt}: this kernel can't do it ({os.strerror(error)}); minirun needs Linux 5.15 or newer")
+    return StartFailed(f"{attempt}: {os.strerror(error)}{_hint(error)}")
 
 
 def _exec(operation: Operation, error: int) -> MinirunError:
@@ -66,14 +67,6 @@ def _directory(operation: Operation, error: int) -> MinirunError:
     path = operation.arguments[0]
     text = f'chdir to the working directory "{path}": {os.strerror(error).lower()}'
     return CommandNotExecutable(text) if error == errno.EACCES else StartFailed(text)
-
-
-def _rlimit(operation: Operation, error: int) -> MinirunError:
-    from ..linux import plan as plans
-
-    if error == errno.EPERM:
-        return NotSupported(f"{plans.describe(operation)}: this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)")
-    return StartFailed(f"{plans.describe(operation)}: {os.strerror(error)}")
 
 
 def _hint(error: int) -> str:
