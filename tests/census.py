@@ -20,6 +20,8 @@ import time
 from binascii import crc32
 from pathlib import Path
 
+from tests import hosts
+
 Things = dict[str, frozenset[str]]  # kind -> what is there
 
 # Made once per data root by the first start, and kept: not a leak.
@@ -131,18 +133,8 @@ class Census:
         return found - own
 
     def _cgroups(self) -> list[str]:
-        found = []
-        for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            if " - cgroup2 " not in line:
-                continue
-            top = Path(line.split()[4])
-            for directory, below, _ in os.walk(top):
-                path = Path(directory)
-                if f"minirun-{self.tag}" in directory and path.parent != top and path.name not in MADE_ONCE:
-                    found.append(str(path))
-                below[:] = [name for name in below if "minirun" in directory + name or path == top]
-            break
-        return found
+        top = hosts.cgroup_mount() / f"minirun-{self.tag}"
+        return [directory for directory, _, _ in os.walk(top) if Path(directory).name not in (top.name, *MADE_ONCE)]
 
     def _links(self) -> list[str]:
         bridge = f"mr-{self.tag}"

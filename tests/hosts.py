@@ -33,12 +33,17 @@ def missing_reason(name: str) -> str:
     return "this kernel has no IPv6" if name == "ipv6" else f"this host has no {name}"
 
 
-def controllers() -> list[str]:
-    """Give the controllers of the cgroup v2 hierarchy. cgroups(7)."""
+def cgroup_mount() -> Path:
+    """Give where the cgroup v2 hierarchy is mounted."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         if " - cgroup2 " in line:
-            return Path(line.split()[4], "cgroup.controllers").read_text().split()
-    return []
+            return Path(line.split()[4])
+    raise AssertionError("this host has no cgroup v2 hierarchy: minirun can't work here")
+
+
+def controllers() -> list[str]:
+    """Give the controllers of the cgroup v2 hierarchy. cgroups(7)."""
+    return (cgroup_mount() / "cgroup.controllers").read_text().split()
 
 
 def kernel_version() -> tuple[int, ...]:

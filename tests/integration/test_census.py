@@ -1,0 +1,115 @@
+"""The census sees every kind of thing that can be left behind: a count that misses one proves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import hosts
+from tests.census import Census
+from tests.waiting import until
+
+pytestmark = pytest.mark.no_census
+
+
+@pytest.fixture
+def census(tmp_path: Path) -> Census:
+    for name in ("data", "run"):
+        (tmp_path / name).mkdir()
+    return Census(tmp_path / "data", tmp_path / "run")
+
+
+def kinds(census: Census) -> set[str]:
+    return {line.partition(" left: ")[0] for line in census.leaks(deadline_seconds=0)}
+
+
+@contextlib.contextmanager
+def undone(*words: str | Path) -> Iterator[None]:
+    """Run the undoing command at the end, whatever happened."""
+    try:
+        yield
+    finally:
+        subprocess.run(words, check=True)
+
+
+def test_nothing_is_nothing(census: Census) -> None:
+    assert census.leaks(deadline_seconds=0) == []
+
+
+def test_a_child_is_seen(census: Census) -> None:
+    child = subprocess.Popen(["sleep", "100"])
+    try:
+        assert "process" in kinds(census)
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_an_orphan_in_a_mount_namespace_with_our_root_in_it_is_seen(census: Census) -> None:
+    """What a container looks like whose monitor has gone: not a child, in no cgroup of ours."""
+    inner = f"mount -t tmpfs tmpfs {census.root}; exec sleep 100"
+    script = f"unshare -m --propagation private sh -c '{inner}' >/dev/null 2>&1 & echo $!"
+    pid = int(subprocess.check_output(["setsid", "sh", "-c", script], text=True))
+    with undone("kill", str(pid)):
+        until("the orphan to be seen", lambda: "process" in kinds(census))
+        lines = census.leaks(deadline_seconds=0)
+        assert any(line.startswith("namespace left: mnt:") for line in lines)
+
+
+def test_a_mount_is_seen(census: Census) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", census.run_root], check=True)
+    with undone("umount", census.run_root):
+        assert "mount" in kinds(census)
+
+
+def test_a_cgroup_is_seen(census: Census) -> None:
+    top = hosts.cgroup_mount() / f"minirun-{census.tag}"
+    (top / "container").mkdir(parents=True)
+    with undone("rmdir", top / "container", top):
+        assert "cgroup" in kinds(census)
+
+
+def test_a_link_on_our_bridge_is_seen(census: Census) -> None:
+    bridge = f"mr-{census.tag}"
+    subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
+    with undone("ip", "link", "del", bridge):
+        assert "link" not in kinds(census)  # the bridge itself is made once and kept
+        name = f"mrt{os.getpid() % 100000}"
+        subprocess.run(["ip", "link", "add", name, "type", "veth", "peer", "name", f"{name}p"], check=True)
+        with undone("ip", "link", "del", name):
+            subprocess.run(["ip", "link", "set", name, "master", bridge], check=True)
+            assert "link" in kinds(census)
+
+
+def test_an_element_of_our_table_is_seen(census: Census) -> None:
+    table = f"inet minirun_{census.tag}"
+    rules = f"table {table} {{ map ports {{ type inet_service : ipv4_addr; }}; }}"
+    subprocess.run(["nft", rules], check=True)
+    with undone("nft", f"delete table {table}"):
+        assert "nftables element" not in kinds(census)
+        subprocess.run(["nft", f"add element {table} ports {{ 80 : 10.0.0.1 }}"], check=True)
+        assert "nftables element" in kinds(census)
+
+
+def test_a_descriptor_is_seen(census: Census) -> None:
+    number = os.open("/dev/null", os.O_RDONLY)
+    try:
+        assert "descriptor of this process" in kinds(census)
+    finally:
+        os.close(number)
+
+
+def test_a_file_and_a_row_are_seen(census: Census) -> None:
+    with contextlib.closing(sqlite3.connect(census.root / "minirun.db")) as connection:
+        connection.execute("CREATE TABLE leases (number INTEGER)")
+        connection.execute("INSERT INTO leases VALUES (7)")
+        connection.commit()
+    assert "row" in kinds(census)
+    (census.run_root / "lock").touch()
+    assert "file" in kinds(census)
