@@ -1,0 +1,104 @@
+"""Sizes, durations and instants as text, in Docker's spelling.
+
+Owns: parsing of memory sizes, and how sizes, spans and instants are shown to people and in JSON. Numbers in and text
+out (or the reverse); knows no option and no column.
+Leaves to others: which option takes a size (cli/options), `--since` and its many spellings (cli/values/times).
+Rules follow github.com/docker/go-units and Go's time package as Docker's documentation shows them.
+"""
+
+from __future__ import annotations
+
+import time
+
+from .errors import InvalidInput
+
+_PREFIXES = "kmgtp"
+_LARGEST = (1 << 63) - 1
+SECOND_NS = 1_000_000_000
+
+
+def parse_size(text: str, base: int = 1024) -> int:
+    """Read `64m`, `1.5g`, `512 KiB`, `1024`: a count of bytes; `base` is what a k stands for. Raises InvalidInput."""
+    digits = max((place for place, letter in enumerate(text) if letter in "0123456789. "), default=-1)
+    if digits < 0:
+        raise InvalidInput(f"invalid size: '{text}'")
+    number, suffix = text[: digits + 1].strip(" "), text[digits + 1 :].lower()
+    plain = number.replace(".", "", 1)
+    if not (plain.isascii() and plain.isdecimal()):
+        raise InvalidInput(f"invalid size: '{text}'")
+    factor = 1
+    if suffix and suffix != "b":
+        if suffix[0] not in _PREFIXES or suffix[1:] not in ("", "b", "ib"):
+            raise InvalidInput(f"invalid suffix: '{suffix}'")
+        factor = base ** (_PREFIXES.index(suffix[0]) + 1)
+    whole, _, fraction = number.partition(".")
+    size = int(whole or "0") * factor
+    if fraction:
+        size += int(fraction) * factor // 10 ** len(fraction)
+    if size > _LARGEST:
+        raise InvalidInput(f"invalid size: '{text}' is larger than any machine")
+    return size
+
+
+def human_size(size_bytes: float, digits: int = 3) -> str:
+    """Show bytes in units of 1000 with so many significant digits: `4.27MB`."""
+    return _scaled(size_bytes, 1000, ("B", "kB", "MB", "GB", "TB", "PB", "EB"), digits)
+
+
+def binary_size(size_bytes: float, digits: int = 4) -> str:
+    """Show bytes in units of 1024: `64MiB`."""
+    return _scaled(size_bytes, 1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"), digits)
+
+
+def _scaled(size: float, base: int, names: tuple[str, ...], digits: int) -> str:
+    step = 0
+    while size >= base and step < len(names) - 1:
+        size /= base
+        step += 1
+    text = f"{size:.{digits}g}"
+    if "e" in text:  # 999.7 rounds to 1e+03
+        text = f"{size:.0f}"
+    return text + names[step]
+
+
+def human_span(seconds: float) -> str:
+    """Show a span roughly: `3 minutes`, `About an hour`, `2 weeks`."""
+    whole = int(seconds)
+    minutes, hours = whole // 60, int(seconds / 3600 + 0.5)
+    if whole < 1:
+        return "Less than a second"
+    if whole == 1:
+        return "1 second"
+    if whole < 60:
+        return f"{whole} seconds"
+    if minutes == 1:
+        return "About a minute"
+    if minutes < 60:
+        return f"{minutes} minutes"
+    if hours == 1:
+        return "About an hour"
+    for limit, divisor, name in ((48, 1, "hours"), (336, 24, "days"), (1440, 168, "weeks"), (17520, 720, "months")):
+        if hours < limit:
+            return f"{hours // divisor} {name}"
+    return f"{int(seconds // 3600) // 24 // 365} years"
+
+
+def rfc3339(time_ns: int) -> str:
+    """Show an instant in UTC as JSON has it: `2026-01-02T03:04:05.12Z`; 0 is Go's zero time, which Docker shows for
+    never."""
+    if time_ns == 0:
+        return "0001-01-01T00:00:00Z"
+    seconds, rest = divmod(time_ns, SECOND_NS)
+    fraction = f".{rest:09d}".rstrip("0").rstrip(".")
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + fraction + "Z"
+
+
+def rfc3339_padded(time_ns: int) -> str:
+    """Show an instant in UTC with all nine digits, as `logs --timestamps` does, so that columns line up."""
+    seconds, rest = divmod(time_ns, SECOND_NS)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:09d}Z"
+
+
+def local_time(time_ns: int) -> str:
+    """Show an instant in the local zone as Docker's CreatedAt column has it: `2026-01-02 03:04:05 +0000 UTC`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(time_ns // SECOND_NS))
