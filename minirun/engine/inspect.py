@@ -1,0 +1,315 @@
+"""Everything that is known of a container or an image, in the form of docker's JSON.
+
+Owns: docker's names of things and their places (Docker Engine API, ContainerInspect and ImageInspect). Pure functions
+from records to plain data, and `inspect`, which finds the record. Leaves to others: JSON text, templates (cli/).
+
+Fields that have no meaning here are left out rather than invented, unless scripts are known to read them.
+"""
+
+from __future__ import annotations
+
+from ..errors import NotFound
+from ..units import rfc3339
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from ..images.store import Image
+    from .config import ContainerConfig, PortMapping
+    from .container import Container
+    from .engine import Engine
+    from .layout import Layout
+
+    Json = dict[str, Any]
+
+_STATES = {"creating": "created", "starting": "created"}  # passing states have no name outside
+
+
+def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
+    """Give a container, or else an image; `kind` asks for one of the two. Raises NotFound in docker's words."""
+    if kind != "image":
+        try:
+            container = engine.container(reference)
+        except NotFound:
+            if kind == "container":
+                raise
+        else:
+            return container_json(container, _image_config(engine, container.image_id), engine.layout)
+    try:
+        return image_json(engine.images.resolve(reference))
+    except NotFound as error:
+        raise NotFound(str(error) if kind else f"No such object: {reference}") from error
+
+
+def _image_config(engine: Engine, image_id: str) -> Json:
+    try:
+        config: Json = engine.images.resolve(image_id).config
+        return config
+    except NotFound:
+        return {}
+
+
+# ---- containers
+
+
+def container_json(container: Container, image_config: Json, layout: Layout) -> Json:
+    """Give a container as docker's ContainerInspect does."""
+    config = container.config
+    directory = layout.container(container.id)
+    on_network = config.network not in ("none", "host")
+    return {
+        "Id": container.id,
+        "Created": rfc3339(container.created_ns),
+        "Path": container.arguments[0] if container.arguments else "",
+        "Args": list(container.arguments[1:]),
+        "State": state_json(container),
+        "Image": container.image_id,
+        "ResolvConfPath": f"{directory}/resolv.conf",
+        "HostnamePath": f"{directory}/hostname",
+        "HostsPath": f"{directory}/hosts",
+        "LogPath": layout.log(container.id),
+        "Name": f"/{container.name}",
+        "RestartCount": 0,
+        "Driver": "overlay",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": None,
+        "HostConfig": host_config_json(config),
+        "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": f"{directory}/upper", "WorkDir": f"{directory}/work"}},
+        "Mounts": mounts_json(config),
+        "Config": config_json(container, image_config),
+        "NetworkSettings": network_json(container) if on_network else empty_network_json(config.network),
+    }
+
+
+def state_json(container: Container) -> Json:
+    """Give what a container does: State of ContainerInspect."""
+    status = _STATES.get(container.status, container.status)
+    return {
+        "Status": status,
+        "Running": status in ("running", "paused"),
+        "Paused": status == "paused",
+        "Restarting": status == "restarting",
+        "OOMKilled": container.oom_killed,
+        "Dead": status == "dead",
+        "Pid": container.pid,
+        "ExitCode": container.exit_code,
+        "Error": container.error,
+        "StartedAt": rfc3339(container.started_ns),
+        "FinishedAt": rfc3339(container.finished_ns),
+    }
+
+
+def host_config_json(config: ContainerConfig) -> Json:
+    """Give what the host was asked for: HostConfig."""
+    return {
+        "Binds": [_bind_text(bind) for bind in config.binds] or None,
+        "ContainerIDFile": "",
+        "LogConfig": {
+            "Type": "json-file",
+            "Config": {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)},
+        },
+        "NetworkMode": config.network,
+        "PortBindings": port_bindings(config.ports),
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": config.auto_remove,
+        "VolumeDriver": "",
+        "VolumesFrom": None,
+        "CapAdd": list(config.capabilities_add) or None,
+        "CapDrop": list(config.capabilities_drop) or None,
+        "CgroupnsMode": "private",
+        "Dns": list(config.dns),
+        "DnsOptions": list(config.dns_options),
+        "DnsSearch": list(config.dns_search),
+        "ExtraHosts": list(config.extra_hosts) or None,
+        "GroupAdd": list(config.groups_add) or None,
+        "IpcMode": "private",
+        "OomScoreAdj": 0,
+        "PidMode": "",
+        "Privileged": config.privileged,
+        "PublishAllPorts": config.publish_all,
+        "ReadonlyRootfs": config.read_only,
+        "SecurityOpt": list(config.security_options) or None,
+        "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs},
+        "UTSMode": "",
+        "UsernsMode": "",
+        "ShmSize": config.shm_size_bytes,
+        "Sysctls": dict(config.sysctls),
+        "Runtime": "minirun",
+        "CpuShares": config.cpu_shares,
+        "Memory": config.memory_bytes,
+        "NanoCpus": config.nano_cpus,
+        "CpusetCpus": config.cpuset_cpus,
+        "CpusetMems": "",
+        "Devices": [
+            {
+                "PathOnHost": device.host_path,
+                "PathInContainer": device.container_path,
+                "CgroupPermissions": device.permissions,
+            }
+            for device in config.devices
+        ],
+        "MemoryReservation": 0,
+        "MemorySwap": config.memory_swap_bytes,
+        "OomKillDisable": False,
+        "PidsLimit": config.pids_limit or None,
+        "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits],
+        "Init": config.init,
+    }
+
+
+def config_json(container: Container, image_config: Json) -> Json:
+    """Give what runs in the container, the image's part included: Config."""
+    config = container.config
+    entrypoint = image_config.get("Entrypoint") if config.entrypoint is None else list(config.entrypoint)
+    command = list(config.command) or (image_config.get("Cmd") if config.entrypoint is None else None)
+    streams = config.attach or ("stdin", "stdout", "stderr")
+    exposed: Json = {f"{mapping.container_port}/{mapping.protocol}": {} for mapping in config.ports}
+    return {
+        "Hostname": container.hostname,
+        "Domainname": "",
+        "User": config.user or image_config.get("User") or "",
+        "AttachStdin": config.interactive and "stdin" in streams,
+        "AttachStdout": "stdout" in streams,
+        "AttachStderr": "stderr" in streams,
+        "ExposedPorts": (image_config.get("ExposedPorts") or {}) | exposed,
+        "Tty": config.terminal,
+        "OpenStdin": config.interactive,
+        "StdinOnce": config.interactive,
+        "Env": merged_environment(image_config.get("Env") or (), config.environment),
+        "Cmd": command,
+        "Image": container.image_name,
+        "Volumes": image_config.get("Volumes"),
+        "WorkingDir": config.working_directory or image_config.get("WorkingDir") or "",
+        "Entrypoint": entrypoint,
+        "OnBuild": None,
+        "Labels": (image_config.get("Labels") or {}) | config.labels,
+        "StopSignal": config.stop_signal or image_config.get("StopSignal") or "SIGTERM",
+        "StopTimeout": config.stop_timeout_seconds,
+    }
+
+
+def merged_environment(of_image: Sequence[str], of_container: Sequence[str]) -> list[str]:
+    """Join two lists of NAME=value: the later value of a name wins, at the place of the first."""
+    merged: dict[str, str] = {}
+    for variable in (*of_image, *of_container):
+        merged[variable.partition("=")[0]] = variable
+    return list(merged.values())
+
+
+def mounts_json(config: ContainerConfig) -> list[Json]:
+    """Give what is mounted: Mounts."""
+    binds = [
+        {
+            "Type": "bind",
+            "Source": bind.source,
+            "Destination": bind.target,
+            "Mode": "ro" if bind.read_only else "",
+            "RW": not bind.read_only,
+            "Propagation": bind.propagation,
+        }
+        for bind in config.binds
+    ]
+    tmpfs = [
+        {
+            "Type": "tmpfs",
+            "Source": "",
+            "Destination": mount.target,
+            "Mode": ",".join(mount.options),
+            "RW": "ro" not in mount.options,
+            "Propagation": "",
+        }
+        for mount in config.tmpfs
+    ]
+    return binds + tmpfs
+
+
+def _bind_text(bind: Any) -> str:
+    options = [
+        option
+        for option in ("ro" if bind.read_only else "", "" if bind.propagation == "rprivate" else bind.propagation)
+        if option
+    ]
+    return ":".join((bind.source, bind.target, *((",".join(options),) if options else ())))
+
+
+def port_bindings(mappings: Sequence[PortMapping], *, both_families: bool | None = None) -> Json:
+    """Give port mappings as docker groups them, by container port.
+
+    `both_families` None leaves "every address" as asked for, an empty string; else it is spelled out, for IPv4 alone
+    or for both.
+    """
+    bindings: Json = {}
+    for mapping in mappings:
+        addresses = [mapping.host_address]
+        if not mapping.host_address and both_families is not None:
+            addresses = ["0.0.0.0", "::"][: 2 if both_families else 1]  # noqa: S104 -- shown, not bound
+        port = str(mapping.host_port) if mapping.host_port else ""
+        entries = bindings.setdefault(f"{mapping.container_port}/{mapping.protocol}", [])
+        entries += [{"HostIp": address, "HostPort": port} for address in addresses]
+    return bindings
+
+
+def network_json(container: Container) -> Json:
+    """Give where a container is reached: NetworkSettings."""
+    running = container.status == "running"
+    endpoint = {
+        "IPAMConfig": None,
+        "Links": None,
+        "Aliases": None,
+        "MacAddress": container.mac,
+        "NetworkID": container.config.network,
+        "EndpointID": "",
+        "Gateway": container.gateway4,
+        "IPAddress": container.address4,
+        "IPPrefixLen": container.prefix4,
+        "IPv6Gateway": container.gateway6,
+        "GlobalIPv6Address": container.address6,
+        "GlobalIPv6PrefixLen": container.prefix6,
+    }
+    plain = {
+        name: value for name, value in endpoint.items() if name not in ("IPAMConfig", "Links", "Aliases", "NetworkID")
+    }
+    network = container.config.network
+    ports = port_bindings(container.ports, both_families=bool(container.address6)) if running else {}
+    return {
+        "SandboxKey": f"/proc/{container.pid}/ns/net" if container.pid else "",
+        "Ports": ports,
+        **plain,
+        "Networks": {network: endpoint},
+    }
+
+
+def empty_network_json(network: str) -> Json:
+    """Give NetworkSettings of a container without a network of its own: the same fields, empty."""
+    addresses = {"MacAddress": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0}
+    addresses |= {"IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0}
+    return {"SandboxKey": "", "Ports": {}, **addresses, "Networks": {network: {"NetworkID": network, **addresses}}}
+
+
+# ---- images
+
+
+def image_json(image: Image) -> Json:
+    """Give an image as docker's ImageInspect does."""
+    return {
+        "Id": image.id,
+        "RepoTags": list(image.tags),
+        "RepoDigests": [],
+        "Parent": "",
+        "Comment": "",
+        "Created": rfc3339(image.created_ns),
+        "DockerVersion": "",
+        "Author": "",
+        "Config": image.config,
+        "Architecture": image.architecture,
+        "Os": image.os,
+        "Size": image.size_bytes,
+        "GraphDriver": {"Name": "overlay", "Data": None},
+        "RootFS": {"Type": "layers", "Layers": list(image.layers)},
+        "Metadata": {"LastTagTime": rfc3339(0)},
+    }
