@@ -1,0 +1,194 @@
+"""How containers and images are said in a list: status, command, ports, ages, sizes.
+
+Owns: the columns of `ps` and `images`. Leaves to others: which rows (engine/query), layout (cli/table), spans and
+sizes (units).
+"""
+
+from __future__ import annotations
+
+import time
+
+from ..record import Record
+from ..units import human_size, human_span, local_time
+from .table import Column
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..engine.config import PortMapping
+    from ..engine.container import Container
+    from .table import Columns
+
+SHORT_ID = 12
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 -- shown, not bound
+_COMMAND_WIDTH = 20
+_ESCAPES = {
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    "\\": "\\\\",
+    '"': '\\"',
+}
+
+PS_TABLE = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+IMAGES_TABLE = ("Repository", "Tag", "ID", "CreatedSince", "Size")
+DIGESTS_TABLE = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
+
+
+def short_id(identifier: str) -> str:
+    """Give the first twelve digits of an id, without its algorithm."""
+    return identifier.partition(":")[2][:SHORT_ID] if ":" in identifier else identifier[:SHORT_ID]
+
+
+def ellipsis(text: str, width: int) -> str:
+    """Give text of at most `width` letters, the last of them … when some were left out."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def quoted(text: str) -> str:
+    """Give text in double quotes as Go's strconv.Quote writes it."""
+    return (
+        '"'
+        + "".join(_ESCAPES.get(letter) or (letter if letter.isprintable() else _code(letter)) for letter in text)
+        + '"'
+    )
+
+
+def _code(letter: str) -> str:
+    code = ord(letter)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 128 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def status(container: Container, now_ns: int) -> str:
+    """Say what a container does and since when: `Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`."""
+    state = container.status
+    if state in ("running", "paused"):
+        up = f"Up {_since(container.started_ns, now_ns)}"
+        return f"{up} (Paused)" if state == "paused" else up
+    if state in ("created", "starting", "creating"):
+        return "Created"
+    if state == "removing":
+        return "Removal In Progress"
+    if state == "dead":
+        return "Dead"
+    name = "Restarting" if state == "restarting" else "Exited"
+    return f"{name} ({container.exit_code}) {_since(container.finished_ns, now_ns)} ago"
+
+
+def _since(then_ns: int, now_ns: int) -> str:
+    return human_span(max(0, now_ns - then_ns) / 1e9)
+
+
+def ports(mappings: Sequence[PortMapping], *, both_families: bool) -> str:
+    """Say which host ports lead into a container: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`; runs of ports are
+    joined."""
+    runs: dict[tuple[str, str], tuple[int, int]] = {}
+    done: list[str] = []
+    moved: list[str] = []
+    for address, mapping in _by_address(mappings, both_families):
+        if mapping.host_port != mapping.container_port:
+            moved.append(f"{_joined(address, mapping.host_port)}->{mapping.container_port}/{mapping.protocol}")
+            continue
+        key, port = (address, mapping.protocol), mapping.container_port
+        first, last = runs.get(key, (port, port))
+        if port > last + 1:
+            done.append(_run(key, first, last))
+            first = port
+        runs[key] = (first, port)
+    done += [_run(key, first, last) for key, (first, last) in runs.items()]
+    return ", ".join(done + moved)
+
+
+def _by_address(mappings: Sequence[PortMapping], both_families: bool) -> list[tuple[str, PortMapping]]:
+    spread = []
+    for mapping in mappings:
+        if mapping.host_address:
+            spread.append((mapping.host_address, mapping))
+        else:
+            spread += [(address, mapping) for address in EVERY_ADDRESS[: 2 if both_families else 1]]
+    return sorted(spread, key=lambda pair: (pair[1].container_port, pair[0], pair[1].host_port, pair[1].protocol))
+
+
+def _joined(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _run(key: tuple[str, str], first: int, last: int) -> str:
+    address, protocol = key
+    if first == last:
+        return f"{_joined(address, first)}->{first}/{protocol}"
+    return f"{_joined(address, first)}-{last}->{first}-{last}/{protocol}"
+
+
+def container_columns(*, truncate: bool) -> Columns:
+    """Give the fields of `ps`, by the names that templates use."""
+    now_ns = time.time_ns()
+
+    def command(container: Container) -> str:
+        text = " ".join(container.arguments)
+        return quoted(ellipsis(text, _COMMAND_WIDTH) if truncate else text)
+
+    def mounts(container: Container) -> str:
+        sources = [bind.source for bind in container.config.binds]
+        return ",".join(ellipsis(source, 15) if truncate else source for source in sources)
+
+    return {
+        "ID": Column(heading="CONTAINER ID", value=lambda c: short_id(c.id) if truncate else c.id),
+        "Image": Column(heading="IMAGE", value=lambda c: c.image_name or "<no image>"),
+        "Command": Column(heading="COMMAND", value=command),
+        "CreatedAt": Column(heading="CREATED AT", value=lambda c: local_time(c.created_ns)),
+        "RunningFor": Column(heading="CREATED", value=lambda c: f"{_since(c.created_ns, now_ns)} ago"),
+        "Status": Column(heading="STATUS", value=lambda c: status(c, now_ns)),
+        "State": Column(heading="STATE", value=lambda c: c.status),
+        "Ports": Column(heading="PORTS", value=lambda c: ports(c.ports, both_families=bool(c.address6))),
+        "Names": Column(heading="NAMES", value=lambda c: c.name),
+        "Labels": Column(
+            heading="LABELS", value=lambda c: ",".join(f"{key}={text}" for key, text in sorted(c.config.labels.items()))
+        ),
+        "Label": Column(heading="", value=lambda c: lambda key: c.config.labels.get(key, ""), in_json=False),
+        "LocalVolumes": Column(heading="LOCAL VOLUMES", value=lambda c: "0"),
+        "Mounts": Column(heading="MOUNTS", value=mounts),
+        "Networks": Column(heading="NETWORKS", value=lambda c: c.config.network),
+        "Size": Column(heading="SIZE", value=lambda c: "0B"),
+    }
+
+
+class ImageRow(Record):
+    """One line of `images`: an image under one of its names."""
+
+    repository: str
+    tag: str
+    id: str
+    created_ns: int
+    size_bytes: int
+
+
+def image_columns(*, truncate: bool) -> Columns:
+    """Give the fields of `images`, by the names that templates use."""
+    now_ns = time.time_ns()
+    return {
+        "Repository": Column(heading="REPOSITORY", value=lambda row: row.repository),
+        "Tag": Column(heading="TAG", value=lambda row: row.tag),
+        "ID": Column(heading="IMAGE ID", value=lambda row: short_id(row.id) if truncate else row.id),
+        "Digest": Column(heading="DIGEST", value=lambda row: "<none>"),
+        "CreatedSince": Column(heading="CREATED", value=lambda row: _age(row, now_ns)),
+        "CreatedAt": Column(
+            heading="CREATED AT", value=lambda row: local_time(row.created_ns) if row.created_ns else "N/A"
+        ),
+        "Size": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes)),
+        "VirtualSize": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes)),
+        "SharedSize": Column(heading="SHARED SIZE", value=lambda row: "N/A"),
+        "UniqueSize": Column(heading="UNIQUE SIZE", value=lambda row: "N/A"),
+        "Containers": Column(heading="CONTAINERS", value=lambda row: "N/A"),
+    }
+
+
+def _age(row: ImageRow, now_ns: int) -> str:
+    return f"{_since(row.created_ns, now_ns)} ago" if row.created_ns else "N/A"

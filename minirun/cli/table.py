@@ -1,0 +1,79 @@
+"""Columns of text, padded as docker's tabwriter does, and what `--format` makes of a list.
+
+Owns: `align`, `Column`, and the choice between table, json and template. Leaves to others: what a column says
+(cli/present), the template language (cli/template, loaded only for a format that holds a template).
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import Any
+
+    Columns = dict[str, "Column"]
+
+PADDING = 3
+MINIMUM = 10  # a column is at least this wide, padding included
+
+
+class Column(Record):
+    """One field of a listed thing: its heading and how to say it."""
+
+    heading: str
+    value: Callable[[Any], Any]
+    in_json: bool = True
+
+
+def align(rows: Iterable[Sequence[str]]) -> str:
+    """Give lines whose cells begin at the same places; the last cell of a line isn't padded."""
+    lines = [list(row) for row in rows]
+    count = max((len(line) for line in lines), default=0)
+    widths = [
+        max([MINIMUM] + [len(line[place]) + PADDING for line in lines if place < len(line) - 1])
+        for place in range(count)
+    ]
+    text = []
+    for line in lines:
+        padded = [cell.ljust(widths[place]) for place, cell in enumerate(line[:-1])]
+        text.append("".join(padded) + (line[-1] if line else "") + "\n")
+    return "".join(text)
+
+
+def show(columns: Columns, items: Sequence[Any], template: str, default: Sequence[str]) -> str:
+    """Give the text of a list: `template` is what --format has, `default` names the columns of the plain table.
+
+    Raises InvalidInput for a template that can't be read or names a field that isn't there.
+    """
+    if template in ("", "table"):
+        rows = [[columns[name].heading for name in default]]
+        rows += [[str(columns[name].value(item)) for name in default] for item in items]
+        return align(rows)
+    if template == "json":
+        shown = {name: column for name, column in sorted(columns.items()) if column.in_json}
+        return "".join(
+            json.dumps(
+                {name: column.value(item) for name, column in shown.items()}, ensure_ascii=False, separators=(",", ":")
+            )
+            + "\n"
+            for item in items
+        )
+    from .template import compile_template
+
+    is_table = template.startswith("table ")
+    body = template.removeprefix("table ").strip() if is_table else template
+    parsed = compile_template(body.replace("\\t", "\t").replace("\\n", "\n"))
+    lines = [parsed.render({name: column.value(item) for name, column in columns.items()}) for item in items]
+    if not is_table:
+        return "".join(line + "\n" for line in lines)
+    heading = parsed.render({name: _heading(column) for name, column in columns.items()})
+    return align(line.split("\t") for block in (heading, *lines) for line in block.split("\n"))
+
+
+def _heading(column: Column) -> Any:
+    """A field that takes an argument (`.Label "x"`) has that argument as its heading."""
+    return (lambda name: name) if not column.heading else column.heading

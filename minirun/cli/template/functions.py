@@ -1,0 +1,298 @@
+"""The functions of templates: Go's own and docker's, and how Go writes values.
+
+Owns: `FUNCTIONS`, truth, `written` (Go's %v). Leaves to others: names and arguments (parser, evaluate).
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..present import quoted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+
+class CallError(Exception):
+    """A function can't do what it was asked to; the text says why."""
+
+
+def is_true(value: Any) -> bool:
+    """Tell what `if` thinks: false, 0, "", nil and anything empty are not true."""
+    return bool(value)
+
+
+def written(value: Any) -> str:
+    """Give a value as Go's %v does."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{key}:{written(value[key])}" for key in sorted(value, key=str)) + "]"
+    if isinstance(value, (list, tuple)):
+        return "[" + " ".join(map(written, value)) + "]"
+    return str(value)
+
+
+def _float(value: float) -> str:
+    """Shortest digits that read back as the same number; an exponent from 1e21 on (strconv.FormatFloat 'g', as fmt
+    has it)."""
+    if value == int(value) and abs(value) < 1e21:
+        return str(int(value))
+    return repr(value)
+
+
+# ---- logic and comparison
+
+
+def _and(values: Iterable[Any]) -> Any:
+    value: Any = None
+    for value in values:
+        if not is_true(value):
+            break
+    return value
+
+
+def _or(values: Iterable[Any]) -> Any:
+    value: Any = None
+    for value in values:
+        if is_true(value):
+            break
+    return value
+
+
+def _equal(first: Any, *others: Any) -> bool:
+    if not others:
+        raise CallError("missing argument for comparison")
+    return any(_same(first, other) for other in others)
+
+
+def _same(left: Any, right: Any) -> bool:
+    if left is None or right is None:
+        return left is right
+    if isinstance(left, (dict, list, tuple)) or isinstance(right, (dict, list, tuple)):
+        raise CallError("non-comparable type")
+    _comparable(left, right)
+    return bool(left == right)
+
+
+def _comparable(left: Any, right: Any) -> None:
+    kinds = [(bool if isinstance(value, bool) else str if isinstance(value, str) else float) for value in (left, right)]
+    if kinds[0] is not kinds[1]:
+        raise CallError("incompatible types for comparison")
+
+
+def _ordered(left: Any, right: Any) -> bool:
+    """Tell whether left < right."""
+    if not isinstance(left, (str, int, float)) or isinstance(left, bool):
+        raise CallError("invalid type for comparison")
+    _comparable(left, right)
+    return bool(left < right)
+
+
+# ---- parts of things
+
+
+def _len(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode("utf-8", "surrogateescape"))
+    if isinstance(value, (dict, list, tuple)):
+        return len(value)
+    raise CallError("len of nil pointer" if value is None else f"len of type {type(value).__name__}")
+
+
+def _index(value: Any, *keys: Any) -> Any:
+    for key in keys:
+        if isinstance(value, dict):
+            # Go gives the zero value of what the map holds: "" where all values are strings, as for labels.
+            missing = "" if all(isinstance(item, str) for item in value.values()) else None
+            value = value.get(key, missing)
+        elif isinstance(value, (list, tuple, str)):
+            if not isinstance(key, int) or isinstance(key, bool):
+                raise CallError(f"cannot index slice/array with type {type(key).__name__}")
+            if not 0 <= key < len(value):
+                raise CallError(f"index out of range: {key}")
+            value = value.encode("utf-8", "surrogateescape")[key] if isinstance(value, str) else value[key]
+        else:
+            raise CallError(
+                "index of untyped nil" if value is None else f"can't index item of type {type(value).__name__}"
+            )
+    return value
+
+
+def _slice(value: Any, *bounds: int) -> Any:
+    if not isinstance(value, (str, list, tuple)):
+        raise CallError(f"can't slice item of type {type(value).__name__}")
+    low, high = (*bounds, *(0, len(value))[len(bounds) :])[:2]
+    if not 0 <= low <= high <= len(value):
+        raise CallError(f"index out of range: {high}")
+    return value[low:high]
+
+
+# ---- text
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise CallError(f"wrong type for value; expected string; got {type(value).__name__}")
+    return value
+
+
+def _join(parts: Any, separator: str) -> str:
+    if parts is None:
+        return ""
+    if not isinstance(parts, (list, tuple)):
+        raise CallError("wrong type for value; expected []string")
+    return _text(separator).join(map(written, parts))
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return _text(text).split(separator) if separator else list(text)
+
+
+def _title(text: str) -> str:
+    before = " "
+    letters = []
+    for letter in _text(text):
+        letters.append(letter.upper() if not (before.isalnum() or before == "_") else letter)
+        before = letter
+    return "".join(letters)
+
+
+def _pad(text: str, before: int, after: int) -> str:
+    return " " * before + text + " " * after if _text(text) else text
+
+
+def _truncate(text: str, length: int) -> str:
+    return _text(text)[: max(0, length)]
+
+
+def _print(*values: Any) -> str:
+    """Go's Sprint: a space between two values when neither is a string."""
+    text = ""
+    for place, value in enumerate(values):
+        if place and not isinstance(value, str) and not isinstance(values[place - 1], str):
+            text += " "
+        text += written(value)
+    return text
+
+
+def _println(*values: Any) -> str:
+    return " ".join(map(written, values)) + "\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda _: None)
+
+
+def _html(*values: Any) -> str:
+    text = _print(*values)
+    for letter, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;")):
+        text = text.replace(letter, name)
+    return text
+
+
+def _urlquery(*values: Any) -> str:
+    from urllib.parse import quote_plus
+
+    return quote_plus(_print(*values))
+
+
+def _printf(format_: str, *values: Any) -> str:
+    """Go's Sprintf for %v %s %q %d %t %x %X %o %b %c %f %e %g, with flags, width and precision."""
+    out: list[str] = []
+    rest = list(values)
+    place = 0
+    while place < len(format_):
+        letter = format_[place]
+        place += 1
+        if letter != "%":
+            out.append(letter)
+            continue
+        start = place
+        while place < len(format_) and format_[place] in "+-# 0123456789.":
+            place += 1
+        if place >= len(format_):
+            out.append("%!(NOVERB)")
+            break
+        verb, flags = format_[place], format_[start:place]
+        place += 1
+        if verb == "%":
+            out.append("%")
+        elif not rest:
+            out.append(f"%!{verb}(MISSING)")
+        else:
+            out.append(_verb(verb, flags, rest.pop(0)))
+    if rest:
+        out.append("%!(EXTRA " + ", ".join(f"{_go_type(value)}={written(value)}" for value in rest) + ")")
+    return "".join(out)
+
+
+def _verb(verb: str, flags: str, value: Any) -> str:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    text: str | None = None
+    if verb in "vs" and not (is_number and verb == "s"):
+        text = written(value)
+    elif verb == "q" and isinstance(value, str):
+        text = quoted(value)
+    elif verb == "t" and isinstance(value, bool):
+        text = written(value)
+    elif verb in "xX" and isinstance(value, str):
+        digits = value.encode("utf-8", "surrogateescape").hex()
+        text = digits.upper() if verb == "X" else digits
+    if text is not None:
+        width = flags.replace("0", "", 1) if flags.startswith("0") else flags
+        return str(("%" + width.replace("+", "").replace("#", "") + "s") % text)
+    if is_number and verb in "dxXob" and isinstance(value, int):
+        if verb == "b":
+            return str(("%" + flags.replace("#", "") + "s") % format(value, "b"))
+        return str(("%" + flags + verb) % value)
+    if is_number and verb in "feEgG":
+        return str(("%" + flags + verb) % value)
+    if verb == "c" and is_number and isinstance(value, int):
+        return chr(value)
+    return f"%!{verb}({_go_type(value)}={written(value)})"
+
+
+def _go_type(value: Any) -> str:
+    return {bool: "bool", int: "int", float: "float64", str: "string", type(None): "<nil>"}.get(
+        type(value), "interface {}"
+    )
+
+
+LAZY = ("and", "or")
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "and": _and,
+    "or": _or,
+    "not": lambda value: not is_true(value),
+    "eq": _equal,
+    "ne": lambda left, right: not _same(left, right),
+    "lt": _ordered,
+    "le": lambda left, right: _ordered(left, right) or _same(left, right),
+    "gt": lambda left, right: not (_ordered(left, right) or _same(left, right)),
+    "ge": lambda left, right: not _ordered(left, right),
+    "len": _len,
+    "index": _index,
+    "slice": _slice,
+    "print": _print,
+    "printf": _printf,
+    "println": _println,
+    "html": _html,
+    "urlquery": _urlquery,
+    "json": _json,
+    "join": _join,
+    "split": _split,
+    "lower": lambda text: _text(text).lower(),
+    "upper": lambda text: _text(text).upper(),
+    "title": _title,
+    "pad": _pad,
+    "truncate": _truncate,
+}

@@ -1,0 +1,166 @@
+"""Columns, statuses, ports: lists as docker prints them."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from minirun.cli import output, present
+from minirun.cli.table import align, show
+from minirun.engine.config import BindMount, ContainerConfig, PortMapping
+from minirun.engine.container import Container
+from minirun.errors import InvalidInput
+
+SECOND = 10**9
+NOW = 1767323045 * SECOND
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: NOW)
+
+
+def container(**changes: Any) -> Container:
+    config = ContainerConfig(
+        image="busybox",
+        labels={"b": "2", "a": "1"},
+        binds=(BindMount(source="/a/very/long/directory", target="/x"),),
+    )
+    plain = Container(
+        id="0123456789abcdef" * 4,
+        name="brave_otter",
+        image_id="sha256:" + "f" * 64,
+        image_name="busybox",
+        config=config,
+        arguments=("sh", "-c", 'echo "hello world"'),
+        status="running",
+        created_ns=NOW - 130 * SECOND,
+        started_ns=NOW - 125 * SECOND,
+        address6="fd00::2",
+        ports=(PortMapping(container_port=80, host_port=8080),),
+    )
+    return plain.replace(**changes)
+
+
+def listed(*items: Container, template: str = "", truncate: bool = True) -> str:
+    return show(present.container_columns(truncate=truncate), items, template, present.PS_TABLE)
+
+
+def test_ps_of_nothing_is_a_heading() -> None:
+    assert listed() == "CONTAINER ID   IMAGE     COMMAND   CREATED   STATUS    PORTS     NAMES\n"
+
+
+def test_ps_pads_with_three_spaces() -> None:
+    assert listed(container(arguments=("sleep", "1000000000000000"))) == (
+        "CONTAINER ID   IMAGE     COMMAND                  CREATED         STATUS         PORTS"
+        "                                     NAMES\n"
+        '0123456789ab   busybox   "sleep 1000000000000…"   2 minutes ago   Up 2 minutes   '
+        "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp   brave_otter\n"
+    )
+
+
+def test_no_trunc_shows_everything() -> None:
+    line = listed(container(), truncate=False).splitlines()[1]
+    assert line.startswith("0123456789abcdef" * 4 + "   busybox   " + '"sh -c echo \\"hello world\\""   ')
+
+
+def test_a_template_fills_in_a_line_each() -> None:
+    assert listed(container(), container(name="other"), template="{{.ID}}\\t{{.Names}}") == (
+        "0123456789ab\tbrave_otter\n0123456789ab\tother\n"
+    )
+    assert listed(container(), template='{{.Label "a"}} {{.Labels}} {{.Mounts}}') == "1 a=1,b=2 /a/very/long/d…\n"
+
+
+def test_a_table_template_has_headings() -> None:
+    assert listed(container(), template="table {{.ID}}\\t{{.Names}}") == (
+        "CONTAINER ID   NAMES\n0123456789ab   brave_otter\n"
+    )
+    assert listed(container(), template='table {{.Names}}\t{{.Label "a"}}') == "NAMES         a\nbrave_otter   1\n"
+
+
+def test_json_has_a_line_each() -> None:
+    line = listed(container(), template="json")
+    assert line.endswith("}\n")
+    shown = json.loads(line)
+    assert list(shown) == sorted(shown)
+    assert shown["Names"] == "brave_otter"
+    assert shown["State"] == "running"
+    assert "Label" not in shown
+
+
+def test_an_unknown_field_is_refused() -> None:
+    with pytest.raises(InvalidInput, match='map has no entry for key "Foo"'):
+        listed(container(), template="{{.Foo}}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "Up 2 minutes"),
+        ({"status": "paused"}, "Up 2 minutes (Paused)"),
+        ({"status": "created"}, "Created"),
+        ({"status": "starting"}, "Created"),
+        ({"status": "exited", "exit_code": 137, "finished_ns": NOW - 7200 * SECOND}, "Exited (137) 2 hours ago"),
+        ({"status": "removing"}, "Removal In Progress"),
+        ({"status": "dead"}, "Dead"),
+        ({"status": "restarting", "exit_code": 1, "finished_ns": NOW}, "Restarting (1) Less than a second ago"),
+        ({"started_ns": NOW + SECOND}, "Up Less than a second"),
+    ],
+)
+def test_statuses(changes: dict[str, Any], text: str) -> None:
+    assert present.status(container(**changes), NOW) == text
+
+
+def port(container_port: int, host_port: int, address: str = "", protocol: str = "tcp") -> PortMapping:
+    return PortMapping(container_port=container_port, host_port=host_port, host_address=address, protocol=protocol)
+
+
+@pytest.mark.parametrize(
+    ("mappings", "both", "text"),
+    [
+        ([], True, ""),
+        ([port(80, 8080)], True, "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"),
+        ([port(80, 8080)], False, "0.0.0.0:8080->80/tcp"),
+        ([port(80, 80, "127.0.0.1")], True, "127.0.0.1:80->80/tcp"),
+        ([port(80, 8080, "::1")], True, "[::1]:8080->80/tcp"),
+        ([port(82, 82), port(80, 80), port(81, 81)], False, "0.0.0.0:80-82->80-82/tcp"),
+        ([port(80, 80), port(82, 82)], False, "0.0.0.0:80->80/tcp, 0.0.0.0:82->82/tcp"),
+        ([port(53, 53), port(53, 53, protocol="udp")], False, "0.0.0.0:53->53/tcp, 0.0.0.0:53->53/udp"),
+        ([port(80, 80), port(443, 8443)], False, "0.0.0.0:80->80/tcp, 0.0.0.0:8443->443/tcp"),
+    ],
+)
+def test_ports(mappings: list[PortMapping], both: bool, text: str) -> None:
+    assert present.ports(mappings, both_families=both) == text
+
+
+def test_a_command_is_quoted_as_go_does() -> None:
+    assert present.quoted('a"b\\c\n\x1b[31m é \udcff') == '"a\\"b\\\\c\\n\\x1b[31m é \\xff"'
+
+
+def test_images() -> None:
+    row = present.ImageRow(
+        repository="busybox",
+        tag="latest",
+        id="sha256:" + "ab" * 32,
+        created_ns=NOW - 86400 * 3 * SECOND,
+        size_bytes=4_270_000,
+    )
+    columns = present.image_columns(truncate=True)
+    assert show(columns, [row], "", present.IMAGES_TABLE) == (
+        "REPOSITORY   TAG       IMAGE ID       CREATED      SIZE\n"
+        "busybox      latest    abababababab   3 days ago   4.27MB\n"
+    )
+    assert show(columns, [row], "{{.ID}} {{.Size}}", ()) == "abababababab 4.27MB\n"
+
+
+def test_columns_are_at_least_ten_wide() -> None:
+    assert align([["A", "B", "C"], ["a", "", "c"]]) == "A         B         C\na                   c\n"
+
+
+def test_what_an_image_says_cannot_command_a_terminal() -> None:
+    assert output.printable("plain text é") == "plain text é"
+    assert output.printable("\x1b]0;x\x07\r\n\x9b\u202e\udcff\x7f") == "\\x1b]0;x\\x07\\x0d\\x0a\\x9b\\u202e\\xff\\x7f"
+    assert output.printable("a\tb\n\x1b", keep="\n\t") == "a\tb\n\\x1b"
