@@ -1,0 +1,347 @@
+"""THE table of the command line: one row per command, one row per option. No other place knows a flag.
+
+Owns: names, short forms, kinds, help texts, which parser reads a value, which field of the request it lands in.
+Leaves to others: pflag's grammar (cli/parse), the look of help (cli/help), reading values (cli/values), acting (cli/commands).
+
+To add a flag, add a row. A row is
+
+    name, short, kind, metavar, help, parser, field
+
+    kind    flag    a switch; `--x`, `--x=false`
+            one     a value; the last one given wins
+            many    a list; the parser gives a tuple of values for each time it is given
+            map     an object; the parser gives a tuple of (key, value)
+            spread  several fields; the parser gives a tuple of (field, value)
+    parser  "topic.function" in minirun/cli/values; "" keeps the text
+    field   of ContainerConfig (run, create) or ExecConfig (exec); "" means that the command's own file reads it
+
+Options that share a field are joined in the order of the table (`--env` comes after `--env-file` and so overrides it).
+A row without a help text is accepted and not shown. The rows are plain constants, so that loading them costs nothing;
+only those of the command at hand become `Option` values. This file is long because it is a table.
+"""
+
+# ruff: noqa: E501, SIM905 -- a table is read by its columns: a row stays on one line
+from __future__ import annotations
+
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    Row = tuple[str, str, str, str, str, str, str]
+    Rows = tuple[Row, ...]
+
+
+class Option(Record):
+    """One row of the table."""
+
+    name: str
+    short: str
+    kind: str
+    metavar: str
+    help: str
+    parser: str
+    field: str
+
+    @property
+    def spelling(self) -> str:
+        """The option as messages name it: `-m, --memory`."""
+        return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
+
+
+class Command(Record):
+    """One command: how it is called, how many arguments it takes, its options."""
+
+    name: str
+    usage: str
+    summary: str
+    group: str
+    minimum: int
+    maximum: int  # -1: any number
+    options_stop: bool  # at the first argument, because what follows belongs to the container's command
+    rows: Rows
+
+    def options(self) -> tuple[Option, ...]:
+        return tuple(Option(**dict(zip(Option._fields, row, strict=True))) for row in self.rows)
+
+
+_FORMAT_HELP = """Format output using a custom template:
+'table':            Print output in table format with column headers (default)
+'table TEMPLATE':   Print output in table format using the given Go template
+'json':             Print in JSON format
+'TEMPLATE':         Print output using the given Go template."""
+
+_OBJECT_FORMAT_HELP = """Format output using a custom template:
+'json':             Print in JSON format
+'TEMPLATE':         Print output using the given Go template."""
+
+_DETACH_KEYS_HELP = "Override the key sequence for detaching a container"
+
+# fmt: off
+GLOBAL: Rows = (
+    ("debug",    "D", "flag", "",       "Show where an error comes from (traceback)", "", ""),
+    ("help",     "",  "flag", "",       "Print usage", "", ""),
+    ("root",     "",  "one",  "string", 'Directory of all state that survives a reboot (default "/var/lib/minirun")', "mounts.directory", ""),
+    ("run-root", "",  "one",  "string", 'Directory of all state that does not (default "/run/minirun")', "mounts.directory", ""),
+    ("version",  "v", "flag", "",       "Print version information and quit", "", ""),
+)
+
+_CONTAINER: Rows = (
+    ("add-host",     "",  "many",   "list",    "Add a custom host-to-IP mapping (host:ip)", "network.extra_host", "extra_hosts"),
+    ("attach",       "a", "many",   "list",    "Attach to STDIN, STDOUT or STDERR", "scalars.stream", "attach"),
+    ("cap-add",      "",  "many",   "list",    "Add Linux capabilities", "security.capability", "capabilities_add"),
+    ("cap-drop",     "",  "many",   "list",    "Drop Linux capabilities", "security.capability", "capabilities_drop"),
+    ("cidfile",      "",  "one",    "string",  "Write the container ID to the file", "", ""),
+    ("cpu-shares",   "c", "one",    "int",     "CPU shares (relative weight)", "scalars.integer", "cpu_shares"),
+    ("cpus",         "",  "one",    "decimal", "Number of CPUs", "scalars.cpus", "nano_cpus"),
+    ("cpuset-cpus",  "",  "one",    "string",  "CPUs in which to allow execution (0-3, 0,1)", "limits.cpu_set", "cpuset_cpus"),
+    ("device",       "",  "many",   "list",    "Add a host device to the container", "mounts.device", "devices"),
+    ("dns",          "",  "many",   "list",    "Set custom DNS servers", "network.dns_server", "dns"),
+    ("dns-option",   "",  "many",   "list",    "Set DNS options", "network.dns_option", "dns_options"),
+    ("dns-opt",      "",  "many",   "list",    "", "network.dns_option", "dns_options"),
+    ("dns-search",   "",  "many",   "list",    "Set custom DNS search domains", "network.dns_search", "dns_search"),
+    ("entrypoint",   "",  "one",    "string",  "Overwrite the default ENTRYPOINT of the image", "scalars.entrypoint", "entrypoint"),
+    ("env-file",     "",  "many",   "list",    "Read in a file of environment variables", "environment.variables_of_file", "environment"),
+    ("env",          "e", "many",   "list",    "Set environment variables", "environment.variable", "environment"),
+    ("group-add",    "",  "many",   "list",    "Add additional groups to join", "security.group", "groups_add"),
+    ("hostname",     "h", "one",    "string",  "Container host name", "network.hostname", "hostname"),
+    ("init",         "",  "flag",   "",        "Run an init inside the container that forwards signals and reaps processes", "", "init"),
+    ("interactive",  "i", "flag",   "",        "Keep STDIN open even if not attached", "", "interactive"),
+    ("label-file",   "",  "map",    "list",    "Read in a line delimited file of labels", "environment.labels_of_file", "labels"),
+    ("label",        "l", "map",    "list",    "Set meta data on a container", "environment.label", "labels"),
+    ("log-driver",   "",  "one",    "string",  "Logging driver for the container (json-file)", "limits.log_driver", ""),
+    ("log-opt",      "",  "spread", "list",    "Log driver options (max-size, max-file)", "limits.log_option", "log_max_bytes log_max_files"),
+    ("memory",       "m", "one",    "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
+    ("memory-swap",  "",  "one",    "bytes",   "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
+    ("mount",        "",  "spread", "mount",   "Attach a filesystem mount to the container", "mounts.mount", "binds tmpfs"),
+    ("name",         "",  "one",    "string",  "Assign a name to the container", "scalars.container_name", "name"),
+    ("network",      "",  "one",    "network", "Connect a container to a network", "network.mode", "network"),
+    ("net",          "",  "one",    "network", "", "network.mode", "network"),
+    ("pids-limit",   "",  "one",    "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
+    ("privileged",   "",  "flag",   "",        "Give extended privileges to this container", "", "privileged"),
+    ("publish",      "p", "many",   "list",    "Publish a container's port(s) to the host", "ports.publish", "ports"),
+    ("publish-all",  "P", "flag",   "",        "Publish all exposed ports to random ports", "", "publish_all"),
+    ("pull",         "",  "one",    "string",  'Pull image before running ("missing", "never") (default "missing")', "scalars.pull_policy", ""),
+    ("quiet",        "q", "flag",   "",        "Suppress the pull output", "", ""),
+    ("read-only",    "",  "flag",   "",        "Mount the container's root filesystem as read only", "", "read_only"),
+    ("restart",      "",  "one",    "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", ""),
+    ("rm",           "",  "flag",   "",        "Automatically remove the container and its associated anonymous volumes when it exits", "", "auto_remove"),
+    ("security-opt", "",  "many",   "list",    "Security Options", "security.option", "security_options"),
+    ("shm-size",     "",  "one",    "bytes",   "Size of /dev/shm", "scalars.size", "shm_size_bytes"),
+    ("stop-signal",  "",  "one",    "string",  "Signal to stop the container", "scalars.signal_name", "stop_signal"),
+    ("stop-timeout", "",  "one",    "int",     "Timeout (in seconds) to stop a container", "scalars.integer", "stop_timeout_seconds"),
+    ("sysctl",       "",  "map",    "map",     "Sysctl options (default map[])", "limits.sysctl", "sysctls"),
+    ("tmpfs",        "",  "many",   "list",    "Mount a tmpfs directory", "mounts.tmpfs", "tmpfs"),
+    ("tty",          "t", "flag",   "",        "Allocate a pseudo-TTY", "", "terminal"),
+    ("ulimit",       "",  "many",   "ulimit",  "Ulimit options (default [])", "limits.ulimit", "ulimits"),
+    ("user",         "u", "one",    "string",  "Username or UID (format: <name|uid>[:<group|gid>])", "security.user", "user"),
+    ("volume",       "v", "many",   "list",    "Bind mount a volume", "mounts.volume", "binds"),
+    ("workdir",      "w", "one",    "string",  "Working directory inside the container", "mounts.working_directory", "working_directory"),
+)
+
+_RUN: Rows = (
+    ("detach",      "d", "flag", "",       "Run container in background and print container ID", "", ""),
+    ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", "detach_keys"),
+    ("explain",     "",  "flag", "",       "Print the plan of the start, operation by operation, and start nothing", "", ""),
+    ("sig-proxy",   "",  "flag", "",       "Proxy received signals to the process (default true)", "", ""),
+    ("trace",       "",  "flag", "",       "Print each operation of the start with its time, in microseconds", "", ""),
+)
+
+_EXEC: Rows = (
+    ("detach",      "d", "flag", "",       "Detached mode: run command in the background", "", "detach"),
+    ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
+    ("env-file",    "",  "many", "list",   "Read in a file of environment variables", "environment.variables_of_file", "environment"),
+    ("env",         "e", "many", "list",   "Set environment variables", "environment.variable", "environment"),
+    ("interactive", "i", "flag", "",       "Keep STDIN open even if not attached", "", "interactive"),
+    ("privileged",  "",  "flag", "",       "Give extended privileges to the command", "", "privileged"),
+    ("tty",         "t", "flag", "",       "Allocate a pseudo-TTY", "", "terminal"),
+    ("user",        "u", "one",  "string", 'Username or UID (format: "<name|uid>[:<group|gid>]")', "security.user", "user"),
+    ("workdir",     "w", "one",  "string", "Working directory inside the container", "mounts.working_directory", "working_directory"),
+)
+
+_PS: Rows = (
+    ("all",      "a", "flag", "",       "Show all containers (default shows just running)", "", ""),
+    ("filter",   "f", "many", "filter", "Filter output based on conditions provided", "scalars.filter_condition", ""),
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("last",     "n", "one",  "int",    "Show n last created containers (includes all states) (default -1)", "scalars.integer", ""),
+    ("latest",   "l", "flag", "",       "Show the latest created container (includes all states)", "", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+    ("quiet",    "q", "flag", "",       "Only display container IDs", "", ""),
+)
+
+_IMAGES: Rows = (
+    ("all",      "a", "flag", "",       "Show all images (default hides intermediate images)", "", ""),
+    ("digests",  "",  "flag", "",       "Show digests", "", ""),
+    ("filter",   "f", "many", "filter", "Filter output based on conditions provided", "scalars.filter_condition", ""),
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+    ("quiet",    "q", "flag", "",       "Only show image IDs", "", ""),
+)
+
+_START: Rows = (
+    ("attach",      "a", "flag", "",       "Attach STDOUT/STDERR and forward signals", "", ""),
+    ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
+    ("interactive", "i", "flag", "",       "Attach container's STDIN", "", ""),
+    ("sig-proxy",   "",  "flag", "",       "", "", ""),
+)
+
+_STOP: Rows = (
+    ("signal",  "s", "one", "string", "Signal to send to the container", "scalars.signal_name", ""),
+    ("timeout", "t", "one", "int",    "Seconds to wait before killing the container", "scalars.integer", ""),
+    ("time",    "",  "one", "int",    "", "scalars.integer", ""),
+)
+
+_KILL: Rows = (
+    ("signal", "s", "one", "string", "Signal to send to the container", "scalars.signal_name", ""),
+)
+
+_RM: Rows = (
+    ("force",   "f", "flag", "", "Force the removal of a running container (uses SIGKILL)", "", ""),
+    ("volumes", "v", "flag", "", "Remove anonymous volumes associated with the container", "", ""),
+)
+
+_LOGS: Rows = (
+    ("follow",     "f", "flag", "",       "Follow log output", "", ""),
+    ("since",      "",  "one",  "string", 'Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.instant", ""),
+    ("tail",       "n", "one",  "string", 'Number of lines to show from the end of the logs (default "all")', "scalars.tail", ""),
+    ("timestamps", "t", "flag", "",       "Show timestamps", "", ""),
+    ("until",      "",  "one",  "string", 'Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.instant", ""),
+)
+
+_ATTACH: Rows = (
+    ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
+    ("no-stdin",    "",  "flag", "",       "Do not attach STDIN", "", ""),
+    ("sig-proxy",   "",  "flag", "",       "Proxy all received signals to the process (default true)", "", ""),
+)
+
+_INSPECT: Rows = (
+    ("format", "f", "one",  "string", _OBJECT_FORMAT_HELP, "", ""),
+    ("type",   "",  "one",  "string", "Only inspect objects of the given type", "scalars.object_type", ""),
+)
+
+_RMI: Rows = (
+    ("force",    "f", "flag", "", "Force removal of the image", "", ""),
+    ("no-prune", "",  "flag", "", "Do not delete untagged parents", "", ""),
+)
+
+_IMPORT: Rows = (
+    ("change",  "c", "many", "list",   "Apply Dockerfile instruction to the created image", "scalars.item", ""),
+    ("message", "m", "one",  "string", "Set commit message for imported image", "", ""),
+)
+
+_LOAD: Rows = (
+    ("input", "i", "one",  "string", "Read from tar archive file, instead of STDIN", "", ""),
+    ("quiet", "q", "flag", "",       "Suppress the load output", "", ""),
+)
+
+_DESCRIBE: Rows = (
+    ("format", "f", "one", "string", _OBJECT_FORMAT_HELP, "", ""),
+)
+
+COMMON, OTHER = "Common Commands", "Commands"
+
+#    name       usage                                              summary                                              group  min max stop rows
+_COMMANDS: tuple[tuple[str, str, str, str, int, int, bool, Rows], ...] = (
+    ("run",     "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create and run a new container from an image",       COMMON, 1, -1, True, _CONTAINER + _RUN),
+    ("exec",    "[OPTIONS] CONTAINER COMMAND [ARG...]",            "Execute a command in a running container",           COMMON, 2, -1, True, _EXEC),
+    ("ps",      "[OPTIONS]",                                       "List containers",                                    COMMON, 0, 0, False, _PS),
+    ("images",  "[OPTIONS] [REPOSITORY[:TAG]]",                    "List images",                                        COMMON, 0, 1, False, _IMAGES),
+    ("version", "[OPTIONS]",                                       "Show the minirun version information",               COMMON, 0, 0, False, _DESCRIBE),
+    ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
+    ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
+    ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
+    ("import",  "[OPTIONS] file|- [REPOSITORY[:TAG]]",             "Import the contents from a tarball to create a filesystem image", OTHER, 1, 2, False, _IMPORT),
+    ("inspect", "[OPTIONS] NAME|ID [NAME|ID...]",                  "Return low-level information on containers and images", OTHER, 1, -1, False, _INSPECT),
+    ("kill",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Kill one or more running containers",                OTHER, 1, -1, False, _KILL),
+    ("load",    "[OPTIONS]",                                       "Load an image from a tar archive or STDIN",          OTHER, 0, 0, False, _LOAD),
+    ("logs",    "[OPTIONS] CONTAINER",                             "Fetch the logs of a container",                      OTHER, 1, 1, False, _LOGS),
+    ("restart", "[OPTIONS] CONTAINER [CONTAINER...]",              "Restart one or more containers",                     OTHER, 1, -1, False, _STOP),
+    ("rm",      "[OPTIONS] CONTAINER [CONTAINER...]",              "Remove one or more containers",                      OTHER, 1, -1, False, _RM),
+    ("rmi",     "[OPTIONS] IMAGE [IMAGE...]",                      "Remove one or more images",                          OTHER, 1, -1, False, _RMI),
+    ("start",   "[OPTIONS] CONTAINER [CONTAINER...]",              "Start one or more stopped containers",               OTHER, 1, -1, False, _START),
+    ("stop",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Stop one or more running containers",                OTHER, 1, -1, False, _STOP),
+    ("tag",     "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",           "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", OTHER, 2, 2, False, ()),
+    ("wait",    "CONTAINER [CONTAINER...]",                        "Block until one or more containers stop, then print their exit codes", OTHER, 1, -1, False, ()),
+)
+# fmt: on
+
+# Docker's second spelling: noun, verb -> command. "" stands for the noun's own summary.
+NOUNS: dict[str, dict[str, str]] = {
+    "container": {
+        "": "Manage containers",
+        "attach": "attach",
+        "create": "create",
+        "exec": "exec",
+        "inspect": "inspect",
+        "kill": "kill",
+        "list": "ps",
+        "logs": "logs",
+        "ls": "ps",
+        "ps": "ps",
+        "remove": "rm",
+        "restart": "restart",
+        "rm": "rm",
+        "run": "run",
+        "start": "start",
+        "stop": "stop",
+        "wait": "wait",
+    },
+    "image": {
+        "": "Manage images",
+        "import": "import",
+        "inspect": "inspect",
+        "list": "images",
+        "load": "load",
+        "ls": "images",
+        "remove": "rmi",
+        "rm": "rmi",
+        "tag": "tag",
+    },
+    "system": {"": "Manage minirun", "info": "info"},
+}
+
+# Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
+ABSENT = frozenset(
+    """annotation blkio-weight blkio-weight-device cgroup-parent cgroupns checkpoint checkpoint-dir config context cpu-count
+    cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems details device-cgroup-rule device-read-bps
+    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus health-cmd
+    health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
+    ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address memory-reservation memory-swappiness
+    network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime size storage-opt tls tlscacert tlscert
+    tlskey tlsverify tree use-api-socket userns uts volume-driver volumes-from""".split()
+)
+
+
+def find(name: str) -> Command | None:
+    """Give the command of that name."""
+    for row in _COMMANDS:
+        if row[0] == name:
+            name, usage, summary, group, minimum, maximum, options_stop, rows = row
+            return Command(
+                name=name,
+                usage=usage,
+                summary=summary,
+                group=group,
+                minimum=minimum,
+                maximum=maximum,
+                options_stop=options_stop,
+                rows=rows,
+            )
+    return None
+
+
+def names() -> tuple[str, ...]:
+    """Give the names of all commands in the order of the table."""
+    return tuple(row[0] for row in _COMMANDS)
+
+
+def global_options() -> tuple[Option, ...]:
+    """Give the options that stand before the command."""
+    return tuple(Option(**dict(zip(Option._fields, row, strict=True))) for row in GLOBAL)
+
+
+def spellings(name: str) -> list[str]:
+    """Give all ways to write a command: `container ls`, `container ps`, `ps`."""
+    nouns = [
+        f"{noun} {verb}" for noun, verbs in NOUNS.items() for verb, target in verbs.items() if verb and target == name
+    ]
+    return nouns and [*sorted(nouns), name]

@@ -1,0 +1,90 @@
+"""Limits and knobs with a grammar of their own: `--ulimit`, `--sysctl`, `--cpuset-cpus`, `--log-opt`.
+
+Owns: these grammars. Leaves to others: what the host can enforce (runtime/cgroups) and what the kernel allows.
+"""
+
+from __future__ import annotations
+
+from ...engine.config import Ulimit
+from ...errors import InvalidInput
+from ...units import parse_size
+
+_ULIMITS = (
+    *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),
+    *("nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"),
+)
+# The kernel keeps these for each IPC or network namespace; any other would change the host (docker run, "Configure
+# namespaced kernel parameters").
+_SYSCTLS = frozenset(
+    f"kernel.{name}" for name in ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"]
+)
+_SYSCTL_PREFIXES = ("net.", "fs.mqueue.")
+_SYSCTL_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._")
+
+
+def ulimit(text: str) -> tuple[Ulimit, ...]:
+    """Read `name=soft[:hard]`; -1 means unlimited. Raises InvalidInput."""
+    name, equals, limits = text.partition("=")
+    if not equals:
+        raise InvalidInput(f"invalid ulimit argument: {text}")
+    if name not in _ULIMITS:
+        raise InvalidInput(f"invalid ulimit type: {name}")
+    first, colon, second = limits.partition(":")
+    soft = _limit(first, text)
+    hard = _limit(second, text) if colon else soft
+    if hard != -1 and (soft == -1 or soft > hard):
+        shown = "unlimited" if soft == -1 else soft
+        raise InvalidInput(f"ulimit soft limit must be less than or equal to hard limit: {shown} > {hard}")
+    return (Ulimit(name=name, soft=soft, hard=hard),)
+
+
+def _limit(text: str, whole: str) -> int:
+    if text == "-1":
+        return -1
+    if not (text.isascii() and text.isdecimal()) or int(text) >= 1 << 63:
+        raise InvalidInput(f"invalid ulimit argument: {whole}: '{text}' is not a number")
+    return int(text)
+
+
+def sysctl(text: str) -> tuple[tuple[str, str], ...]:
+    """Read `name=value` of a knob that belongs to a namespace. Raises InvalidInput."""
+    name, equals, value = text.partition("=")
+    allowed = name in _SYSCTLS or name.startswith(_SYSCTL_PREFIXES)
+    # A name becomes a path below /proc/sys: a slash or an empty part could lead out of the allowed directory.
+    if not equals or not allowed or not _SYSCTL_LETTERS.issuperset(name) or ".." in name or name.endswith("."):
+        raise InvalidInput(f"sysctl '{text}' is not allowed")
+    return ((name, value),)
+
+
+def cpu_set(text: str) -> str:
+    """Check a list of CPUs such as `0-3,7`."""
+    for part in text.split(","):
+        first, dash, last = part.partition("-")
+        numbers = (first, last) if dash else (first,)
+        if not all(number.isascii() and number.isdecimal() for number in numbers) or int(numbers[0]) > int(numbers[-1]):
+            raise InvalidInput(f"Invalid value {text} for cpuset cpus")
+    return text
+
+
+def log_driver(text: str) -> str:
+    """There is one: lines of JSON in a file."""
+    if text not in ("json-file", ""):
+        raise InvalidInput(f"logger: no log driver named '{text}' is registered; there is json-file")
+    return text
+
+
+def log_option(text: str) -> tuple[tuple[str, int], ...]:
+    """Read `max-size=10m` or `max-file=3`: the field and its value. Sizes here count in thousands, as docker's do."""
+    key, equals, value = text.partition("=")
+    if key == "max-size" and equals:
+        if value == "-1":
+            return (("log_max_bytes", 0),)
+        size = parse_size(value, base=1000)
+        if size < 1:
+            raise InvalidInput(f"max-size must be a positive number: '{value}'")
+        return (("log_max_bytes", size),)
+    if key == "max-file" and equals:
+        if not (value.isascii() and value.isdecimal()) or not 1 <= int(value) <= 1000:
+            raise InvalidInput("max-file cannot be less than 1 or more than 1000")
+        return (("log_max_files", int(value)),)
+    raise InvalidInput(f"unknown log opt '{key}' for json-file log driver: there are max-size and max-file")

@@ -1,0 +1,117 @@
+"""Plain values: numbers, sizes, names, words from a closed set.
+
+Owns: what needs no grammar of its own. Leaves to others: topics with one (ports, mounts, environment, network,
+limits, times).
+"""
+
+from __future__ import annotations
+
+from ...errors import InvalidInput
+from ...units import parse_size
+
+NANO = 1_000_000_000
+_LARGEST = (1 << 63) - 1
+
+
+def integer(text: str) -> int:
+    """Read a whole number, a minus sign allowed."""
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    if not (digits.isascii() and digits.isdecimal()):
+        raise InvalidInput(f"'{text}' is not a whole number")
+    number = int(text)
+    if abs(number) > _LARGEST:
+        raise InvalidInput(f"{text} is out of range")
+    return number
+
+
+def size(text: str) -> int:
+    """Read a size in bytes: `64m`, `1.5g`."""
+    return parse_size(text)
+
+
+def size_or_unlimited(text: str) -> int:
+    """Read a size in bytes or `-1`."""
+    return -1 if text == "-1" else parse_size(text)
+
+
+def cpus(text: str) -> int:
+    """Read a number of CPUs such as `1.5` in billionths; more than nine decimals are refused as docker does."""
+    whole, point, fraction = text.partition(".")
+    digits = whole + fraction
+    if not (digits.isascii() and digits.isdecimal()) or (point and not fraction and not whole):
+        raise InvalidInput(f"failed to parse {text} as a rational number")
+    if len(fraction.rstrip("0")) > 9:
+        raise InvalidInput("value is too precise")
+    return int(whole or "0") * NANO + int((fraction[:9]).ljust(9, "0"))
+
+
+def item(text: str) -> tuple[str, ...]:
+    """Keep the text of a list option."""
+    return (text,)
+
+
+def stream(text: str) -> tuple[str, ...]:
+    """Read the name of a standard stream."""
+    name = text.lower()
+    if name not in ("stdin", "stdout", "stderr"):
+        raise InvalidInput("valid streams are STDIN, STDOUT and STDERR")
+    return (name,)
+
+
+def entrypoint(text: str) -> tuple[str, ...]:
+    """Read an entry point: one word, or none at all when the text is empty (the image's is then dropped)."""
+    return (text,) if text else ()
+
+
+def container_name(text: str) -> str:
+    """Read a container's name; an empty one means that a name is drawn."""
+    from ...engine.names import check_name
+
+    return check_name(text) if text else ""
+
+
+def signal_name(text: str) -> str:
+    """Check that a signal exists and keep its text."""
+    from ...engine.stop import signal_number
+
+    signal_number(text)
+    return text
+
+
+def pull_policy(text: str) -> str:
+    """There are no registries yet: an image is here or it isn't."""
+    if text not in ("always", "missing", "never"):
+        raise InvalidInput(f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"')
+    if text == "always":
+        raise InvalidInput("minirun can't pull yet; bring the image with 'minirun load' or 'minirun import'")
+    return text
+
+
+def restart_policy(text: str) -> str:
+    """Only `no` for now: nothing may look as if it were kept running that isn't."""
+    if text != "no":
+        raise InvalidInput('minirun has no restart policies yet; only "no" can be given')
+    return text
+
+
+def object_type(text: str) -> str:
+    """Read what `inspect` should look for."""
+    if text not in ("container", "image"):
+        raise InvalidInput(f'unknown type: "{text}": must be one of "container", "image"')
+    return text
+
+
+def tail(text: str) -> int | None:
+    """Read how many lines to show from the end; None means all, as for docker's `all` and for a negative number."""
+    if text == "all":
+        return None
+    number = integer(text)
+    return None if number < 0 else number
+
+
+def filter_condition(text: str) -> tuple[tuple[str, str], ...]:
+    """Read a condition `name=value`."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidInput("bad format of filter (expected name=value)")
+    return ((name.strip().lower(), value.strip()),)

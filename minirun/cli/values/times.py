@@ -1,0 +1,86 @@
+"""Instants for `--since` and `--until`: RFC 3339, a day, seconds since the epoch, or a span before now (`10m`,
+`1h30m`).
+
+Owns: this grammar. A date without a zone is in the caller's. Loads datetime, so only the commands with these options
+load it.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from ...errors import InvalidInput
+from ...units import SECOND_NS
+
+_SPANS_NS = {
+    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000,
+    "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS,
+}  # fmt: skip
+_FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
+
+
+def instant(text: str) -> int:
+    """Give nanoseconds since the epoch. Raises InvalidInput."""
+    for read in (_span, _seconds, _date):
+        found = read(text)
+        if found is not None:
+            return found
+    raise InvalidInput(f"'{text}' is neither a time (2026-01-02T03:04:05Z, 1767322800) nor a span before now (42m)")
+
+
+def span(text: str) -> int | None:
+    """Read a span such as `1h30m` or `1.5s` in nanoseconds; None when it isn't one."""
+    rest, total = text, 0
+    while rest:
+        end = next((place for place, letter in enumerate(rest) if letter not in "0123456789."), len(rest))
+        number, rest = rest[:end], rest[end:]
+        end = next((place for place, letter in enumerate(rest) if letter in "0123456789."), len(rest))
+        unit, rest = rest[:end], rest[end:]
+        if unit not in _SPANS_NS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
+            return None
+        whole, _, fraction = number.partition(".")
+        total += int(whole or "0") * _SPANS_NS[unit]
+        total += int(fraction) * _SPANS_NS[unit] // 10 ** len(fraction) if fraction else 0
+    return total if text else None
+
+
+def _span(text: str) -> int | None:
+    length = span(text.removeprefix("-"))
+    if length is None:
+        return None
+    return time.time_ns() + (length if text.startswith("-") else -length)
+
+
+def _seconds(text: str) -> int | None:
+    """Seconds since the epoch, with as many decimals as one likes."""
+    whole, _, fraction = text.partition(".")
+    if not whole.isdecimal() or not (fraction or "0").isdecimal() or not text.isascii():
+        return None
+    return int(whole) * SECOND_NS + int(fraction[:9].ljust(9, "0"))
+
+
+def _date(text: str) -> int | None:
+    body, zone = _cut_zone(text)
+    body, point, fraction = body.partition(".")
+    if point and not (fraction.isdecimal() and fraction.isascii()):
+        return None
+    for form in _FORMS:
+        try:
+            moment = datetime.strptime(body, form)
+            if zone == "":
+                moment = moment.astimezone()
+            else:
+                moment = moment.replace(tzinfo=UTC if zone == "Z" else datetime.strptime(zone, "%z").tzinfo)
+            return int(moment.timestamp()) * SECOND_NS + int(fraction[:9].ljust(9, "0") or "0")
+        except (ValueError, OverflowError):
+            continue
+    return None
+
+
+def _cut_zone(text: str) -> tuple[str, str]:
+    if text.endswith(("Z", "z")):
+        return text[:-1], "Z"
+    if "T" in text and len(text) > 6 and text[-6] in "+-" and text[-3] == ":":
+        return text[:-6], text[-6:]
+    return text, ""

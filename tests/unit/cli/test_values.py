@@ -1,0 +1,339 @@
+"""Values of options: what is accepted and what it becomes; what is refused and in which words."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from minirun.cli.values import environment, keys, limits, mounts, network, ports, scalars, security, times
+from minirun.engine.config import BindMount, Device, PortMapping, TmpfsMount, Ulimit
+from minirun.errors import InvalidInput
+
+
+def mapping(container: int, host: int = 0, address: str = "", protocol: str = "tcp") -> PortMapping:
+    return PortMapping(container_port=container, host_port=host, host_address=address, protocol=protocol)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("80", [mapping(80)]),
+        ("80/udp", [mapping(80, protocol="udp")]),
+        ("80/TCP", [mapping(80)]),
+        ("8080:80", [mapping(80, 8080)]),
+        ("0:80", [mapping(80)]),
+        ("127.0.0.1:8080:80", [mapping(80, 8080, "127.0.0.1")]),
+        ("127.0.0.1::80", [mapping(80, 0, "127.0.0.1")]),
+        ("0.0.0.0:8080:80/sctp", [mapping(80, 8080, "0.0.0.0", "sctp")]),
+        ("[::1]:8080:80", [mapping(80, 8080, "::1")]),
+        ("[0:0::1]:8080:80", [mapping(80, 8080, "::1")]),
+        ("8000-8001:80-81", [mapping(80, 8000), mapping(81, 8001)]),
+        ("80-81", [mapping(80), mapping(81)]),
+        ("1-1:65535-65535", [mapping(65535, 1)]),
+    ],
+)
+def test_ports(text: str, expected: list[PortMapping]) -> None:
+    assert list(ports.publish(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "no port specified: <empty>"),
+        ("8080:", "no port specified: 8080:<empty>"),
+        ("abc", "invalid containerPort: abc"),
+        ("0", "invalid containerPort: 0"),
+        ("70000", "invalid containerPort: 70000"),
+        ("-80", "invalid containerPort: -80"),
+        ("81-80", "invalid containerPort: 81-80"),
+        ("80-", "invalid containerPort: 80-"),
+        ("٨٠", "invalid containerPort: ٨٠"),
+        ("+80", "invalid containerPort: +80"),
+        (" 80", "invalid containerPort:  80"),
+        ("abc:80", "invalid hostPort: abc"),
+        ("65536:80", "invalid hostPort: 65536"),
+        ("80/foo", "invalid proto: foo"),
+        ("80/", "invalid proto: "),
+        ("80:80:80:80", "invalid IP address: 80:80"),
+        ("1.2.3:80:80", "invalid IP address: 1.2.3"),
+        ("::1:80:80", "invalid IP address: ::1"),
+        ("[1.2.3.4]:80:80", "invalid IP address: [1.2.3.4]"),
+        ("localhost:80:80", "invalid IP address: localhost"),
+        ("80-82:80-81", "invalid ranges specified for container and host Ports: 80-81 and 80-82"),
+        ("80-90:80", "invalid ranges specified for container and host Ports: 80 and 80-90"),
+    ],
+)
+def test_malformed_ports(text: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ports.publish(text)
+    assert str(caught.value) == sentence
+
+
+def bind(source: str, target: str, **more: Any) -> BindMount:
+    return BindMount(source=source, target=target, **more)
+
+
+def test_volumes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = os.getcwd()
+    for text, expected in {
+        "/a:/b": bind("/a", "/b"),
+        "/a/../c/:/b//d/.": bind("/c", "/b/d"),
+        "/a:/b:ro": bind("/a", "/b", read_only=True),
+        "/a:/b:rw": bind("/a", "/b"),
+        "/a:/b:ro,rslave": bind("/a", "/b", read_only=True, propagation="rslave"),
+        "/a:/b:z,shared": bind("/a", "/b", propagation="shared"),
+        "./x:/b": bind(f"{here}/x", "/b"),
+        ".:/b": bind(here, "/b"),
+        "../x:/b": bind(f"{os.path.dirname(here)}/x", "/b"),
+        "/:/host": bind("/", "/host"),
+    }.items():
+        assert mounts.volume(text) == (expected,), text
+
+
+def test_mounts_written_out() -> None:
+    assert mounts.mount("type=bind,source=/a,target=/b,readonly") == (("binds", (bind("/a", "/b", read_only=True),)),)
+    assert mounts.mount("type=bind,src=/a,dst=/b,ro=false,bind-propagation=rshared") == (
+        ("binds", (bind("/a", "/b", propagation="rshared"),)),
+    )
+    assert mounts.mount("type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=1777") == (
+        ("tmpfs", (TmpfsMount(target="/t", options=("size=1m", "mode=1777")),)),
+    )
+
+
+def test_tmpfs_and_devices() -> None:
+    assert mounts.tmpfs("/run") == (TmpfsMount(target="/run"),)
+    assert mounts.tmpfs("/run:rw,noexec,size=64k,mode=755") == (
+        TmpfsMount(target="/run", options=("rw", "noexec", "size=64k", "mode=755")),
+    )
+    null = "/dev/null"
+    assert mounts.device(null) == (Device(host_path=null, container_path=null),)
+    assert mounts.device(f"{null}:r") == (Device(host_path=null, container_path=null, permissions="r"),)
+    assert mounts.device(f"{null}:/dev/x") == (Device(host_path=null, container_path="/dev/x"),)
+    assert mounts.device(f"{null}:/dev/x:rw") == (Device(host_path=null, container_path="/dev/x", permissions="rw"),)
+
+
+REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
+    (mounts.volume, "/x", "invalid volume specification: '/x': anonymous volumes come later; give source:target"),
+    (mounts.volume, "a:b:c:d", "invalid volume specification: 'a:b:c:d'"),
+    (mounts.volume, "/a::ro", "invalid volume specification: '/a::ro'"),
+    (mounts.volume, "", "invalid volume specification: ''"),
+    (
+        mounts.volume,
+        "data:/b",
+        "volumes by name come later; give a directory of the host as an absolute path or as ./data",
+    ),
+    (mounts.volume, "a/b:/b", "'a/b' is neither absolute nor a name; give an absolute path or ./a/b"),
+    (mounts.volume, "~/a:/b", "'~/a' was not expanded by the shell"),
+    (mounts.volume, "/a:b", "the path in the container must be absolute, not 'b'"),
+    (mounts.volume, "/a:/x/..", "destination can't be '/'"),
+    (mounts.volume, "/a://", "destination can't be '/'"),
+    (mounts.volume, "/a:/b:zz", "invalid mode: zz"),
+    (mounts.volume, "/a:/b:ro,rw", "invalid mode: ro,rw"),
+    (mounts.volume, "/a:/b:shared,slave", "invalid mode: shared,slave"),
+    (mounts.mount, "foo", "invalid field 'foo' must be a key=value pair"),
+    (mounts.mount, "type=bind,foo=1,dst=/x", "unexpected key 'foo' in 'foo=1'"),
+    (mounts.mount, "type=bind,dst=/x", "type 'bind' requires 'source'"),
+    (mounts.mount, "type=volume,src=a,dst=/x", "mount type 'volume' is unknown here"),
+    (mounts.mount, "type=tmpfs,src=/a,dst=/x", "cannot mix 'source' with mount type 'tmpfs'"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-size' with mount type 'bind'"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,ro=perhaps", "readonly is true or false"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,bind-propagation=up", "invalid propagation value: up"),
+    (mounts.tmpfs, "foo", "must be absolute"),
+    (mounts.tmpfs, "/a:foo", 'invalid tmpfs option ["foo"]'),
+    (mounts.tmpfs, "/a:size", 'invalid tmpfs option ["size"]'),
+    (mounts.tmpfs, "/a:size=1,lowerdir=/etc", 'invalid tmpfs option ["lowerdir=/etc"]'),
+    (mounts.device, "", "invalid device specification: "),
+    (mounts.device, "a:b:c:d", "invalid device specification: a:b:c:d"),
+    (mounts.device, "null", "'null' is not an absolute path"),
+    (mounts.device, "/dev/null:/dev/x:q", "bad mode specified: q"),
+    (mounts.working_directory, "foo", "the working directory 'foo' is invalid, it needs to be an absolute path"),
+    (environment.variable, "", "invalid environment variable: "),
+    (environment.variable, "=x", "invalid environment variable: =x"),
+    (environment.label, "=x", "invalid label '=x': empty name"),
+    (environment.variables_of_file, "/nonexistent", "open /nonexistent: no such file or directory"),
+    (network.mode, "mine", "network mine not found"),
+    (network.mode, "container:", "invalid container format container:<name|id>"),
+    (network.hostname, "a b", "invalid hostname: a b"),
+    (network.hostname, "a\nb", "invalid hostname: a\nb"),
+    (network.hostname, "-a", "invalid hostname: -a"),
+    (network.hostname, "a" * 65, "invalid hostname"),
+    (network.extra_host, "foo", 'bad format for add-host: "foo"'),
+    (network.extra_host, "foo:bar", 'invalid IP address in add-host: "bar"'),
+    (network.extra_host, "a\n10.0.0.1 b:10.0.0.1", "invalid host name in add-host"),
+    (network.extra_host, ":1.2.3.4", 'bad format for add-host: ":1.2.3.4"'),
+    (network.dns_server, "foo", "IP address is not correctly formatted: foo"),
+    (network.dns_server, "1.1.1.1\nnameserver 2.2.2.2", "IP address is not correctly formatted"),
+    (network.dns_search, "a b", "a b is not a valid domain"),
+    (network.dns_option, "a b", "'a b' is not an option of resolv.conf"),
+    (limits.ulimit, "nofile", "invalid ulimit argument: nofile"),
+    (limits.ulimit, "foo=1", "invalid ulimit type: foo"),
+    (limits.ulimit, "nofile=x", "invalid ulimit argument: nofile=x: 'x' is not a number"),
+    (limits.ulimit, "nofile=5:3", "ulimit soft limit must be less than or equal to hard limit: 5 > 3"),
+    (limits.ulimit, "nofile=-1:3", "ulimit soft limit must be less than or equal to hard limit: unlimited > 3"),
+    (limits.ulimit, f"nofile={1 << 63}", "is not a number"),
+    (limits.sysctl, "foo", "sysctl 'foo' is not allowed"),
+    (limits.sysctl, "kernel.core_pattern=|/x", "sysctl 'kernel.core_pattern=|/x' is not allowed"),
+    (limits.sysctl, "net./../../kernel/x=1", "is not allowed"),
+    (limits.sysctl, "net...kernel.x=1", "is not allowed"),
+    (limits.sysctl, "net.=1", "is not allowed"),
+    (limits.sysctl, "net.ipv4.ip_forward", "is not allowed"),
+    (limits.cpu_set, "a", "Invalid value a for cpuset cpus"),
+    (limits.cpu_set, "3-1", "Invalid value 3-1 for cpuset cpus"),
+    (limits.cpu_set, "0,", "Invalid value 0, for cpuset cpus"),
+    (limits.log_driver, "syslog", "no log driver named 'syslog'"),
+    (limits.log_option, "foo=1", "unknown log opt 'foo' for json-file log driver"),
+    (limits.log_option, "max-size", "unknown log opt 'max-size'"),
+    (limits.log_option, "max-size=x", "invalid size: 'x'"),
+    (limits.log_option, "max-size=0", "max-size must be a positive number: '0'"),
+    (limits.log_option, "max-file=0", "max-file cannot be less than 1"),
+    (security.capability, "", 'invalid capability: ""'),
+    (security.capability, "NET ADMIN", 'invalid capability: "NET ADMIN"'),
+    (security.user, "a b", "invalid user: 'a b'"),
+    (security.user, "a:b:c", "invalid user: 'a:b:c'"),
+    (security.group, "", "a group's name or number is needed"),
+    (security.option, "foo", 'invalid --security-opt: "foo"'),
+    (security.option, "no-new-privileges=x", 'invalid --security-opt: "no-new-privileges=x"'),
+    (security.option, "seccomp=", 'invalid --security-opt: "seccomp="'),
+    (security.option, "apparmor=mine", "minirun sets no AppArmor profiles: apparmor=mine"),
+    (
+        security.option,
+        "seccomp=/nonexistent",
+        "opening seccomp profile (/nonexistent) failed: open /nonexistent: no such file or directory",
+    ),
+    (scalars.integer, "x", "'x' is not a whole number"),
+    (scalars.integer, "1.0", "'1.0' is not a whole number"),
+    (scalars.integer, "", "'' is not a whole number"),
+    (scalars.integer, "9" * 20, "is out of range"),
+    (scalars.cpus, "abc", "failed to parse abc as a rational number"),
+    (scalars.cpus, "-1", "failed to parse -1 as a rational number"),
+    (scalars.cpus, ".", "failed to parse . as a rational number"),
+    (scalars.cpus, "0.0000000001", "value is too precise"),
+    (scalars.size_or_unlimited, "-2", "invalid size: '-2'"),
+    (scalars.stream, "foo", "valid streams are STDIN, STDOUT and STDERR"),
+    (scalars.container_name, "a b", "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
+    (scalars.signal_name, "FOO", "Invalid signal: FOO"),
+    (scalars.pull_policy, "foo", "invalid pull option: 'foo'"),
+    (scalars.pull_policy, "always", "minirun can't pull yet"),
+    (scalars.restart_policy, "always", "minirun has no restart policies yet"),
+    (scalars.object_type, "volume", 'unknown type: "volume"'),
+    (scalars.filter_condition, "foo", "bad format of filter (expected name=value)"),
+    (scalars.tail, "x", "'x' is not a whole number"),
+    (keys.checked, "ctrl-xx", "Invalid detach keys: Unknown character: 'ctrl-xx'"),
+    (keys.checked, "a,,b", "Invalid detach keys: Unknown character: ''"),
+    (times.instant, "foo", "'foo' is neither a time"),
+    (times.instant, "", "'' is neither a time"),
+    (times.instant, "2026-13-01", "'2026-13-01' is neither a time"),
+]
+
+
+@pytest.mark.parametrize(("read", "text", "sentence"), REFUSED, ids=lambda value: repr(value)[:40])
+def test_malformed_values(read: Callable[[str], Any], text: str, sentence: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read(text)
+    assert sentence in str(caught.value)
+
+
+ACCEPTED: list[tuple[Callable[[str], Any], str, Any]] = [
+    (environment.variable, "A=b=c", ("A=b=c",)),
+    (environment.variable, "A=", ("A=",)),
+    (environment.variable, "MINIRUN_TEST_NOT_SET", ()),
+    (environment.label, "a=b=c", (("a", "b=c"),)),
+    (environment.label, "a", (("a", ""),)),
+    (network.mode, "", "bridge"),
+    (network.mode, "default", "bridge"),
+    (network.mode, "container:box", "container:box"),
+    (network.extra_host, "a:::1", ("a:::1",)),
+    (network.extra_host, "a=[::1]", ("a:::1",)),
+    (network.extra_host, "host.docker.internal:host-gateway", ("host.docker.internal:host-gateway",)),
+    (network.dns_search, ".", (".",)),
+    (limits.ulimit, "nofile=5", (Ulimit(name="nofile", soft=5, hard=5),)),
+    (limits.ulimit, "core=0:-1", (Ulimit(name="core", soft=0, hard=-1),)),
+    (limits.sysctl, "kernel.shmmax=1=2", (("kernel.shmmax", "1=2"),)),
+    (limits.cpu_set, "0-3,7", "0-3,7"),
+    (limits.log_option, "max-size=1.5k", (("log_max_bytes", 1500),)),
+    (security.capability, "sys_ptrace", ("CAP_SYS_PTRACE",)),
+    (security.capability, "CAP_CHOWN", ("CAP_CHOWN",)),
+    (security.option, "no-new-privileges:true", ("no-new-privileges",)),
+    (security.option, "no-new-privileges=false", ()),
+    (security.option, "seccomp:unconfined", ("seccomp=unconfined",)),
+    (security.option, "label=disable", ()),
+    (scalars.cpus, "2", 2_000_000_000),
+    (scalars.cpus, ".5", 500_000_000),
+    (scalars.cpus, "0.000000001", 1),
+    (scalars.cpus, "1.5000000000", 1_500_000_000),
+    (scalars.tail, "all", None),
+    (scalars.tail, "-1", None),
+    (scalars.tail, "0", 0),
+    (scalars.signal_name, "rtmin+3", "rtmin+3"),
+    (scalars.filter_condition, "Name = a=b", (("name", "a=b"),)),
+    (keys.to_bytes, "", b"\x10\x11"),
+    (keys.to_bytes, "ctrl-@,a,ctrl-[,ctrl-Z", b"\x00a\x1b\x1a"),
+    (mounts.working_directory, "/a//b/../c/", "/a/c"),
+    (mounts.clean, "//x", "/x"),
+    (times.instant, "1767323045", 1767323045 * 10**9),
+    (times.instant, "1767323045.25", 1767323045_250000000),
+    (times.instant, "2026-01-02T03:04:05Z", 1767323045 * 10**9),
+    (times.instant, "2026-01-02T03:04:05.123456789Z", 1767323045_123456789),
+    (times.instant, "2026-01-02T05:04:05+02:00", 1767323045 * 10**9),
+]
+
+
+@pytest.mark.parametrize(("read", "text", "expected"), ACCEPTED, ids=lambda value: repr(value)[:40])
+def test_accepted_values(read: Callable[[str], Any], text: str, expected: Any) -> None:
+    assert read(text) == expected
+
+
+def test_a_variable_without_a_value_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIRUN_TEST_SET", "x=y")
+    assert environment.variable("MINIRUN_TEST_SET") == ("MINIRUN_TEST_SET=x=y",)
+
+
+def test_files_of_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINIRUN_TEST_SET", "1")
+    file = tmp_path / "env"
+    file.write_bytes(
+        b'\xef\xbb\xbf# comment\n\n  A=b  \r\nB="quoted" # kept\nMINIRUN_TEST_SET\nMINIRUN_TEST_NOT_SET\nC='
+    )
+    assert environment.variables_of_file(str(file)) == ("A=b  ", 'B="quoted" # kept', "MINIRUN_TEST_SET=1", "C=")
+    file.write_text("a=b\nc\n")
+    assert environment.labels_of_file(str(file)) == (("a", "b"), ("c", ""))
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"A B=c", "variable 'A B' contains whitespaces"),
+        (b"=c", "no variable name on line '=c'"),
+        (b"A=1\nB=\xff", "invalid utf8 bytes at line 2"),
+        (b"A=\0", "it holds a zero byte"),
+    ],
+)
+def test_malformed_files_of_variables(tmp_path: Path, content: bytes, sentence: str) -> None:
+    file = tmp_path / "env"
+    file.write_bytes(content)
+    with pytest.raises(InvalidInput, match=sentence):
+        environment.variables_of_file(str(file))
+
+
+def test_spans_lie_before_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1767323045 * 10**9
+    monkeypatch.setattr(time, "time_ns", lambda: now)
+    for text, span in {"10m": 600 * 10**9, "1h30m": 5400 * 10**9, "1.5s": 1_500_000_000, "200ms": 200_000_000}.items():
+        assert times.instant(text) == now - span
+
+
+def test_a_day_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC-2")
+    time.tzset()
+    try:
+        assert times.instant("2026-01-02") == (1767312000 - 7200) * 10**9
+        assert times.instant("2026-01-02T03:04") == (1767323040 - 7200) * 10**9
+    finally:
+        monkeypatch.undo()
+        time.tzset()
