@@ -1,0 +1,67 @@
+"""`minirun images`: the images of this host as a table, ids, JSON, or by a template."""
+
+from __future__ import annotations
+
+from ...errors import InvalidInput
+from ..output import write
+from ..present import DIGESTS_TABLE, IMAGES_TABLE, ImageRow, image_columns, short_id
+from ..table import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ...images.store import Image
+    from ..invocation import Invocation
+
+NONE = "<none>"
+
+
+def run(invocation: Invocation) -> int:
+    parsed = invocation.parsed
+    with invocation.engine() as engine:
+        images = engine.images.list()
+    rows = list(_rows(_filtered(images, parsed.many("filter")), parsed.arguments[0] if parsed.arguments else ""))
+    rows.sort(key=lambda row: (-row.created_ns, row.repository, row.tag))
+    truncate = not parsed.flag("no-trunc")
+    if parsed.flag("quiet") and not parsed.text("format"):
+        ids = dict.fromkeys(row.id for row in rows)
+        write("".join((short_id(each) if truncate else each) + "\n" for each in ids))
+        return 0
+    default = DIGESTS_TABLE if parsed.flag("digests") else IMAGES_TABLE
+    write(show(image_columns(truncate=truncate), rows, parsed.text("format"), default))
+    return 0
+
+
+def _rows(images: Iterable[Image], wanted: str) -> Iterator[ImageRow]:
+    """Give a row per name; `wanted` is a repository, or a repository and a tag."""
+    for image in images:
+        for name in image.tags or (f"{NONE}:{NONE}",):
+            repository, _, tag = name.rpartition(":")
+            if wanted and wanted not in (repository, name):
+                continue
+            yield ImageRow(
+                repository=repository, tag=tag, id=image.id, created_ns=image.created_ns, size_bytes=image.size_bytes
+            )
+
+
+def _filtered(images: Iterable[Image], conditions: Iterable[tuple[str, str]]) -> Iterator[Image]:
+    conditions = tuple(conditions)
+    for name, value in conditions:
+        if name not in ("reference", "dangling", "label") or (name == "dangling" and value not in ("true", "false")):
+            raise InvalidInput(
+                f"invalid filter '{name}={value}': there are reference=PATTERN, dangling=true|false, label=KEY[=VALUE]"
+            )
+    return (image for image in images if all(_passes(image, name, value) for name, value in conditions))
+
+
+def _passes(image: Image, name: str, value: str) -> bool:
+    if name == "dangling":
+        return (not image.tags) == (value == "true")
+    if name == "label":
+        labels = image.config.get("Labels") or {}
+        key, equals, wanted = value.partition("=")
+        return key in labels and (not equals or labels[key] == wanted)
+    from fnmatch import fnmatchcase
+
+    return any(fnmatchcase(tag, value) or fnmatchcase(tag.rpartition(":")[0], value) for tag in image.tags)

@@ -1,0 +1,51 @@
+"""`minirun inspect`: everything about containers and images, as JSON or by a template."""
+
+from __future__ import annotations
+
+import json
+
+from ...errors import MinirunError, NotFound
+from ..output import warn, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from ..invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    parsed = invocation.parsed
+    noun = invocation.spelling.partition(" ")[0] if " " in invocation.spelling else ""
+    kind = noun or parsed.text("type")
+    template = parsed.text("format")
+    show = _formatter(template) if template else None
+    found: list[Any] = []
+    missing: list[str] = []
+    with invocation.engine() as engine:
+        for name in parsed.arguments:
+            try:
+                found.append(engine.inspect(name, kind))
+            except NotFound as error:
+                missing.append(str(error))
+    if show is None:
+        write(json.dumps(found, indent=4, ensure_ascii=False) + "\n")
+    else:
+        for item in found:
+            try:
+                write(show(item) + "\n")
+            except MinirunError as error:
+                missing.append(str(error))
+                break
+    for sentence in missing:
+        warn(f"Error: {sentence}")
+    return 1 if missing else 0
+
+
+def _formatter(template: str) -> Callable[[Any], str]:
+    if template == "json":
+        return lambda item: json.dumps(item, ensure_ascii=False, separators=(",", ":"))
+    from ..template import compile_template
+
+    return compile_template(template).render

@@ -1,0 +1,24 @@
+"""`minirun load`: images from an archive of `docker save` or an OCI layout, from a file or standard input."""
+
+from __future__ import annotations
+
+from ..input import archive
+from ..output import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    parsed = invocation.parsed
+    with (
+        invocation.engine() as engine,
+        archive(parsed.text("input") or "-", "requires an archive: minirun load -i FILE") as stream,
+    ):
+        for loaded in engine.images.load(stream):
+            if loaded.reference:
+                say(f"Loaded image: {loaded.reference}")
+            else:
+                say(f"Loaded image ID: {loaded.id}")
+    return 0

@@ -1,0 +1,27 @@
+"""`minirun rm`: remove containers and what they wrote."""
+
+from __future__ import annotations
+
+from ...errors import NotFound
+from ..output import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    parsed = invocation.parsed
+    force = parsed.flag("force")
+    with invocation.engine() as engine:
+
+        def remove(name: str) -> None:
+            try:
+                engine.remove(name, force=force, volumes=parsed.flag("volumes"))
+            except NotFound:
+                if not force:  # with --force, that it isn't there is what was wanted
+                    raise
+            else:
+                say(name)
+
+        return invocation.each(parsed.arguments, remove)

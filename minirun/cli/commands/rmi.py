@@ -1,0 +1,25 @@
+"""`minirun rmi`: take a name away from an image, and the image with its last one."""
+
+from __future__ import annotations
+
+from ...errors import NotFound
+from ..output import say
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    force = invocation.parsed.flag("force")
+    with invocation.engine() as engine:
+
+        def remove(name: str) -> None:
+            try:
+                for line in engine.images.remove(name, force=force):
+                    say(line)
+            except NotFound:
+                if not force:
+                    raise
+
+        return invocation.each(invocation.parsed.arguments, remove)

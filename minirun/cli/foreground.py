@@ -1,0 +1,98 @@
+"""A container in the foreground: run, start -a, attach and exec -t all end up here.
+
+Owns: the order of things while the caller's streams are a container's: raw terminal, window size, signals passed on,
+detaching, the exit code. Leaves to others: moving bytes (monitor's pump), what an end means for the store
+(engine/session).
+
+    pump gives   Exit      the container ended: record it, give its code
+                 Detached  the detach keys were typed: leave, the container goes on
+                 Signal    a signal for us: the window changed, or it is for the container
+    pump raises  the connection broke: the monitor was killed; the engine knows how that ended
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from ..monitor.launch import Detached, Signal
+from . import terminal as tty
+from .output import warn
+from .values.keys import to_bytes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+
+    from ..engine.session import Attachment, Session
+else:
+    import _signal  # the C module: `signal` itself makes an enum of every constant, which costs a millisecond
+
+# Everything that asks a process to do something; not what the kernel sends about a process's own doings (CHLD, PIPE,
+# SEGV) and not TSTP: ctrl-z shall stop the client, as it does for any program.
+_PROXIED = frozenset(
+    (
+        _signal.SIGHUP,
+        _signal.SIGINT,
+        _signal.SIGQUIT,
+        _signal.SIGTERM,
+        _signal.SIGUSR1,
+        _signal.SIGUSR2,
+        _signal.SIGALRM,
+        _signal.SIGCONT,
+    )
+)
+
+
+def follow(
+    session: Session, attachment: Attachment, *, terminal: bool, detach_keys: str = "", proxy: bool = True
+) -> int:
+    """Be the container's streams until it ends or the user detaches; gives the exit code (0 after detaching).
+    Blocks."""
+    signals = _PROXIED if proxy else frozenset()
+    with ExitStack() as undo:
+        undo.callback(session.close)
+        if terminal:
+            signals |= {_signal.SIGWINCH}
+            if attachment.stdin:
+                undo.enter_context(tty.raw(0))
+            _resize(session)
+        while True:
+            try:
+                event = session.connection.pump(
+                    0 if attachment.stdin else -1,
+                    1 if attachment.stdout else -1,
+                    2 if attachment.stderr else -1,
+                    detach_keys=to_bytes(detach_keys) if terminal else b"",
+                    signals=signals,
+                )
+            except (OSError, EOFError):
+                return _after_break(session)
+            if isinstance(event, Signal):
+                _pass_on(session, event.number, terminal)
+            elif isinstance(event, Detached):
+                undo.close()  # the terminal is cooked again before we write to it
+                warn("read escape sequence")
+                return 0
+            else:
+                return session.finish(event)
+
+
+def _pass_on(session: Session, number: int, terminal: bool) -> None:
+    if terminal and number == _signal.SIGWINCH:
+        _resize(session)
+    else:
+        session.signal(number)
+
+
+def _resize(session: Session) -> None:
+    found = tty.size()
+    if found:
+        session.connection.resize(*found)
+
+
+def _after_break(session: Session) -> int:
+    """Give the exit code of a container whose monitor went away: the store has it, or says 137."""
+    if session.role == "exec":
+        warn("Error: the connection to the process was lost; it may have been killed together with its container")
+        return 137
+    return session.engine.wait(session.container.id)

@@ -1,0 +1,149 @@
+"""The entry of the command line: find the command, load its file, run it, and turn an exception into one line and a
+code.
+
+Owns: global options, dispatch, the last line of defence. Leaves to others: everything a command does.
+
+    125  minirun itself failed (flag, value, image)     126, 127  the command can't be executed, isn't there
+    130  interrupted                                    141       the reader of our output went away
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from .. import __version__
+from ..errors import MinirunError, UsageError
+from .invocation import Invocation
+from .options import NOUNS, find, global_options
+from .output import say, warn, write
+from .parse import parse, parse_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .parse import Parsed
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+FAILED = 125
+_FAILS_WITH_125 = ("run", "create")  # so that the container's own code 1 is never confused with ours
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run a command line and give its exit code; nothing but KeyboardInterrupt's and pipes' consequences leaks out."""
+    words = sys.argv[1:] if words is None else words
+    debug = False
+    spelling = ""
+    try:
+        options = parse(global_options(), words, options_stop=True)
+        debug = options.flag("debug")
+        if options.flag("version"):
+            say(f"minirun version {__version__}")
+            return 0
+        if options.flag("help") or not options.arguments or options.arguments == ("help",):
+            from .help import main_help
+
+            write(main_help())
+            return 0
+        spelling, target, rest = _find(options.arguments)
+        if target in NOUNS:
+            from .help import noun_help
+
+            write(noun_help(target))
+            return 0
+        return _run(spelling, target, rest, options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except (Exception, ExceptionGroup) as error:
+        if debug:
+            raise
+        return _complain(error, spelling)
+
+
+def _find(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]]:
+    """Give the command as the user wrote it, its own name (or a noun, whose help is wanted), and the words after it."""
+    name, rest = arguments[0], arguments[1:]
+    if name == "help":
+        return _find((*rest, "--help"))
+    if name in NOUNS:
+        verb = rest[0] if rest else "--help"
+        if verb in ("--help", "-h"):
+            return name, name, ()
+        if verb not in NOUNS[name] or not verb:
+            raise UsageError(f"unknown command: minirun {name} {verb}")
+        return f"{name} {verb}", NOUNS[name][verb], rest[1:]
+    return name, name, rest
+
+
+def _run(spelling: str, name: str, rest: Sequence[str], options: Parsed) -> int:
+    command = find(name)
+    if command is None:
+        raise UsageError(f"unknown command: minirun {name}")
+    parsed = parse_command(command, rest)
+    if parsed.flag("help"):
+        from .help import command_help
+
+        write(command_help(command, spelling))
+        return 0
+    invocation = Invocation(
+        command=command,
+        spelling=spelling,
+        parsed=parsed,
+        root=options.text("root") or None,
+        run_root=options.text("run-root") or None,
+        debug=options.flag("debug"),
+    )
+    file = "import_" if name == "import" else name  # the one command that is a word of Python
+    module = __import__(f"minirun.cli.commands.{file}", fromlist=["run"])
+    code: int = module.run(invocation)
+    return code
+
+
+def _complain(error: Exception, spelling: str) -> int:
+    """Say what went wrong in one line and give the exit code for it."""
+    name = spelling.rpartition(" ")[2]
+    if isinstance(error, UsageError):
+        known = find(name) is not None or spelling.partition(" ")[0] in NOUNS
+        warn(f"minirun: {error}. See 'minirun {spelling + ' ' if known else ''}--help'.")
+        return error.exit_code
+    prefix = "minirun:" if name in _FAILS_WITH_125 or not name else "Error:"
+    code = 1
+    if isinstance(error, MinirunError):
+        warn(f"{prefix} {error}")
+        code = error.exit_code
+    elif isinstance(error, ExceptionGroup):
+        warn(f"{prefix} {error.message}: " + "; ".join(str(inner) for inner in error.exceptions))
+    elif isinstance(error, OSError):
+        warn(f"{prefix} {_sentence(error)}")
+    else:
+        where = f"'minirun --debug {name} ...' shows where"
+        warn(f"{prefix} this is a defect of minirun: {type(error).__name__}: {error}; {where}")
+        code = FAILED
+    return FAILED if code == 1 and name in _FAILS_WITH_125 else code
+
+
+def _sentence(error: OSError) -> str:
+    reason = (error.strerror or str(error)).lower()
+    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+
+
+def entry() -> None:
+    """Run the command line of this process and end it. Never returns.
+
+    The interpreter's own farewell (collecting modules) is left out: everything that has to be closed is closed by
+    then, and it costs more than a millisecond of every command.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone: there is nobody to tell
+            stream.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    entry()

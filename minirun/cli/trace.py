@@ -1,0 +1,26 @@
+"""What `run --trace` prints: each operation of a start with the time that it took.
+
+Owns: these lines. Leaves to others: describing an operation (linux/plan), measuring it (native/).
+"""
+
+from __future__ import annotations
+
+import os
+
+from .output import warn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..engine.session import Session
+
+
+def say_trace(session: Session) -> None:
+    """Write one line per operation to standard error, where it doesn't mix with the container's output."""
+    if session.plan is None:  # it ran already: nothing was started
+        return
+    total = 0
+    for entry in session.connection.traces:
+        total += entry.time
+        failed = f"  ({os.strerror(entry.error)}; optional)" if entry.error else ""
+        warn(f"{entry.time / 1000:10.1f} us  {session.plan.describe(entry.operation)}{failed}")
+    warn(f"{total / 1000:10.1f} us  in all")
