@@ -98,15 +98,21 @@ struct mr_walk {
 	int procfs;    /* private procfs that nobody else can reach, opened by need */
 	int empty;     /* an empty read-only directory to mask with, made by need */
 	int terminal;  /* child: pty slave; parent: pty master that the child sent */
+	bool executing; /* parent: the child has said that it will exec now */
+	struct mr_message failure; /* parent: the FAILED that the child sent; kind 0: none */
 	struct mr_slots slots;
 	void (*report)(void *context, const struct mr_message *message); /* parent: TRACE messages */
 	void *context;
-	char home[PATH_MAX]; /* HOME=..., once USER has found it */
+	char home[PATH_MAX + 8]; /* once USER has found it; room for "HOME=" */
 };
 
+void mr_walk_init(struct mr_walk *walk, const void *plan, int side);
 /* Walks all operations of walk->side. 0, or -errno with *failed the place of the one that failed. */
 int mr_walk_side(struct mr_walk *walk, uint32_t *failed);
-void mr_walk_init(struct mr_walk *walk, const void *plan, int side);
+/* Closes what the walk opened, slots included; not the socket, not the terminal. */
+void mr_walk_close(struct mr_walk *walk);
+/* Tells the listener how long an operation took; nothing when nobody traces. */
+void mr_walk_trace(struct mr_walk *walk, uint32_t index, int error, uint64_t nanoseconds);
 
 /* Every operation of MR_ACTIONS is one of these. */
 #define MR_ACTION(NAME) int mr_do_##NAME(struct mr_walk *walk, const struct mr_argument *argument)
@@ -125,6 +131,9 @@ int mr_slot_set(struct mr_walk *walk, uint64_t slot, int descriptor);
 int mr_open_beneath(int root, const char *path, int flags);
 /* The same with more RESOLVE_* flags (RESOLVE_NO_SYMLINKS) and a mode. */
 int mr_open_resolve(int root, const char *path, int flags, mode_t mode, uint64_t resolve);
+/* The root of a procfs that was mounted for this process alone: nothing in the container can have been laid over it.
+ * A descriptor that the walk owns, or -errno. */
+int mr_private_procfs(struct mr_walk *walk);
 /* mkdir -p beneath root, then the last component: a directory, or an empty regular file (kind S_IFDIR, S_IFREG).
  * Existing things are left as they are. 0 or -errno. */
 int mr_make_beneath(int root, const char *path, mode_t kind, mode_t mode);
@@ -174,6 +183,32 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 /* fork-like raw clone3(2): no atfork handlers, no locks. `flags` CLONE_*, exit signal SIGCHLD unless CLONE_PARENT;
  * *pidfd is set when pidfd is not NULL; cgroup -1 or a descriptor for CLONE_INTO_CGROUP. 0 in the child, else pid or -errno. */
 pid_t mr_clone(uint64_t flags, int *pidfd, int cgroup);
+
+/* The settings of a plan that mr_spawn obeys; strings point into the plan. */
+struct mr_settings {
+	const char *cgroup; /* NULL: the caller's */
+	uint64_t clone_flags;
+	const char *enter; /* process id whose namespaces are joined; NULL: a new container */
+	uint64_t enter_start_time;
+	uint64_t enter_flags;
+	uint32_t clone_index; /* place of CLONE or ENTER, for reports */
+	uint32_t cgroup_index;
+};
+
+/* Clones a process that lives in the namespaces of another one and is nonetheless a child of the caller. 0 in the new
+ * process, else its pid (*pidfd set) or -errno. */
+pid_t mr_enter(const struct mr_settings *settings, int cgroup, int *pidfd);
+
+/* Looks user[:group] and more groups up in /etc/passwd and /etc/group of the process's root. */
+#define MR_GROUPS_MAX 4096
+struct mr_account {
+	uint32_t uid;
+	uint32_t gid;
+	uint32_t group_count;
+	uint32_t groups[MR_GROUPS_MAX];
+	char home[PATH_MAX];
+};
+int mr_account_find(const char *spec, struct mr_vector extra_groups, struct mr_account *account);
 
 /* One message over a SOCK_SEQPACKET, with a descriptor when >= 0. 0 or -errno. */
 int mr_send(int socket, const struct mr_message *message, int descriptor);

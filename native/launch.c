@@ -3,18 +3,14 @@
  * Owns: starting a program from Python without a Python fork, pidfds, the read-only clone of an executable. Leaves to
  * others: containers (spawn.c), which are never made by the Python process itself.
  */
-#include "internal.h"
+#include "mount_api.h"
 
-#include <fcntl.h>
-#include <linux/mount.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #define LAUNCH_DESCRIPTORS_MAX 64
 
@@ -140,13 +136,11 @@ int mr_pidfd_send_signal(int pidfd, int number)
 
 int mr_read_only_clone(const char *path)
 {
-	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
-	int tree = mr_result(syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-	int error;
+	int tree = mr_open_tree(AT_FDCWD, path, false), error;
 
 	if (tree < 0)
 		return tree;
-	error = mr_result(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attributes, sizeof attributes));
+	error = mr_mount_setattr(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, 0, 0, false);
 	if (error < 0) {
 		close(tree);
 		return error;

@@ -1,0 +1,141 @@
+/* enter.c: a process inside a container that runs already (exec).
+ *
+ * Owns: the way in. Leaves to others: what the process does there (the child's side of the plan).
+ *
+ *     caller ---- clone3 (in the container's cgroup) ----> A   verifies the target, setns
+ *       |                                                  |
+ *       |  <--------- clone3 with CLONE_PARENT ----------- +-> B   born inside, a child of the caller
+ *       |  waits for A, learns B's number
+ *
+ * setns on a pid namespace holds for children only, hence two processes; CLONE_PARENT makes B a sibling of A, so that the
+ * caller waits for it and PR_SET_PDEATHSIG means the caller. A passes B's number in a page that both see: on the socket it
+ * could come after what B says.
+ *
+ * A and B are invisible to the container until exec: not dumpable, so that its root can't open their /proc files, attach to
+ * them or take their descriptors (CVE-2016-9962); with CAP_SYS_PTRACE in the host's user namespace it could.
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct entry {
+	pid_t pid;
+	int error;
+};
+
+/* Digits to a number; -EINVAL for anything else. */
+static int64_t number(const char *text)
+{
+	int64_t value = 0;
+
+	if (!*text)
+		return -EINVAL;
+	for (; *text; text++) {
+		if (*text < '0' || *text > '9' || value > INT_MAX)
+			return -EINVAL;
+		value = value * 10 + (*text - '0');
+	}
+	return value;
+}
+
+/* Field 22 of /proc/PID/stat, start time in clock ticks; the second field (the name) may hold anything but is the only
+ * one with parentheses. */
+static int check_start_time(const char *pid, uint64_t expected)
+{
+	char path[64] = "/proc/", text[1024], *at;
+	MR_AUTOCLOSE stat = -1;
+	ssize_t length;
+
+	if (strlen(pid) > 20)
+		return -EINVAL;
+	strcat(strcat(path, pid), "/stat");
+	stat = open(path, O_RDONLY | O_CLOEXEC);
+	if (stat < 0)
+		return errno == ENOENT ? -ESRCH : -errno;
+	length = read(stat, text, sizeof text - 1);
+	if (length < 0)
+		return -errno;
+	text[length] = 0;
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++) {
+		at = strchr(at, ' ');
+		at = at ? at + 1 : NULL;
+	}
+	if (!at)
+		return -EPROTO;
+	return strtoull(at, NULL, 10) == expected ? 0 : -ESRCH;
+}
+
+/* In A: joins the namespaces of the target, which is verified after its pidfd is open: were the number another process's
+ * by now, its start time would differ. setns(2) with a pidfd: Linux 5.8, all namespaces or none. */
+static int join(const struct mr_settings *settings)
+{
+	MR_AUTOCLOSE target = -1;
+	int64_t pid = number(settings->enter);
+	int error;
+
+	if (pid < 0)
+		return (int)pid;
+	target = mr_result(syscall(SYS_pidfd_open, (pid_t)pid, 0));
+	if (target < 0)
+		return target;
+	error = check_start_time(settings->enter, settings->enter_start_time);
+	if (error < 0)
+		return error;
+	return mr_result(setns(target, (int)settings->enter_flags));
+}
+
+pid_t mr_enter(const struct mr_settings *settings, int cgroup, int *pidfd)
+{
+	struct entry *entry = mmap(NULL, sizeof *entry, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pid_t helper, pid;
+	int error;
+
+	if (entry == MAP_FAILED)
+		return -errno;
+	entry->error = -ECHILD; /* when it dies without a word */
+	helper = mr_clone(0, NULL, cgroup);
+	if (helper == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_DUMPABLE, 0);
+		error = join(settings);
+		if (error == 0) {
+			pid = mr_clone(CLONE_PARENT, NULL, -1);
+			if (pid == 0)
+				return 0;
+			error = pid < 0 ? (int)pid : 0;
+			entry->pid = pid;
+		}
+		entry->error = error;
+		_exit(0);
+	}
+	if (helper < 0) {
+		munmap(entry, sizeof *entry);
+		return helper;
+	}
+	while (waitpid(helper, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	error = entry->error;
+	pid = entry->pid;
+	munmap(entry, sizeof *entry);
+	if (error < 0)
+		return error;
+	/* B is our child: its number stays its own until we wait for it. */
+	*pidfd = mr_result(syscall(SYS_pidfd_open, pid, 0));
+	if (*pidfd < 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, __WALL);
+		return *pidfd;
+	}
+	return pid;
+}

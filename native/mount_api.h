@@ -1,0 +1,62 @@
+/* mount_api.h: the mount calls of Linux 5.2 to 5.12, by number: glibc has them since 2.36 only, and its header doesn't go
+ * together with the kernel's. Each gives a number >= 0 or -errno. fsopen(2), fsconfig(2), fsmount(2), open_tree(2),
+ * move_mount(2), mount_setattr(2): all need CAP_SYS_ADMIN in the user namespace of the mount namespace.
+ */
+#ifndef MINIRUN_MOUNT_API_H
+#define MINIRUN_MOUNT_API_H
+
+#include "internal.h"
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef AT_RECURSIVE
+#define AT_RECURSIVE 0x8000
+#endif
+#define MR_MNT_DETACH 2 /* sys/mount.h has it, linux/mount.h doesn't */
+
+static inline int mr_fsopen(const char *type)
+{
+	return mr_result(syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
+}
+
+static inline int mr_fsconfig(int context, unsigned command, const char *key, const char *value)
+{
+	return mr_result(syscall(SYS_fsconfig, context, command, key, value, 0));
+}
+
+static inline int mr_fsmount(int context, uint64_t attributes)
+{
+	return mr_result(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, (unsigned)attributes));
+}
+
+/* A detached clone of the mount that `directory` and `path` name, or of what `directory` itself refers to (path ""). */
+static inline int mr_open_tree(int directory, const char *path, bool recursive)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0u);
+
+	return mr_result(syscall(SYS_open_tree, directory, path, flags | (*path ? 0u : AT_EMPTY_PATH)));
+}
+
+/* From descriptor to descriptor: no path is resolved again. */
+static inline int mr_move_mount(int mount, int target)
+{
+	return mr_result(syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+
+static inline int mr_mount_setattr(int mount, uint64_t set, uint64_t clear, uint64_t propagation, bool recursive)
+{
+	struct mount_attr attributes = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
+
+	return mr_result(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes,
+				 sizeof attributes));
+}
+
+static inline int mr_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)
+{
+	return mr_result(syscall(SYS_mount, source, target, type, flags, data));
+}
+
+#endif

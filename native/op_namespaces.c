@@ -1,0 +1,136 @@
+/* op_namespaces.c: namespaces that the child makes or joins by itself, and the names that live in them.
+ *
+ * Owns: unshare, setns, host name, session keyring, and the network operations' way to rtnetlink.c. Leaves to others:
+ * namespaces made by clone3 (spawn.c) and joined for exec (enter.c).
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <linux/netlink.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* A netlink socket belongs to the network namespace that it was opened in. */
+static void forget_network(struct mr_walk *walk)
+{
+	mr_close(&walk->netlink);
+}
+
+/* flags */
+MR_ACTION(UNSHARE)
+{
+	forget_network(walk);
+	return mr_result(unshare((int)argument[0].number));
+}
+
+/* slot flags */
+MR_ACTION(SETNS)
+{
+	int namespace = mr_slot(walk, argument[0].number);
+
+	if (namespace < 0)
+		return namespace;
+	forget_network(walk);
+	return mr_result(setns(namespace, (int)argument[1].number));
+}
+
+/* name */
+MR_ACTION(HOSTNAME)
+{
+	(void)walk;
+	return mr_result(sethostname(argument[0].data, argument[0].length));
+}
+
+/* name */
+MR_ACTION(DOMAINNAME)
+{
+	(void)walk;
+	return mr_result(setdomainname(argument[0].data, argument[0].length));
+}
+
+/* name: without a session keyring of its own the container would hold the caller's. keyctl(2) */
+MR_ACTION(KEYRING)
+{
+	(void)walk;
+	return mr_result(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, argument[0].data)) < 0 ? -errno : 0;
+}
+
+/* ---- Network ---- */
+
+static int route_socket(struct mr_walk *walk)
+{
+	if (walk->netlink < 0)
+		walk->netlink = mr_netlink_open(NETLINK_ROUTE);
+	return walk->netlink;
+}
+
+/* name */
+MR_ACTION(LINK_UP)
+{
+	int netlink = route_socket(walk);
+
+	return netlink < 0 ? netlink : mr_op_link_up(netlink, argument[0].data);
+}
+
+/* name address prefix */
+MR_ACTION(ADDRESS)
+{
+	int netlink = route_socket(walk);
+
+	if (netlink < 0)
+		return netlink;
+	return mr_op_address(netlink, argument[0].data, argument[1].data, argument[1].length, (unsigned)argument[2].number);
+}
+
+/* name gateway */
+MR_ACTION(ROUTE)
+{
+	int netlink = route_socket(walk);
+
+	return netlink < 0 ? netlink : mr_op_route(netlink, argument[0].data, argument[1].data, argument[1].length);
+}
+
+/* bridge host_name peer_name mac */
+MR_ACTION(VETH)
+{
+	int netlink = route_socket(walk);
+
+	if (netlink < 0)
+		return netlink;
+	if (walk->child <= 0)
+		return -EINVAL;
+	return mr_op_veth(netlink, argument[0].data, argument[1].data, argument[2].data, argument[3].data, argument[3].length,
+			  walk->child);
+}
+
+/* ---- User namespace ---- */
+
+static int write_map(pid_t child, const char *file, const struct mr_argument *map)
+{
+	char path[64];
+	MR_AUTOCLOSE descriptor = -1;
+
+	snprintf(path, sizeof path, "/proc/%d/%s", child, file); /* on the parent's side, where stdio is no danger */
+	descriptor = mr_result(open(path, O_WRONLY | O_CLOEXEC));
+	if (descriptor < 0)
+		return descriptor;
+	if (write(descriptor, map->data, map->length) != (ssize_t)map->length)
+		return errno ? -errno : -EIO;
+	return 0;
+}
+
+/* uid_map gid_map: user_namespaces(7); needs CAP_SETUID and CAP_SETGID in the parent namespace */
+MR_ACTION(ID_MAP)
+{
+	int error;
+
+	if (walk->child <= 0)
+		return -EINVAL;
+	errno = 0;
+	error = write_map(walk->child, "gid_map", &argument[1]);
+	return error < 0 ? error : write_map(walk->child, "uid_map", &argument[0]);
+}

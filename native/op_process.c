@@ -1,0 +1,114 @@
+/* op_process.c: what a process is, apart from who it is: session, limits, signals, directory, descriptors.
+ *
+ * Owns: attributes that survive exec. Leaves to others: users and privileges (op_identity.c), the terminal (op_terminal.c).
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+MR_ACTION(SESSION)
+{
+	(void)walk, (void)argument;
+	return setsid() < 0 ? -errno : 0;
+}
+
+/* signal. The monitor may have died before the call: then nobody holds the other end of the socket. */
+MR_ACTION(DEATH_SIGNAL)
+{
+	int error = mr_result(prctl(PR_SET_PDEATHSIG, (unsigned long)argument[0].number));
+
+	if (error == 0 && poll(&(struct pollfd){ .fd = walk->socket }, 1, 0) > 0)
+		_exit(1);
+	return error;
+}
+
+/* resource soft hard. Raising the hard limit needs CAP_SYS_RESOURCE. */
+MR_ACTION(RLIMIT)
+{
+	struct rlimit64 limit = { .rlim_cur = argument[1].number, .rlim_max = argument[2].number };
+
+	(void)walk;
+	return mr_result(syscall(SYS_prlimit64, 0, (unsigned)argument[0].number, &limit, NULL));
+}
+
+/* adjustment. Through a procfs of our own: the container's may have anything mounted over the file (CVE-2025-52881). */
+MR_ACTION(OOM_SCORE)
+{
+	int64_t adjustment = (int64_t)argument[0].number;
+	int procfs = mr_private_procfs(walk), length;
+	MR_AUTOCLOSE file = -1;
+	char text[16];
+
+	if (procfs < 0)
+		return procfs;
+	if (adjustment < -1000 || adjustment > 1000)
+		return -EINVAL;
+	file = mr_open_beneath(procfs, "self/oom_score_adj", O_WRONLY);
+	if (file < 0)
+		return file;
+	length = snprintf(text, sizeof text, "%d", (int)adjustment);
+	return write(file, text, (size_t)length) < 0 ? -errno : 0;
+}
+
+/* mask */
+MR_ACTION(UMASK)
+{
+	(void)walk;
+	umask((mode_t)argument[0].number & 0777);
+	return 0;
+}
+
+/* path. `/proc/self/fd/7` and the like lead out of the root: magic links aren't followed, and a directory that isn't
+ * reachable from the root is refused however we got there (CVE-2024-21626); getcwd(2) says "(unreachable)" then. */
+MR_ACTION(DIRECTORY_CHANGE)
+{
+	MR_AUTOCLOSE directory =
+		mr_openat2(AT_FDCWD, argument[0].data, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_MAGICLINKS);
+	char path[PATH_MAX];
+	long length;
+
+	(void)walk;
+	if (directory < 0)
+		return directory;
+	if (fchdir(directory) < 0)
+		return -errno;
+	length = syscall(SYS_getcwd, path, sizeof path);
+	if (length < 0)
+		return errno == ERANGE ? -ENAMETOOLONG : -errno;
+	return path[0] == '/' ? 0 : -ENOENT;
+}
+
+/* clone3 has reset what was handled (CLONE_CLEAR_SIGHAND); what was ignored would stay so across exec. */
+MR_ACTION(SIGNALS)
+{
+	struct sigaction standard = { .sa_handler = SIG_DFL };
+	uint64_t none = 0;
+
+	(void)walk, (void)argument;
+	for (int number = 1; number < NSIG; number++)
+		sigaction(number, &standard, NULL); /* SIGKILL, SIGSTOP and two of glibc's own: refused, rightly */
+	return mr_result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none));
+}
+
+/* keep. close_range(2), Linux 5.9; CLOSE_RANGE_CLOEXEC 5.11. Our own descriptors live until exec. */
+MR_ACTION(SEAL)
+{
+	(void)walk;
+	return mr_result(syscall(SYS_close_range, (unsigned)argument[0].number, ~0u, CLOSE_RANGE_CLOEXEC));
+}
+
+MR_ACTION(INIT)
+{
+	(void)walk, (void)argument;
+	return mr_op_init();
+}

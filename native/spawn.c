@@ -1,0 +1,349 @@
+/* spawn.c: a new process that walks the child's side of a plan, and the caller that walks the parent's.
+ *
+ * Owns: clone3, the socket between the two, SYNC, and what came of it. Leaves to others: joining namespaces (enter.c), the
+ * operations (op_*.c), everything after exec (monitor.c).
+ *
+ *     caller                                      child
+ *       | clone3 ------------------------------->  |
+ *       | parent's operations                      | child's operations
+ *       | <------------- TRACE, TERMINAL --------- |
+ *       | <------------- SYNC(n) ----------------- |
+ *       | -------------- SYNC(n) ----------------> |
+ *       | <------------- FAILED ------------------ | and exits
+ *       | <------------- EXECUTING --------------- | execve: the socket is close-on-exec, so the end of
+ *       | <------------- (end of file) ----------- | file after EXECUTING without FAILED means success
+ */
+#include "internal.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+pid_t mr_clone(uint64_t flags, int *pidfd, int cgroup)
+{
+	struct clone_args arguments = {
+		.flags = flags | CLONE_CLEAR_SIGHAND | (pidfd ? CLONE_PIDFD : 0) | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.pidfd = (uint64_t)(uintptr_t)pidfd,
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+		.cgroup = cgroup >= 0 ? (uint64_t)(unsigned)cgroup : 0,
+	};
+
+	return (pid_t)mr_result(syscall(SYS_clone3, &arguments, sizeof arguments));
+}
+
+/* ---- Messages ---- */
+
+int mr_send(int socket, const struct mr_message *message, int descriptor)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec vector = { (void *)(uintptr_t)message, sizeof *message };
+	struct msghdr header = { .msg_iov = &vector, .msg_iovlen = 1 };
+	ssize_t sent;
+
+	if (descriptor >= 0) {
+		struct cmsghdr *rights;
+
+		header.msg_control = control.space;
+		header.msg_controllen = sizeof control.space;
+		rights = CMSG_FIRSTHDR(&header);
+		rights->cmsg_level = SOL_SOCKET;
+		rights->cmsg_type = SCM_RIGHTS;
+		rights->cmsg_len = CMSG_LEN(sizeof descriptor);
+		memcpy(CMSG_DATA(rights), &descriptor, sizeof descriptor);
+	}
+	do
+		sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+	while (sent < 0 && errno == EINTR);
+	return sent < 0 ? -errno : 0;
+}
+
+int mr_receive(int socket, struct mr_message *message, int *descriptor)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec vector = { message, sizeof *message };
+	struct msghdr header = { .msg_iov = &vector, .msg_iovlen = 1 };
+	ssize_t received;
+
+	if (descriptor) {
+		*descriptor = -1;
+		header.msg_control = control.space;
+		header.msg_controllen = sizeof control.space;
+	}
+	do
+		received = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+	while (received < 0 && errno == EINTR);
+	if (received == 0 || (received < 0 && errno == ECONNRESET))
+		return 0;
+	if (received < 0)
+		return -errno;
+	if (descriptor) {
+		struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+
+		if (rights && rights->cmsg_level == SOL_SOCKET && rights->cmsg_type == SCM_RIGHTS &&
+		    rights->cmsg_len >= CMSG_LEN(sizeof *descriptor))
+			memcpy(descriptor, CMSG_DATA(rights), sizeof *descriptor);
+	}
+	return received == sizeof *message ? 1 : -EPROTO;
+}
+
+/* One message of the child: 1, 0 when there will be none any more, or -errno when it was its last word. */
+static int hear(struct mr_walk *walk, struct mr_message *message)
+{
+	int descriptor, more = mr_receive(walk->socket, message, &descriptor);
+
+	if (more <= 0)
+		return more;
+	switch (message->kind) {
+	case MR_MSG_TRACE:
+		if (walk->report)
+			walk->report(walk->context, message);
+		break;
+	case MR_MSG_TERMINAL:
+		mr_close(&walk->terminal);
+		walk->terminal = descriptor;
+		return 1;
+	case MR_MSG_EXECUTING:
+		walk->executing = true;
+		break;
+	case MR_MSG_FAILED:
+		walk->failure = *message;
+		break;
+	default:
+		break;
+	}
+	mr_close(&descriptor);
+	return walk->failure.kind ? -walk->failure.error : 1;
+}
+
+/* The two sides meet. */
+MR_ACTION(SYNC)
+{
+	struct mr_message message = { .kind = MR_MSG_SYNC, .value = argument[0].number };
+	int more;
+
+	if (walk->side == MR_SIDE_CHILD) {
+		more = mr_send(walk->socket, &message, -1);
+		if (more == 0)
+			more = mr_receive(walk->socket, &message, NULL);
+		if (more == 0)
+			_exit(1); /* the other side is gone: nobody is left to tell */
+		return more < 0 ? more : 0;
+	}
+	do {
+		more = hear(walk, &message);
+		if (more == 0)
+			return -ECHILD;
+		if (more < 0)
+			return more;
+	} while (message.kind != MR_MSG_SYNC);
+	if (message.value != argument[0].number)
+		return -EPROTO;
+	return mr_send(walk->socket, &message, -1);
+}
+
+/* ---- The child ---- */
+
+/* options->stdio becomes 0, 1, 2. A source may itself be one of these three. */
+static int connect_stdio(const int stdio[3])
+{
+	int sources[3];
+
+	for (int i = 0; i < 3; i++) {
+		sources[i] = stdio[i];
+		if (stdio[i] >= 0 && stdio[i] < 3 && stdio[i] != i) {
+			sources[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
+			if (sources[i] < 0)
+				return -errno;
+		}
+	}
+	for (int i = 0; i < 3; i++) {
+		if (sources[i] < 0)
+			continue;
+		if (sources[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(sources[i], i) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static _Noreturn void child(const void *plan, const struct mr_settings *settings, const struct mr_spawn_options *options,
+			    int socket)
+{
+	struct mr_message message = { .kind = MR_MSG_FAILED };
+	struct mr_walk walk;
+	int error;
+
+	/* Whatever happens to the spawner from here on takes the child along. It may have happened already: then nobody
+	 * holds the other end of the socket. getppid() can't tell, it is 0 in a new pid namespace. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (poll(&(struct pollfd){ .fd = socket }, 1, 0) > 0)
+		_exit(1);
+	/* Nobody in the container looks into this process, its descriptors or its executable before exec (CVE-2016-9962). */
+	prctl(PR_SET_DUMPABLE, 0);
+	umask(0022);
+
+	mr_walk_init(&walk, plan, MR_SIDE_CHILD);
+	walk.socket = socket;
+	walk.trace = options->trace;
+	walk.entered = settings->enter != NULL;
+	if (options->slots)
+		walk.slots = *options->slots;
+	message.operation = settings->clone_index;
+	error = connect_stdio(options->stdio);
+	if (error == 0)
+		error = mr_walk_side(&walk, &message.operation);
+	if (error == 0)
+		error = -ENOEXEC; /* a plan without EXEC */
+	message.error = -error;
+	mr_send(socket, &message, -1);
+	_exit(127);
+}
+
+/* ---- The caller ---- */
+
+static int read_settings(const void *plan, struct mr_settings *settings)
+{
+	struct mr_cursor cursor;
+	struct mr_operation operation;
+	int more = mr_cursor_init(&cursor, plan, mr_plan_length(plan));
+
+	*settings = (struct mr_settings){ .clone_index = MR_NO_OPERATION, .cgroup_index = MR_NO_OPERATION };
+	if (more < 0)
+		return more;
+	while ((more = mr_cursor_next_of(&cursor, MR_SIDE_MONITOR, &operation)) > 0) {
+		const struct mr_argument *argument = operation.arguments;
+
+		if (operation.code == MR_OP_CGROUP) {
+			settings->cgroup = argument[0].data;
+			settings->cgroup_index = operation.index;
+		} else if (operation.code == MR_OP_CLONE) {
+			settings->clone_flags = argument[0].number;
+			settings->clone_index = operation.index;
+		} else if (operation.code == MR_OP_ENTER) {
+			settings->enter = argument[0].data;
+			settings->enter_start_time = argument[1].number;
+			settings->enter_flags = argument[2].number;
+			settings->clone_index = operation.index;
+		}
+	}
+	return more;
+}
+
+/* Walks the parent's side, then listens until the child executes its program. */
+static int attend(struct mr_walk *walk, uint32_t *failed)
+{
+	struct mr_message message;
+	int more = mr_walk_side(walk, failed);
+
+	if (more < 0)
+		return more;
+	*failed = MR_NO_OPERATION;
+	while ((more = hear(walk, &message)) > 0)
+		;
+	if (more == 0 && !walk->executing)
+		return -ECHILD;
+	return more;
+}
+
+/* A start that failed leaves no process. What the child said while it died is the better reason: when it has gone, what
+ * the parent does to it fails too. */
+static void abandon(struct mr_walk *walk, pid_t pid, int pidfd)
+{
+	struct mr_message message;
+
+	syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	while (!walk->failure.kind && hear(walk, &message) > 0)
+		;
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
+int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr_spawned *spawned)
+{
+	MR_AUTOCLOSE cgroup = -1;
+	int ends[2] = { -1, -1 }, pidfd = -1, error;
+	struct mr_settings settings;
+	struct mr_walk walk;
+	uint64_t start;
+	pid_t pid;
+
+	*spawned = (struct mr_spawned){ .pid = -1, .pidfd = -1, .terminal = -1, .message = { .kind = MR_MSG_FAILED } };
+	spawned->message.operation = MR_NO_OPERATION;
+	error = read_settings(plan, &settings);
+	if (error < 0)
+		goto failed;
+	if (settings.cgroup) {
+		spawned->message.operation = settings.cgroup_index;
+		cgroup = mr_result(open(settings.cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC));
+		error = cgroup;
+		if (error < 0)
+			goto failed;
+	}
+	spawned->message.operation = settings.clone_index;
+	error = mr_result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
+	if (error < 0)
+		goto failed;
+
+	start = mr_clock();
+	pid = settings.enter ? mr_enter(&settings, cgroup, &pidfd) : mr_clone(settings.clone_flags, &pidfd, cgroup);
+	if (pid == 0) {
+		close(ends[0]);
+		child(plan, &settings, options, ends[1]);
+	}
+	mr_close(&ends[1]);
+	error = (int)pid;
+	if (pid < 0)
+		goto failed;
+
+	mr_walk_init(&walk, plan, MR_SIDE_PARENT);
+	walk.socket = ends[0];
+	walk.child = pid;
+	walk.trace = options->trace;
+	walk.report = options->report;
+	walk.context = options->context;
+	if (options->slots) /* the caller keeps its own */
+		for (unsigned slot = 0; slot < MR_SLOTS; slot++)
+			if (options->slots->descriptors[slot] >= 0)
+				walk.slots.descriptors[slot] = fcntl(options->slots->descriptors[slot], F_DUPFD_CLOEXEC, 3);
+	mr_walk_trace(&walk, settings.clone_index, 0, mr_clock() - start);
+
+	error = attend(&walk, &spawned->message.operation);
+	if (error < 0) {
+		abandon(&walk, pid, pidfd);
+		if (walk.failure.kind) {
+			spawned->message = walk.failure;
+			error = -walk.failure.error;
+		}
+		mr_close(&walk.terminal);
+		mr_close(&pidfd);
+	}
+	mr_walk_close(&walk);
+	if (error < 0)
+		goto failed;
+	close(ends[0]);
+	*spawned = (struct mr_spawned){ .pid = pid, .pidfd = pidfd, .terminal = walk.terminal };
+	spawned->message.kind = MR_MSG_STARTED;
+	spawned->message.pid = pid;
+	spawned->message.time = mr_wall_clock();
+	return 0;
+
+failed:
+	mr_close(&ends[0]);
+	mr_close(&ends[1]);
+	spawned->message.error = -error;
+	return error;
+}
