@@ -1,8 +1,8 @@
 /* driver.c: spawns what a plan file says and reports it, for tests and for the sanitizers.
  *
- *     driver PLAN     reports on descriptor 3:   trace INDEX NANOSECONDS ERRNO    (of an optional operation that failed)
- *                                                started PID | failed INDEX ERRNO
- *                                                exited STATUS                    (as waitpid(2) has it)
+ *     driver PLAN REPORTS     on descriptor REPORTS:   trace INDEX NANOSECONDS ERRNO    (of an operation that failed)
+ *                                                      started PID | failed INDEX ERRNO
+ *                                                      exited STATUS                    (as waitpid(2) has it)
  *
  * The child has the driver's 0, 1, 2; what comes out of a TERMINAL goes to 1 as well, what goes in comes from 0.
  */
@@ -16,12 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define REPORTS 3
+static int reports;
 
 static void report(void *context, const struct mr_message *message)
 {
 	(void)context;
-	dprintf(REPORTS, "trace %u %llu %d\n", message->operation, (unsigned long long)message->time, message->error);
+	dprintf(reports, "trace %u %llu %d\n", message->operation, (unsigned long long)message->time, message->error);
 }
 
 static void *load(const char *path, size_t *length)
@@ -68,28 +68,29 @@ int main(int argc, char **argv)
 	void *plan;
 	int error, status;
 
-	if (argc != 2)
+	if (argc != 3)
 		return 2;
+	reports = atoi(argv[2]);
 	plan = load(argv[1], &length);
 	if (!plan)
 		return 2;
 	error = mr_plan_check(plan, length);
 	if (error < 0) {
-		dprintf(REPORTS, "malformed %d\n", -error);
+		dprintf(reports, "malformed %d\n", -error);
 		return 1;
 	}
 	if (mr_spawn(plan, &options, &spawned) < 0) {
-		dprintf(REPORTS, "failed %d %d\n", (int)spawned.message.operation, spawned.message.error);
+		dprintf(reports, "failed %d %d\n", (int)spawned.message.operation, spawned.message.error);
 		free(plan);
 		return 1;
 	}
 	free(plan);
-	dprintf(REPORTS, "started %d\n", spawned.message.pid);
+	dprintf(reports, "started %d\n", spawned.message.pid);
 	if (spawned.terminal >= 0)
 		relay(spawned.terminal);
 	if (waitpid(spawned.pid, &status, 0) < 0)
 		return 2;
-	dprintf(REPORTS, "exited %d\n", status);
+	dprintf(reports, "exited %d\n", status);
 	close(spawned.pidfd);
 	mr_close(&spawned.terminal);
 	return 0;
