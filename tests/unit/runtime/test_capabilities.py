@@ -1,0 +1,35 @@
+"""Capability names and masks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from minirun.errors import InvalidInput
+from minirun.runtime import capabilities
+
+
+def test_names_may_be_written_as_docker_takes_them() -> None:
+    assert capabilities.mask(["CHOWN", "CAP_KILL", "net_raw", "cap_Bpf"]) == 1 << 0 | 1 << 5 | 1 << 13 | 1 << 39
+    assert capabilities.mask(["ALL"]) == capabilities.mask(["all"]) == capabilities.ALL == (1 << 41) - 1
+
+
+@pytest.mark.parametrize("name", ["", "CAP_", "FOO", "cap_foo", "CHOWN ", "CAP_CAP_CHOWN"])
+def test_an_unknown_name_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="unknown capability"):
+        capabilities.mask([name])
+
+
+def test_names_come_back_in_the_kernels_order() -> None:
+    assert capabilities.names(1 << 21 | 1) == ("CAP_CHOWN", "CAP_SYS_ADMIN")
+    assert len(capabilities.names(capabilities.ALL)) == 41
+
+
+def test_the_host_gives_what_is_permitted_and_not_dropped(tmp_path: Path) -> None:
+    status = tmp_path / "status"
+    status.write_text(
+        "Name:\tx\nCapInh:\t0\nCapPrm:\t00000000a80425fb\nCapEff:\t0\nCapBnd:\t00000000a00425fb\nCapAmb:\t0\n"
+    )
+    assert capabilities.of_host(str(status)) == 0xA00425FB
+    assert capabilities.of_host() & ~capabilities.ALL == 0
