@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from ..monitor.launch import Detached, Signal
+from ..monitor.connection import Detached, Signal
 from . import terminal as tty
 from .output import warn
 from .values.keys import to_bytes
@@ -65,6 +65,11 @@ def follow(
                     detach_keys=to_bytes(detach_keys) if terminal else b"",
                     signals=signals,
                 )
+            except KeyboardInterrupt:  # typed before the pump had the signals in its hands
+                session.signal(_signal.SIGINT)
+                continue
+            except BrokenPipeError:
+                raise  # nobody reads our output any more; the container goes on, as docker's does
             except (OSError, EOFError):
                 return _after_break(session)
             if isinstance(event, Signal):

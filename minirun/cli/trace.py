@@ -20,7 +20,7 @@ def say_trace(session: Session) -> None:
         return
     total = 0
     for entry in session.connection.traces:
-        total += entry.time
-        failed = f"  ({os.strerror(entry.error)}; optional)" if entry.error else ""
-        warn(f"{entry.time / 1000:10.1f} us  {session.plan.describe(entry.operation)}{failed}")
+        total += entry.duration_ns
+        failed = f"  ({os.strerror(entry.errno)}; optional)" if entry.errno else ""
+        warn(f"{entry.duration_ns / 1000:10.1f} us  {session.plan.describe(entry.operation_index)}{failed}")
     warn(f"{total / 1000:10.1f} us  in all")
