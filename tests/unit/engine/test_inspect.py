@@ -1,0 +1,171 @@
+"""Docker's JSON of containers and images, from records alone."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from minirun.engine import inspect
+from minirun.engine.config import BindMount, ContainerConfig, PortMapping, TmpfsMount
+from minirun.engine.container import Container
+from minirun.engine.layout import Layout
+from minirun.errors import NotFound
+
+IMAGE_CONFIG = {
+    "Env": ["PATH=/bin", "A=1"],
+    "Cmd": ["sh"],
+    "Entrypoint": ["/entry"],
+    "Labels": {"of": "image", "both": "image"},
+    "WorkingDir": "/srv",
+    "ExposedPorts": {"443/tcp": {}},
+}
+
+
+def container(config: ContainerConfig, **changes: Any) -> Container:
+    plain = Container(
+        id="ab" * 32,
+        name="box",
+        image_id="sha256:" + "f" * 64,
+        image_name="busybox",
+        config=config,
+        arguments=("/entry", "sleep", "9"),
+        hostname="abababababab",
+        status="running",
+        pid=7,
+        created_ns=1767323045_120000000,
+        started_ns=1767323045_500000000,
+        address4="172.30.0.2",
+        prefix4=16,
+        gateway4="172.30.0.1",
+        mac="02:42:ac:1e:00:02",
+    )
+    return plain.replace(**changes)
+
+
+def shown(config: ContainerConfig, **changes: Any) -> dict[str, Any]:
+    data = inspect.container_json(container(config, **changes), IMAGE_CONFIG, Layout())
+    json.dumps(data)  # plain data all through
+    return data
+
+
+def test_a_running_container() -> None:
+    data = shown(
+        ContainerConfig(image="busybox", command=("sleep", "9"), environment=("A=2", "B=3"), labels={"both": "mine"})
+    )
+    assert data["Id"] == "ab" * 32
+    assert data["Name"] == "/box"
+    assert data["Created"] == "2026-01-02T03:04:05.12Z"
+    assert (data["Path"], data["Args"]) == ("/entry", ["sleep", "9"])
+    assert data["State"] == {
+        "Status": "running",
+        "Running": True,
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": False,
+        "Dead": False,
+        "Pid": 7,
+        "ExitCode": 0,
+        "Error": "",
+        "StartedAt": "2026-01-02T03:04:05.5Z",
+        "FinishedAt": "0001-01-01T00:00:00Z",
+    }
+    assert data["Config"]["Env"] == ["PATH=/bin", "A=2", "B=3"]
+    assert data["Config"]["Labels"] == {"of": "image", "both": "mine"}
+    assert data["Config"]["Entrypoint"] == ["/entry"]
+    assert data["Config"]["Cmd"] == ["sleep", "9"]
+    assert data["Config"]["WorkingDir"] == "/srv"
+    assert data["LogPath"] == f"/var/lib/minirun/containers/{'ab' * 32}/{'ab' * 32}-json.log"
+    assert data["NetworkSettings"]["IPAddress"] == "172.30.0.2"
+    assert data["NetworkSettings"]["Networks"]["bridge"]["Gateway"] == "172.30.0.1"
+
+
+def test_an_entry_point_of_the_users_drops_the_images_command() -> None:
+    data = shown(ContainerConfig(image="busybox", entrypoint=("sleep",)))
+    assert data["Config"]["Entrypoint"] == ["sleep"]
+    assert data["Config"]["Cmd"] is None
+
+
+def test_ports_are_grouped_by_container_port() -> None:
+    asked = (PortMapping(container_port=80), PortMapping(container_port=53, protocol="udp", host_address="127.0.0.1"))
+    real = tuple(mapping.replace(host_port=8080) for mapping in asked)
+    data = shown(ContainerConfig(image="busybox", ports=asked), ports=real, address6="fd00::2")
+    assert data["HostConfig"]["PortBindings"] == {
+        "80/tcp": [{"HostIp": "", "HostPort": ""}],
+        "53/udp": [{"HostIp": "127.0.0.1", "HostPort": ""}],
+    }
+    assert data["NetworkSettings"]["Ports"] == {
+        "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
+        "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
+    }
+    assert set(data["Config"]["ExposedPorts"]) == {"443/tcp", "80/tcp", "53/udp"}
+
+
+def test_mounts() -> None:
+    config = ContainerConfig(
+        image="busybox",
+        binds=(
+            BindMount(source="/a", target="/b", read_only=True),
+            BindMount(source="/c", target="/d", propagation="rslave"),
+        ),
+        tmpfs=(TmpfsMount(target="/t", options=("size=1m",)),),
+    )
+    data = shown(config)
+    assert data["HostConfig"]["Binds"] == ["/a:/b:ro", "/c:/d:rslave"]
+    assert data["HostConfig"]["Tmpfs"] == {"/t": "size=1m"}
+    assert [(mount["Type"], mount["Destination"], mount["RW"]) for mount in data["Mounts"]] == [
+        ("bind", "/b", False),
+        ("bind", "/d", True),
+        ("tmpfs", "/t", True),
+    ]
+
+
+@pytest.mark.parametrize("network", ["none", "host"])
+def test_without_a_network_of_its_own_the_addresses_are_empty(network: str) -> None:
+    data = shown(ContainerConfig(image="busybox", network=network))
+    assert data["NetworkSettings"]["IPAddress"] == ""
+    assert list(data["NetworkSettings"]["Networks"]) == [network]
+
+
+def test_passing_states_have_dockers_names() -> None:
+    assert shown(ContainerConfig(image="x"), status="starting")["State"]["Status"] == "created"
+
+
+class _Images:
+    def resolve(self, reference: str) -> Any:
+        if reference != "busybox":
+            raise NotFound(f"No such image: {reference}")
+        return SimpleNamespace(
+            id="sha256:1", tags=("busybox:latest",), config=IMAGE_CONFIG, architecture="amd64", os="linux",
+            created_ns=1, size_bytes=5, layers=("sha256:2",),
+        )  # fmt: skip
+
+
+class _Engine:
+    layout = Layout()
+    images = _Images()
+
+    def container(self, reference: str) -> Container:
+        if reference != "box":
+            raise NotFound(f"No such container: {reference}")
+        return container(ContainerConfig(image="busybox"))
+
+
+def test_a_container_comes_before_an_image() -> None:
+    engine: Any = _Engine()
+    assert inspect.inspect(engine, "box")["Name"] == "/box"
+    assert inspect.inspect(engine, "busybox")["RepoTags"] == ["busybox:latest"]
+    assert inspect.inspect(engine, "busybox", "image")["RootFS"]["Layers"] == ["sha256:2"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [("", "No such object: x"), ("container", "No such container: x"), ("image", "No such image: x")],
+)
+def test_what_is_not_there(kind: str, sentence: str) -> None:
+    engine: Any = _Engine()
+    with pytest.raises(NotFound) as caught:
+        inspect.inspect(engine, "x", kind)
+    assert str(caught.value) == sentence
