@@ -1,6 +1,6 @@
-/* tree.c: removing a directory tree that somebody hostile has filled.
+/* tree.c: removing a directory tree that somebody hostile has filled, and making sure that one is on disk.
  *
- * Owns: mr_remove_tree. What is removed was writable by a container or came out of an archive: names are
+ * Owns: mr_remove_tree, mr_sync_file_system. What is removed was writable by a container or came out of an archive: names are
  * raw bytes, links lead anywhere, directories are nested deeper than a path can say, files are immutable.
  *
  * There is no recursion and no stack of descriptors. A subdirectory that isn't empty is renamed into the top directory
@@ -226,4 +226,9 @@ int mr_remove_tree(int parent, const char *name)
 	free(r.listing);
 	close(r.top);
 	return result;
+}
+
+int mr_sync_file_system(int fd)
+{
+	return syncfs(fd) < 0 ? -errno : 0;
 }

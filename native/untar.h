@@ -42,6 +42,9 @@ void mr_untar_free(struct mr_untar *untar);
 /* Remove `name` beneath the directory `parent` with all that is in it; nothing there is fine. Follows no link, crosses no
  * mount, clears immutable flags, needs no more memory or descriptors for a deeper tree. 0 or -errno. unlink(2), rmdir(2). */
 int mr_remove_tree(int parent, const char *name);
+
+/* Write everything to disk that the file system of `fd` still holds in memory. Blocks. syncfs(2). 0 or -errno. */
+int mr_sync_file_system(int fd);
 /* python: end */
 
 /* ---- Between untar.c and layer.c --------------------------------------------------------------------------------- */

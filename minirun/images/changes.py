@@ -1,0 +1,216 @@
+"""The `-c` changes of an import: single Dockerfile instructions that describe the image.
+
+Owns: parsing them, the "config" object that comes out. Leaves to others: whole Dockerfiles.
+
+    CMD ["sh"] | CMD echo hi         ENTRYPOINT likewise        ENV A=1 B="two words" | ENV A the rest
+    EXPOSE 80 53/udp                 LABEL as ENV               USER name[:group]
+    VOLUME ["/a"] | VOLUME /a /b     WORKDIR /srv               STOPSIGNAL SIGTERM
+
+$NAME and ${NAME} stand for what earlier ENV changes have set, outside single quotes, as in a Dockerfile.
+"""
+
+from __future__ import annotations
+
+import json
+
+from ..errors import InvalidInput
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
+    Config = dict[str, Any]
+
+SHELL = ["/bin/sh", "-c"]
+NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+PROTOCOLS = ("tcp", "udp", "sctp")
+
+
+def apply(changes: Sequence[str]) -> Config:
+    """Give the "config" object that the instructions describe, one after the other. Raises InvalidInput naming the bad one."""
+    config: Config = {}
+    for change in changes:
+        word, _, rest = change.strip().partition(" ")
+        instruction = INSTRUCTIONS.get(word.upper())
+        try:
+            if "\0" in change:
+                raise ValueError("it holds a NUL")
+            change.encode()
+            if instruction is None:
+                raise ValueError(f"there are {', '.join(INSTRUCTIONS)}")
+            if not rest.strip():
+                raise ValueError("it needs an argument")
+            instruction(config, rest.strip())
+        except ValueError as error:
+            reason = "it is no UTF-8" if isinstance(error, UnicodeError) else str(error)
+            raise InvalidInput(f"invalid change {ascii(change[:200])}: {reason}") from error
+    return config
+
+
+def _cmd(config: Config, rest: str) -> None:
+    config["Cmd"] = _command(rest)
+
+
+def _entrypoint(config: Config, rest: str) -> None:
+    config["Entrypoint"] = _command(rest)
+
+
+def _env(config: Config, rest: str) -> None:
+    variables = _variables(config)
+    variables.update(_pairs(rest, dict(variables)))
+    config["Env"] = [f"{name}={value}" for name, value in variables.items()]
+
+
+def _label(config: Config, rest: str) -> None:
+    config.setdefault("Labels", {}).update(_pairs(rest, _variables(config)))
+
+
+def _expose(config: Config, rest: str) -> None:
+    for word in _words(rest, _variables(config)):
+        ports, slash, protocol = word.partition("/")
+        protocol = protocol.lower() if slash else "tcp"
+        first, dash, last = ports.partition("-")
+        numbers = (first, last) if dash else (first, first)
+        if protocol not in PROTOCOLS or not all(each.isascii() and each.isdigit() and 0 < int(each) < 65536 for each in numbers):
+            raise ValueError(f"'{word}' is no port: a number from 1 to 65535, or two joined by '-', with /tcp, /udp or /sctp")
+        if int(numbers[0]) > int(numbers[1]):
+            raise ValueError(f"'{word}': the range ends before it begins")
+        for number in range(int(numbers[0]), int(numbers[1]) + 1):
+            config.setdefault("ExposedPorts", {})[f"{number}/{protocol}"] = {}
+
+
+def _user(config: Config, rest: str) -> None:
+    config["User"] = _single(rest, config)
+
+
+def _stop_signal(config: Config, rest: str) -> None:
+    config["StopSignal"] = _single(rest, config)
+
+
+def _volume(config: Config, rest: str) -> None:
+    paths = _json_list(rest)
+    for path in _words(rest, _variables(config)) if paths is None else paths:
+        if not path.strip():
+            raise ValueError("a volume needs a path")
+        config.setdefault("Volumes", {})[path] = {}
+
+
+def _working_directory(config: Config, rest: str) -> None:
+    from posixpath import join, normpath
+
+    config["WorkingDir"] = normpath(join("/", str(config.get("WorkingDir", "/")), _single(rest, config)))
+
+
+INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
+    "CMD": _cmd,
+    "ENTRYPOINT": _entrypoint,
+    "ENV": _env,
+    "EXPOSE": _expose,
+    "LABEL": _label,
+    "USER": _user,
+    "VOLUME": _volume,
+    "WORKDIR": _working_directory,
+    "STOPSIGNAL": _stop_signal,
+}
+
+
+# ---- The forms that arguments have
+
+
+def _command(rest: str) -> list[str]:
+    """The exec form is a JSON list; anything else is for the shell."""
+    words = _json_list(rest)
+    return SHELL + [rest] if words is None else words
+
+
+def _json_list(rest: str) -> list[str] | None:
+    if not rest.startswith("["):
+        return None
+    try:
+        words = json.loads(rest)
+    except (ValueError, RecursionError):
+        return None  # `[ -f x ] && y` is for the shell
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        return None
+    return words
+
+
+def _pairs(rest: str, variables: dict[str, str]) -> dict[str, str]:
+    """NAME=VALUE words, or the old form with one name and the rest of the line as its value."""
+    name, _, value = rest.partition(" ")
+    if "=" not in name:
+        if not value.strip():
+            raise ValueError(f"'{name}' has no value")
+        return {name: _joined(value.strip(), variables)}
+    pairs = {}
+    for word in _words(rest, variables):
+        name, equals, value = word.partition("=")
+        if not name or not equals:
+            raise ValueError(f"'{word}' is not NAME=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _single(rest: str, config: Config) -> str:
+    return _joined(rest, _variables(config))
+
+
+def _joined(text: str, variables: dict[str, str]) -> str:
+    """Expand quotes and variables, keeping the spaces between words."""
+    return _expand(text, variables, split=False)[0]
+
+
+def _words(text: str, variables: dict[str, str]) -> list[str]:
+    return _expand(text, variables, split=True)
+
+
+def _variables(config: Config) -> dict[str, str]:
+    return dict(each.split("=", 1) for each in config.get("Env", []))
+
+
+def _expand(text: str, variables: dict[str, str], *, split: bool) -> list[str]:
+    """Take words apart as a Dockerfile does: single quotes keep all, double quotes keep spaces, a backslash keeps one character."""
+    words: list[str] = []
+    word, inside, quote = "", False, ""
+    at = 0
+    while at < len(text):
+        character = text[at]
+        at += 1
+        if quote == "'":
+            if character == "'":
+                quote = ""
+            else:
+                word += character
+        elif character == "\\" and at < len(text):
+            word, inside = word + ("\\" if quote and text[at] not in '"$\\' else "") + text[at], True
+            at += 1
+        elif character == "$":
+            value, at = _variable(text, at, variables)
+            word, inside = word + value, True
+        elif character == quote:
+            quote = ""
+        elif character in "'\"" and not quote:
+            quote, inside = character, True
+        elif character in " \t" and not quote and split:
+            words += [word] if inside else []
+            word, inside = "", False
+        else:
+            word, inside = word + character, True
+    if quote:
+        raise ValueError(f"a {quote} is never closed")
+    return [*words, word] if inside or not split else words
+
+
+def _variable(text: str, at: int, variables: dict[str, str]) -> tuple[str, int]:
+    """Read a variable behind the "$" at `at`: its value, and where the text goes on."""
+    if text.startswith("{", at):
+        end = text.find("}", at)
+        name = text[at + 1 : end]
+        if end < 0 or not name or not set(name) <= NAME:
+            raise ValueError("only $NAME and ${NAME} can be used")
+        return variables.get(name, ""), end + 1
+    end = at
+    while end < len(text) and text[end] in NAME:
+        end += 1
+    return (variables.get(text[at:end], "") if end > at else "$"), end

@@ -1,0 +1,48 @@
+"""`import`: the archive of a root file system becomes an image with one layer.
+
+Owns: the way of such an archive. Leaves to others: the `-c` changes (images/changes), unpacking (images/layers).
+
+The archive goes as it comes (gzip stays gzip) into the blob, through both digests and onto disk in one pass.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from . import changes, configuration, layers, platform
+from .adding import Addition
+from .manifest import Platform
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .compression import Source
+    from .store import Images
+
+
+def import_archive(images: Images, read: Source, what: str, name: str, requested: Sequence[str], message: str) -> str:
+    """Make an image and give its id; `name` is a full reference or "". Raises as images/layers does, then nothing has changed."""
+    settings = changes.apply(requested)
+    with images.snapshots.stage() as stage:
+        addition = Addition(images.blobs, images.snapshots, stage)
+        kept = os.open(f"{stage.path}/layer", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            layer = addition.read_layer(read, what, below="", unpack=True, keep=kept, needs_end_mark=True)
+            host = platform.host()
+            document = configuration.write(
+                config=settings,
+                platform=Platform(os=host.os, architecture=host.architecture),
+                created_ns=time.time_ns(),
+                diff_id=layer.diff_id,
+                comment=message or f"Imported from {what}",
+            )
+            addition.add_file(layer.digest, kept)
+            image = addition.add_image(configuration.read(document, what), document, [layer], (name,) if name else ())
+            addition.publish(images.connection)
+        except OSError as error:
+            raise layers.host_error(error, what) from error
+        finally:
+            os.close(kept)
+    return image.id

@@ -1,0 +1,172 @@
+"""One layer: its bytes are hashed as they are stored, hashed as they unpack, and unpacked, in one pass.
+
+Owns: the stream through digest, decompression, digest and the applier; the limits. Leaves to others: what an entry becomes
+(native/untar.c and layer.c), where the result goes (storage/snapshots), whether the digests are the right ones (the caller).
+
+    read -> sha256 (blob) -> gunzip -> sha256 (diff id) -> untar beneath a directory
+         -> a file, when the source is a pipe
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from contextlib import ExitStack
+
+from ..errors import Corrupt, Exhausted, MinirunError, NotSupported
+from ..linux.untar import BadArchive, Untar
+from ..record import Record
+from . import compression
+from .digest import PIECE
+from .manifest import OCI_LAYER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .compression import Source
+
+ENTRIES_MAX = 10_000_000
+FREE_FLOOR_BYTES = 64 * 1024 * 1024  # of the file system stay free: a full disk breaks more than the load
+
+
+class Layer(Record):
+    """What came out of one pass: the blob as stored, the tar inside it, how much it unpacked to."""
+
+    digest: str
+    size: int
+    diff_id: str
+    media_type: str
+    unpacked_bytes: int
+
+
+def read_layer(
+    read: Source,
+    what: str,
+    *,
+    target: str = "",
+    lowers: Sequence[str] = (),
+    keep: int = -1,
+    needs_end_mark: bool = False,
+) -> Layer:
+    """Take a layer in: hash it, and unpack it into the new directory `target` when one is given.
+
+    `lowers` are the directories of the layers below, the nearest first. `keep` gets the bytes as they come. `what` names the layer in
+    errors: Corrupt (the archive), Exhausted (no space), MinirunError (the host). What was written by then stays, for the caller's
+    stage to remove. Blocks; memory stays flat.
+    """
+    try:
+        return _read_layer(read, target, lowers, keep, needs_end_mark)
+    except (BadArchive, Corrupt) as error:
+        raise Corrupt(f"{what}: {error}") from error
+    except NotSupported as error:
+        raise NotSupported(f"{what}: {error}") from error
+    except OSError as error:
+        raise host_error(error, what) from error
+
+
+def host_error(error: OSError, what: str) -> MinirunError:
+    """Turn the host's refusal into the sentence and class that a user gets."""
+    text = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Exhausted(f"{what}: {text}: free some space and try again")
+    return MinirunError(f"{what}: {text}")
+
+
+def free_bytes(path: str) -> int:
+    """Give how much may be written to the file system of `path` before it counts as full. statvfs(3)"""
+    status = os.statvfs(path)
+    return max(status.f_bavail * status.f_frsize - FREE_FLOOR_BYTES, 0)
+
+
+def _read_layer(read: Source, target: str, lowers: Sequence[str], keep: int, needs_end_mark: bool) -> Layer:
+    stored, plain = hashlib.sha256(), hashlib.sha256()
+    size = 0
+
+    def tapped(length: int) -> bytes:
+        nonlocal size
+        data = read(length)
+        size += len(data)
+        stored.update(data)
+        if keep >= 0:
+            _write(keep, data)
+        return data
+
+    start = _first(tapped)
+    zipped = compression.is_gzip(start)
+    unpacked = 0
+    with ExitStack() as stack:
+        untar = _untar(stack, target, lowers, needs_end_mark) if target else None
+        for data in compression.pieces(tapped, start):
+            if zipped:
+                plain.update(data)
+            if untar is not None:
+                untar.feed(data)
+        if untar is not None:
+            untar.finish()
+            unpacked = untar.bytes_written
+    digest = f"sha256:{stored.hexdigest()}"
+    return Layer(
+        digest=digest,
+        size=size,
+        diff_id=f"sha256:{plain.hexdigest()}" if zipped else digest,
+        media_type=f"{OCI_LAYER}+gzip" if zipped else OCI_LAYER,
+        unpacked_bytes=unpacked,
+    )
+
+
+def _untar(stack: ExitStack, target: str, lowers: Sequence[str], needs_end_mark: bool) -> Untar:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    os.mkdir(target, 0o755)
+    descriptors = []
+    for path in (target, *lowers):
+        descriptors.append(os.open(path, flags))
+        stack.callback(os.close, descriptors[-1])
+    os.fchmod(descriptors[0], 0o755)  # whatever the umask: this is the container's root directory
+    return stack.enter_context(
+        Untar(
+            descriptors[0],
+            descriptors[1:],
+            max_entries=ENTRIES_MAX,
+            max_bytes=free_bytes(target),
+            needs_end_mark=needs_end_mark,
+        )
+    )
+
+
+def spool(read: Source, directory: str, what: str) -> None:
+    """Unpack an archive of archives (`docker save`, an OCI layout) into a new directory: files, directories and links only.
+
+    Raises as `read_layer` does. Memory stays flat, a pipe will do.
+    """
+    os.mkdir(directory, 0o700)
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        room = free_bytes(directory)
+        with Untar(descriptor, max_entries=ENTRIES_MAX, max_bytes=room, spool=True, needs_end_mark=True) as untar:
+            for data in compression.pieces(read, _first(read)):
+                untar.feed(data)
+            untar.finish()
+    except (BadArchive, Corrupt) as error:
+        raise Corrupt(f"{what}: {error}") from error
+    except NotSupported as error:
+        raise NotSupported(f"{what}: {error}") from error
+    except OSError as error:
+        raise host_error(error, what) from error
+    finally:
+        os.close(descriptor)
+
+
+def _first(read: Source) -> bytes:
+    """Read until there is enough to recognise what it is; a pipe gives less than is asked for."""
+    start = read(PIECE)
+    while 0 < len(start) < 512 and (more := read(PIECE)):
+        start += more
+    return start
+
+
+def _write(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]

@@ -1,0 +1,73 @@
+"""Which of several images is the one for this machine.
+
+Owns: the host's platform in Go's names, the choice. Leaves to others: emulation (there is none).
+
+Rules as containerd's `platforms.Only`: the exact variant first, then older ones that the processor also runs.
+"""
+
+from __future__ import annotations
+
+import os
+
+from .manifest import Platform
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .manifest import Descriptor
+
+MACHINES = {
+    "x86_64": ("amd64", ""),
+    "aarch64": ("arm64", "v8"),
+    "armv7l": ("arm", "v7"),
+    "armv6l": ("arm", "v6"),
+    "i686": ("386", ""),
+    "i386": ("386", ""),
+    "ppc64le": ("ppc64le", ""),
+    "riscv64": ("riscv64", ""),
+    "s390x": ("s390x", ""),
+    "loongarch64": ("loong64", ""),
+}
+ARM_VARIANTS = ("v8", "v7", "v6", "v5")
+
+
+def host() -> Platform:
+    """Give this machine's platform. uname(2)"""
+    machine = os.uname().machine
+    architecture, variant = MACHINES.get(machine, (machine, ""))
+    return Platform(os="linux", architecture=architecture, variant=variant)
+
+
+def choose(candidates: Iterable[Descriptor], wanted: Platform) -> Descriptor | None:
+    """Give the best candidate for `wanted`, None when there is none. One that names no platform is taken last."""
+    best: tuple[int, Descriptor] | None = None
+    for candidate in candidates:
+        if is_attestation(candidate):
+            continue
+        rank = 100 if candidate.platform is None else _rank(candidate.platform, wanted)
+        if rank is not None and (best is None or rank < best[0]):
+            best = (rank, candidate)
+    return best[1] if best else None
+
+
+def is_attestation(candidate: Descriptor) -> bool:
+    """Say whether this is BuildKit's signed statement about another entry instead of an image."""
+    platform = candidate.platform
+    unknown = platform is not None and "unknown" in (platform.os, platform.architecture)
+    return unknown or "vnd.docker.reference.type" in candidate.annotations
+
+
+def _rank(offered: Platform, wanted: Platform) -> int | None:
+    """0 is exact, more is worse, None doesn't run."""
+    if offered.os != wanted.os or offered.architecture != wanted.architecture:
+        return None
+    if wanted.architecture == "amd64":
+        return {"": 0, "v1": 0}.get(offered.variant)  # v2 and above may use instructions that this processor lacks
+    if wanted.architecture == "arm64":
+        return 0 if offered.variant in ("", "v8", "8") else None
+    if wanted.architecture == "arm":
+        order = ARM_VARIANTS[ARM_VARIANTS.index(wanted.variant) :] if wanted.variant in ARM_VARIANTS else ("v7",)
+        variant = offered.variant or "v7"
+        return order.index(variant) if variant in order else None
+    return 0

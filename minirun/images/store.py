@@ -1,0 +1,151 @@
+"""The image store: what names and ids lead to, and the verbs that change it.
+
+Owns: `Images`, its queries. Leaves to others: each verb's way (loading, importing, removing), blobs, references, snapshots.
+
+`resolve` is on the way of every start: one query for a name, one more for an id; no blob is read.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .. import database
+from ..errors import InvalidInput, NotFound
+from .blobs import Blobs
+from .image import SELECT, Image, Loaded, from_row
+from .reference import id_prefix, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Sequence
+    from typing import Any, Protocol
+
+    from .adding import Snapshots
+
+    class Stream(Protocol):
+        """A binary file or pipe, read from where it stands."""
+
+        def read(self, size: int, /) -> bytes: ...
+
+
+__all__ = ["Image", "Images", "Loaded"]
+
+
+class Images:
+    """All images of one data root."""
+
+    def __init__(self, root: str, connection: sqlite3.Connection, snapshots: Snapshots) -> None:
+        self.root = root
+        self.connection = connection
+        self.snapshots = snapshots
+        self.blobs = Blobs(root)
+
+    # ---- questions
+
+    def resolve(self, wanted: str) -> Image:
+        """Give the image that a name, an id or the beginning of an id leads to; a name wins. Raises NotFound, InvalidInput."""
+        row = None
+        digits = id_prefix(wanted)
+        if not (digits and (wanted.startswith("sha256:") or len(digits) == 64)):
+            reference = parse(wanted)
+            if reference.digest:
+                row = self._first("WHERE manifest_digest = ?1 OR id = ?1", reference.digest)
+            else:
+                row = self._first("WHERE id = (SELECT image_id FROM tags WHERE name = ?1)", reference.full)
+        if row is None and digits:
+            rows = self.connection.execute(f"{SELECT} WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (f"sha256:{digits}",)).fetchall()
+            if len(rows) > 1:
+                raise InvalidInput(f"'{wanted}' is ambiguous: more than one image id begins so; give more digits")
+            row = rows[0] if rows else None
+        if row is None:
+            raise NotFound(f"No such image: {wanted}")
+        return from_row(row)
+
+    def configuration(self, image: Image) -> dict[str, Any]:
+        """Give the whole configuration document of an image (history, author and what else it holds). Raises Corrupt."""
+        from .manifest import read_json
+
+        document = read_json(self.blobs.read(image.id), f"the configuration {image.id}")
+        return document if isinstance(document, dict) else {}
+
+    def wanted_blobs(self) -> set[str]:
+        """Give the digests of all blobs that images refer to."""
+        wanted: set[str] = set()
+        for image_id, manifest, layers in self.connection.execute("SELECT id, manifest_digest, blobs FROM images"):
+            wanted.update((image_id, manifest, *json.loads(layers)))
+        return wanted
+
+    # ---- verbs
+
+    def import_archive(self, stream: Stream, reference: str = "", changes: Sequence[str] = (), message: str = "") -> Image:
+        """Make an image with one layer of the archive of a root file system (tar, gzip or plain); blocks.
+
+        Raises InvalidInput (name, changes), Corrupt, Exhausted, MinirunError; then nothing is left behind.
+        """
+        from .importing import import_archive
+
+        name = _new_name(reference) if reference else ""
+        return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message))
+
+    def load(self, stream: Stream, progress: Callable[[str], None] | None = None) -> list[Loaded]:
+        """Load all images of an archive of `docker save` or of an OCI layout; blocks. Raises as `import_archive` does."""
+        from .loading import load
+
+        return load(self, stream.read, _name_of(stream), progress)
+
+    def tag(self, source: str, target: str) -> None:
+        """Give an image one more name; a name that leads elsewhere is moved. Raises NotFound, InvalidInput."""
+        from .adding import index_entries, set_tag
+
+        name = _new_name(target)
+        with database.transaction(self.connection):
+            set_tag(self.connection, name, self.resolve(source).id)
+            self.blobs.write_index(index_entries(self.connection))
+
+    def remove(self, wanted: str, force: bool = False) -> list[str]:
+        """Take a name away, and the image with its last one; gives docker's lines. Raises NotFound, Conflict."""
+        from .removing import remove
+
+        return remove(self, wanted, force=force)
+
+    def sweep(self) -> bool:
+        """Remove what killed loads and removals have left, snapshots included; costs one listing when there is nothing."""
+        return self.snapshots.sweep(self._collect)
+
+    def check(self, image: Image) -> list[str]:
+        """Read an image's blobs and layers again and give a sentence for each thing that is wrong; blocks."""
+        from .check import check
+
+        return check(self, image)
+
+    def _collect(self, aside: str) -> None:
+        from .adding import index_entries
+        from .removing import collect_blobs
+
+        collect_blobs(self, aside)
+        with database.transaction(self.connection):
+            self.blobs.prepare()
+            self.blobs.write_index(index_entries(self.connection))
+
+    def _first(self, condition: str, value: str) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self.connection.execute(f"{SELECT} {condition} LIMIT 1", (value,)).fetchone()
+        return row
+
+    def list(self) -> list[Image]:  # the last one: its name hides the type in what follows
+        """Give all images, the newest first."""
+        return [from_row(row) for row in self.connection.execute(f"{SELECT} ORDER BY created_ns DESC, id")]
+
+
+def _new_name(text: str) -> str:
+    """Parse the name that an image is to get; raises InvalidInput."""
+    reference = parse(text)
+    if reference.digest:
+        raise InvalidInput(f"'{text}': a digest can't be given to an image, only a name and a tag")
+    return reference.full
+
+
+def _name_of(stream: Stream) -> str:
+    """Give what errors call an archive: its path, "-" for a pipe."""
+    name = getattr(stream, "name", "-")
+    return ascii(name)[1:-1] if isinstance(name, str) and not name.startswith("<") else "-"

@@ -1,0 +1,28 @@
+"""Whole directory trees: removing one whose content is hostile, getting one safely to disk.
+
+Owns: the door to native/tree.c. Leaves to others: which trees (storage, engine).
+"""
+
+from __future__ import annotations
+
+import os
+
+from .._native import lib
+
+
+def remove_tree(parent_fd: int, name: str) -> None:
+    """Remove `name` beneath the open directory `parent_fd` with all that is in it; nothing there is fine.
+
+    Follows no link, crosses no mount (EBUSY), clears immutable flags, and costs the same memory however deep it goes.
+    Raises OSError; what could not be removed then stays. An empty directory is one system call. Blocks.
+    """
+    result = lib.mr_remove_tree(parent_fd, os.fsencode(name))
+    if result < 0:
+        raise OSError(-result, f"remove the tree: {os.strerror(-result)}", name)
+
+
+def sync_file_system(fd: int) -> None:
+    """Write all that the file system of `fd` holds in memory to disk. Blocks, maybe for seconds. syncfs(2)."""
+    result = lib.mr_sync_file_system(fd)
+    if result < 0:
+        raise OSError(-result, f"syncfs: {os.strerror(-result)}")

@@ -1,0 +1,47 @@
+"""The writable layer of a container: its overlay's upper and work directories.
+
+Owns: containers/ID/upper and containers/ID/work, and removing trees that a container has written. Leaves to others: the
+mount (runtime), the layers below (storage/snapshots), everything else in the container's directory (engine).
+"""
+
+from __future__ import annotations
+
+import os
+
+UPPER = "upper"
+WORK = "work"
+
+
+def create(container_directory: str) -> None:
+    """Make the upper and work directories; they must lie on one file system. Raises OSError.
+
+    The upper's owner and mode are those of the container's root directory: root's, 0755, whatever the umask.
+    """
+    upper = f"{container_directory}/{UPPER}"
+    os.mkdir(upper, 0o755)
+    os.chmod(upper, 0o755)
+    os.mkdir(f"{container_directory}/{WORK}", 0o700)
+
+
+def remove(container_directory: str) -> None:
+    """Remove the upper and work directories with all that the container wrote; nothing there is fine. Raises OSError."""
+    parent = os.open(container_directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        remove_tree(parent, UPPER)
+        remove_tree(parent, WORK)
+    finally:
+        os.close(parent)
+
+
+def remove_tree(parent_fd: int, name: str) -> None:
+    """Remove a hostile tree beneath an open directory: linux/trees. The common case, an empty directory, loads nothing for it."""
+    try:
+        os.rmdir(name, dir_fd=parent_fd)
+        return
+    except FileNotFoundError:
+        return
+    except OSError:
+        pass
+    from ..linux import trees
+
+    trees.remove_tree(parent_fd, name)

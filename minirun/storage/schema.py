@@ -1,0 +1,17 @@
+"""The table of snapshots.
+
+A number is never used twice (AUTOINCREMENT), so a directory without a row is nobody's. The number, not the chain id, is the
+directory's name, because 127 names have to fit the 4095 bytes of a mount option.
+"""
+
+from __future__ import annotations
+
+SCHEMA = """
+CREATE TABLE snapshots (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    chain_id TEXT NOT NULL UNIQUE,
+    parent INTEGER REFERENCES snapshots (number),
+    size_bytes INTEGER NOT NULL
+) STRICT;
+CREATE INDEX snapshots_by_parent ON snapshots (parent)
+"""
