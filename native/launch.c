@@ -59,7 +59,7 @@ static inline long clone3_inline(struct clone_args *arguments)
 /* In the child: only system calls, nothing that the parent would find changed in the memory it shares. */
 static __attribute__((noinline)) void child(struct job *job)
 {
-	int copies[LAUNCH_DESCRIPTORS_MAX], above = 3;
+	int copies[LAUNCH_DESCRIPTORS_MAX], executable, above = 3;
 	struct sigaction standard = { .sa_handler = SIG_DFL };
 	sigset_t none;
 
@@ -78,12 +78,13 @@ static __attribute__((noinline)) void child(struct job *job)
 		if (copies[i] < 0)
 			goto failed;
 	}
-	if (syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+	executable = fcntl(job->executable, F_DUPFD_CLOEXEC, above);
+	if (executable < 0 || syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		goto failed;
 	for (int i = 0; i < job->count; i++)
 		if (dup2(copies[i], job->targets[i]) < 0)
 			goto failed;
-	syscall(SYS_execveat, job->executable, "", job->argv, job->environment, AT_EMPTY_PATH);
+	syscall(SYS_execveat, executable, "", job->argv, job->environment, AT_EMPTY_PATH);
 failed:
 	job->error = errno;
 	_exit(127);
