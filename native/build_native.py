@@ -22,7 +22,7 @@ WRAPPER_FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-Wno-sign-compa
 
 # Files with a main(), or that only the monitor's process may run: what is executed inside a container must never have
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
-MONITOR_ONLY = {"monitor.c", "init.c", "log.c", "relay.c", "spawn.c", "enter.c", "walk.c", "user.c", "exec.c"}
+MONITOR_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c", "exec.c"}  # and monitor*.c, op_*.c
 # Files that only Python calls.
 EXTENSION_ONLY = {"launch.c", "pump.c", "bpf.c", "untar.c", "layer.c", "layer_path.c", "layer_copy.c", "tree.c"}
 
@@ -33,7 +33,7 @@ def _sources() -> list[str]:
 
 def extension_sources() -> list[str]:
     """Give the C files of minirun._native, by base name."""
-    return [name for name in _sources() if name not in MONITOR_ONLY and not name.startswith("op_")]
+    return [name for name in _sources() if name not in MONITOR_ONLY and not name.startswith(("op_", "monitor"))]
 
 
 def monitor_sources() -> list[str]:
