@@ -1,7 +1,231 @@
-/* monitor.c: placeholder until the monitor lands. */
-#include "internal.h"
+/* monitor.c: the parent of one container's first process, from before its birth until its exit is recorded.
+ *
+ *     minirun-monitor     descriptor 3: the owner's socket, 4: the plan, others: named by the plan's TAKE operations
+ *
+ * Owns: the order of events. Leaves to others: see monitor.h for the files, minirun.h for the protocol.
+ *
+ *     prepare -> (owner attached) -> spawn -> STARTED -> relay ... -> the child is dead -> drain -> `exit` written
+ *                                       \-> FAILED                        -> EXITED to all -> ACK, or the exit hook
+ *
+ * Nothing stops the monitor but SIGKILL, and then the container's process gets its DEATH_SIGNAL: there is never a container
+ * that nobody watches. It needs the privileges of what the plan does, and runs none of the container's code.
+ */
+#include "monitor.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define OWNER_SOCKET 3
+#define PLAN 4
+#define IDLE_MS 1000          /* without output for so long, buffers are given back */
+#define LINGER_NS 10000000000 /* how long a client may take to read what a dead container said */
+
+struct container {
+	pid_t pid;
+	struct watch pidfd;
+	int run_directory, lock, cgroup;
+	int stdio[3]; /* the child's ends */
+	bool dead;
+	int status;
+	uint64_t ended_ns;
+};
+
+/* ---- beginning ------------------------------------------------------------------------------------------------ */
+
+/* A process of its own: no terminal, no signals, no directory, no descriptor that a program executed later could inherit. */
+static void isolate(void)
+{
+	sigset_t all;
+	sigfillset(&all);
+	sigprocmask(SIG_SETMASK, &all, NULL); /* blocked, not ignored: an ignored signal stays ignored after exec */
+	setsid();
+	umask(0022);
+	if (chdir("/") < 0 || syscall(SYS_close_range, 3u, ~0u, 4u /* CLOSE_RANGE_CLOEXEC */) < 0)
+		_exit(125);
+}
+
+/* Lets go of the caller's terminal or pipes: who reads them shall see their end. */
+static void leave_stdio(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+static const void *map_plan(size_t *length)
+{
+	struct stat status;
+	if (fstat(PLAN, &status) < 0 || status.st_size <= 0 || status.st_size > MR_PLAN_MAX)
+		return NULL;
+	*length = (size_t)status.st_size;
+	void *plan = mmap(NULL, *length, PROT_READ, MAP_PRIVATE, PLAN, 0);
+	return plan == MAP_FAILED || mr_plan_check(plan, *length) < 0 ? NULL : plan;
+}
+
+/* Opens what the settings name. 0, or -errno with *failed the operation that asked for it. */
+static int prepare(struct container *container, const struct settings *settings, uint32_t *failed)
+{
+	int status = 0;
+	if (settings->run_directory) {
+		*failed = settings->run_operation;
+		container->run_directory = status = record_open(settings->run_directory, &container->lock);
+		if (status >= 0)
+			status = clients_listen(container->run_directory);
+	}
+	if (status >= 0 && settings->log_path) {
+		struct mr_log *log = NULL;
+		*failed = settings->log_operation;
+		status = mr_log_open(&log, settings->log_path, settings->log_bytes, settings->log_files);
+		relay_log_to(log);
+	}
+	if (settings->cgroup) /* mr_spawn says what is wrong with it, if something is */
+		container->cgroup = open(settings->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (status >= 0) {
+		*failed = MR_NO_OPERATION;
+		status = relay_prepare(settings, container->stdio);
+	}
+	return status < 0 ? status : 0;
+}
+
+static void fail(struct container *container, const struct mr_message *message)
+{
+	clients_report(NULL, message);
+	if (container->run_directory >= 0)
+		record_remove(container->run_directory);
+	_exit(1);
+}
+
+static void fail_at(struct container *container, uint32_t operation, int status)
+{
+	fail(container, &(struct mr_message){ .kind = MR_MSG_FAILED, .operation = operation, .error = -status });
+}
+
+static void child_ready(void *context)
+{
+	struct container *container = context;
+	if (waitpid(container->pid, &container->status, WNOHANG | __WALL) != container->pid)
+		return;
+	container->ended_ns = mr_wall_clock();
+	container->dead = true;
+	watch_close(&container->pidfd);
+}
+
+static void start(struct container *container, const struct settings *settings, const void *plan)
+{
+	struct mr_spawned spawned = { .terminal = -1 };
+	struct mr_spawn_options options = {
+		.stdio = { container->stdio[0], container->stdio[1], container->stdio[2] },
+		.slots = &settings->slots,
+		.trace = clients_trace(),
+		.report = clients_report,
+	};
+	if (mr_spawn(plan, &options, &spawned) < 0)
+		fail(container, &spawned.message);
+	container->pid = spawned.pid;
+	watch_open(&container->pidfd, spawned.pidfd, child_ready, container);
+	watch_for(&container->pidfd, EPOLLIN);
+	if (container->run_directory >= 0)
+		record_started(container->run_directory, spawned.pid, spawned.message.time);
+	clients_started(&spawned.message);
+	for (int fd = 0; fd < 3; fd++)
+		mr_close(&container->stdio[fd]);
+	relay_start(spawned.terminal);
+}
+
+/* The child has what it needs: inherited descriptors and the plan are no use to us any more. */
+static void leave_inheritance(const struct settings *settings, const void *plan, size_t length)
+{
+	for (unsigned slot = 0; slot < MR_SLOTS; slot++)
+		if (settings->slots.descriptors[slot] > PLAN)
+			close(settings->slots.descriptors[slot]);
+	munmap((void *)(uintptr_t)plan, length);
+	close(PLAN);
+	leave_stdio();
+	record_protect();
+}
+
+/* ---- end ------------------------------------------------------------------------------------------------------ */
+
+static void watch_over(struct container *container)
+{
+	while (!container->dead)
+		if (!loop_turn(relay_is_warm() ? IDLE_MS : -1))
+			relay_idle();
+}
+
+static void finish(struct container *container)
+{
+	bool oom_killed = record_oom_killed(container->cgroup);
+	relay_drain();
+	if (container->run_directory >= 0)
+		record_exit(container->run_directory, container->status, oom_killed, container->ended_ns);
+	relay_end_log(); /* after the record: who follows the log looks for it when the file is closed */
+	if (container->run_directory >= 0)
+		unlinkat(container->run_directory, "attach.sock", 0);
+	clients_exited(&(struct mr_message){ .kind = MR_MSG_EXITED,
+	                                     .pid = container->pid,
+	                                     .value = (uint32_t)container->status,
+	                                     .error = oom_killed,
+	                                     .time = container->ended_ns });
+}
+
+static void release_lock(struct container *container)
+{
+	if (container->lock >= 0)
+		close(container->lock);
+	container->lock = -1;
+}
+
+/* The owner may take as long as it lives; others, who have no duty here, may not hold the end up. */
+static void say_goodbye(struct container *container)
+{
+	uint64_t deadline = mr_clock() + LINGER_NS;
+	while (clients_owner_waits())
+		loop_turn(-1);
+	/* the lock goes first: once the owner sees the socket closed, it may start the container again */
+	release_lock(container);
+	clients_close_owner();
+	while (clients_others_wait() && mr_clock() < deadline)
+		loop_turn((int)((deadline - mr_clock()) / 1000000) + 1);
+}
 
 int main(void)
 {
-	return 125;
+	isolate();
+	struct container container = { .run_directory = -1, .lock = -1, .cgroup = -1, .stdio = { -1, -1, -1 } };
+	struct settings settings;
+	uint32_t failed = MR_NO_OPERATION;
+	size_t length = 0;
+	int status = loop_init();
+	clients_init(OWNER_SOCKET);
+	const void *plan = map_plan(&length);
+	if (!plan)
+		fail_at(&container, MR_NO_OPERATION, -EINVAL);
+	status = settings_read(&settings, plan, length, &failed);
+	if (status == 0 && settings.stdio != MR_STDIO_INHERIT)
+		leave_stdio();
+	if (status == 0)
+		status = prepare(&container, &settings, &failed);
+	if (status < 0)
+		fail_at(&container, failed, status);
+	if (settings.await_owner && clients_await_owner() < 0)
+		fail_at(&container, MR_NO_OPERATION, -ECANCELED);
+
+	start(&container, &settings, plan);
+	leave_inheritance(&settings, plan, length);
+	watch_over(&container);
+	finish(&container);
+	say_goodbye(&container);
+	if (settings.hook && !clients_acknowledged())
+		record_run_hook(settings.hook, settings.hook_environment);
+	return 0;
 }

@@ -1,0 +1,136 @@
+/* monitor.h: what the monitor's files say to each other.
+ *
+ *     monitor.c            main: the steps of a container's life, in order
+ *     monitor_settings.c   the monitor's side of the plan, as a struct
+ *     monitor_loop.c       epoll: one descriptor, one function
+ *     monitor_relay.c      output to log and clients, input from clients
+ *     monitor_clients.c    the owner and attach.sock: messages in, messages out
+ *     monitor_record.c     the run directory: lock, started, exit; the exit hook
+ *     log.c, encode.c      the log file
+ *
+ * One process, no threads, every descriptor close-on-exec, no descriptor ever waited for but in the loop.
+ */
+#ifndef MINIRUN_MONITOR_H
+#define MINIRUN_MONITOR_H
+
+#include "internal.h"
+
+#include <sys/epoll.h>
+
+#include "log.h"
+
+/* ---- Loop (monitor_loop.c) ------------------------------------------------------------------------------------------- */
+
+/* A descriptor and what to do when it is ready. `events` are EPOLL*; with none the descriptor isn't watched at all, since epoll
+ * reports hang-ups that nobody asked for, again and again. */
+struct watch {
+	int fd; /* -1: closed */
+	uint32_t events;
+	void (*ready)(void *context);
+	void *context;
+};
+
+int loop_init(void);
+void watch_open(struct watch *watch, int fd, void (*ready)(void *), void *context);
+void watch_for(struct watch *watch, uint32_t events);
+void watch_close(struct watch *watch); /* closes the descriptor as well; harmless when it is closed */
+/* Waits for one descriptor and calls its function; false after timeout_ms (-1: none) without any. */
+bool loop_turn(int timeout_ms);
+
+/* ---- Settings (monitor_settings.c) ----------------------------------------------------------------------------------- */
+
+/* What the plan's monitor side asks for. Strings point into the plan; `hook` is a copy that outlives it. */
+struct settings {
+	const char *log_path, *run_directory, *cgroup;
+	uint64_t log_bytes, log_files;
+	enum mr_stdio stdio;
+	bool open_stdin, await_owner;
+	char **hook, **hook_environment; /* NULL: none */
+	uint32_t log_operation, run_operation; /* places in the plan, for FAILED */
+	struct mr_slots slots;
+};
+
+/* 0, or -errno with *failed the place of the operation. */
+int settings_read(struct settings *settings, const void *plan, size_t length, uint32_t *failed);
+
+/* ---- Streams and clients ------------------------------------------------------------------------------------- */
+
+enum { STREAM_OUT = MR_LOG_STDOUT, STREAM_ERR = MR_LOG_STDERR, STREAMS = 2 };
+
+/* Where one client gets one stream: the write end of a pipe that the client made. */
+struct delivery {
+	struct watch pipe;
+	struct client *client;
+	enum mr_log_stream stream;
+	bool blocked; /* the stream waits for this pipe */
+	char *backlog; /* what the pipe had no room for; NULL: nothing */
+	size_t start, end;
+};
+
+#define CLIENTS 32
+
+struct client {
+	struct watch socket;
+	struct watch input; /* read end of its stdin pipe */
+	struct delivery output[STREAMS];
+	bool owner, attached, closing_stdin, trace;
+	bool told; /* has been sent EXITED */
+};
+
+/* ---- Relay (monitor_relay.c) ----------------------------------------------------------------------------------------- */
+
+/* Makes the pipes that a STDIO mode asks for: the child's ends go to `child` (-1: the monitor's own /dev/null or the caller's). */
+int relay_prepare(const struct settings *settings, int child[3]);
+/* Starts to relay. terminal: the pty master, or -1. */
+void relay_start(int terminal);
+void relay_log_to(struct mr_log *log);
+/* Reads and logs what the dead container left in its pipes, without regard for slow clients. */
+void relay_drain(void);
+void relay_end_log(void);
+void relay_idle(void); /* gives memory back */
+bool relay_is_warm(void); /* something was relayed since relay_idle */
+void relay_resize(uint64_t rows_and_columns);
+
+/* What changes when a client comes, asks to close stdin, goes. */
+void relay_attach(struct client *client, int input, int output, int error);
+void relay_close_stdin(struct client *client);
+void relay_detach(struct client *client);
+bool relay_owes(const struct client *client); /* output is waiting for this client's pipe */
+
+/* ---- Clients (monitor_clients.c) ------------------------------------------------------------------------------------- */
+
+extern struct client clients[CLIENTS];
+
+void clients_init(int owner_socket);
+/* Serves attach.sock in the run directory. 0 or -errno. */
+int clients_listen(int run_directory);
+/* Waits until the owner has attached; -ECANCELED when it hung up instead. */
+int clients_await_owner(void);
+/* Takes what the owner has said already; is it to be told about each operation? */
+bool clients_trace(void);
+void clients_report(void *context, const struct mr_message *message); /* TRACE and FAILED, to the owner */
+/* Tells the owner, and whoever attaches later. */
+void clients_started(const struct mr_message *message);
+/* Tells the exit to each client as soon as it has been given all output. */
+void clients_exited(const struct mr_message *message);
+void clients_settle(struct client *client); /* its output has been handed over: tell it, if there is something to tell */
+bool clients_owner_waits(void);  /* there is an owner who hasn't acknowledged */
+bool clients_others_wait(void);  /* others have yet to be told */
+bool clients_acknowledged(void);
+void clients_close_owner(void);
+
+/* ---- Record (monitor_record.c) --------------------------------------------------------------------------------------- */
+
+/* Opens the run directory, takes its lock, removes what an earlier run left: a descriptor or -errno. */
+int record_open(const char *path, int *lock);
+int record_started(int directory, pid_t pid, uint64_t time_ns);
+int record_exit(int directory, int status, bool oom_killed, uint64_t time_ns);
+void record_remove(int directory); /* after a start that failed */
+bool record_oom_killed(int cgroup);
+/* Runs the hook and waits for its end, or for HOOK_SECONDS. */
+void record_run_hook(char **argv, char **environment);
+#define HOOK_SECONDS 120
+/* Makes the kernel prefer any other process when memory runs out, if we may. */
+void record_protect(void);
+
+#endif

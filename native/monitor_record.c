@@ -1,0 +1,154 @@
+/* monitor_record.c: what the monitor leaves in the run directory, and the hook that it runs when nobody took note.
+ *
+ *     lock      flock(2) held as long as the container has a monitor that is responsible for it: the kernel drops it
+ *     started   "PID START_TIME TIME_NS\n"      START_TIME: field 22 of /proc/PID/stat, proc(5)
+ *     exit      "STATUS OOM TIME_NS\n"          STATUS as waitpid(2) has it, OOM 0 or 1
+ *
+ * Files appear whole: written under another name, then renamed.
+ */
+#include "monitor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A monitor that has handed its container over still holds the lock for the moment that it needs to leave. */
+#define LOCK_TRIES 2000 /* milliseconds */
+
+static int take_lock(int lock)
+{
+	for (int left = LOCK_TRIES; flock(lock, LOCK_EX | LOCK_NB) < 0; left--) {
+		if (errno != EWOULDBLOCK || left == 0)
+			return -errno;
+		nanosleep(&(struct timespec){ .tv_nsec = 1000000 }, NULL);
+	}
+	return 0;
+}
+
+int record_open(const char *path, int *lock)
+{
+	MR_AUTOCLOSE directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return -errno;
+	MR_AUTOCLOSE file = openat(directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	int status = file < 0 ? -errno : take_lock(file);
+	if (status < 0)
+		return status;
+	record_remove(directory);
+	*lock = file;
+	int result = directory;
+	file = directory = -1;
+	return result;
+}
+
+void record_remove(int directory)
+{
+	static const char *const names[] = { "started", "exit", "attach.sock" };
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		unlinkat(directory, names[i], 0);
+}
+
+static int write_whole(int directory, const char *name, const char *text)
+{
+	char temporary[32];
+	snprintf(temporary, sizeof temporary, "%s.new", name);
+	MR_AUTOCLOSE file = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		return -errno;
+	ssize_t length = (ssize_t)strlen(text), wrote = write(file, text, (size_t)length);
+	if (wrote == length && renameat(directory, temporary, directory, name) == 0)
+		return 0;
+	int status = wrote == length || wrote < 0 ? -errno : -ENOSPC;
+	unlinkat(directory, temporary, 0);
+	return status;
+}
+
+/* A short file of procfs or cgroupfs as a string; "" when it can't be read. */
+static void read_short(int directory, const char *path, char *text, size_t size)
+{
+	MR_AUTOCLOSE file = openat(directory, path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = file < 0 ? 0 : read(file, text, size - 1);
+	text[got > 0 ? got : 0] = 0;
+}
+
+static unsigned long long start_time(pid_t pid)
+{
+	char path[32], text[1024];
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	read_short(AT_FDCWD, path, text, sizeof text);
+	char *field = strrchr(text, ')'); /* ends the command's name, which may hold anything, as field 2 */
+	for (int number = 2; field && number < 22; number++)
+		field = strchr(field + 1, ' ');
+	return field ? strtoull(field + 1, NULL, 10) : 0;
+}
+
+int record_started(int directory, pid_t pid, uint64_t time_ns)
+{
+	char text[80];
+	snprintf(text, sizeof text, "%d %llu %llu\n", (int)pid, start_time(pid), (unsigned long long)time_ns);
+	return write_whole(directory, "started", text);
+}
+
+int record_exit(int directory, int status, bool oom_killed, uint64_t time_ns)
+{
+	char text[80];
+	snprintf(text, sizeof text, "%d %d %llu\n", status, oom_killed, (unsigned long long)time_ns);
+	return write_whole(directory, "exit", text);
+}
+
+/* memory.events counts what happened in the cgroup and below: Documentation/admin-guide/cgroup-v2.rst. The file is absent where
+ * the host has no memory controller in version 2. */
+bool record_oom_killed(int cgroup)
+{
+	if (cgroup < 0)
+		return false;
+	char text[512];
+	read_short(cgroup, "memory.events", text, sizeof text);
+	const char *line = strstr(text, "\noom_kill ");
+	return line && strtoull(line + strlen("\noom_kill "), NULL, 10) > 0;
+}
+
+/* The container's process inherits our value, so this is done after it was born; the hook gets the old one back. */
+static char old_oom_score[16] = "0";
+
+static void set_oom_score(const char *value)
+{
+	MR_AUTOCLOSE file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (file >= 0 && write(file, value, strlen(value)) < 0)
+		return; /* lowering needs CAP_SYS_RESOURCE; without it we are as likely a victim as anybody */
+}
+
+void record_protect(void)
+{
+	read_short(AT_FDCWD, "/proc/self/oom_score_adj", old_oom_score, sizeof old_oom_score);
+	set_oom_score("-999");
+}
+
+void record_run_hook(char **argv, char **environment)
+{
+	int pidfd = -1;
+	pid_t child = mr_clone(0, &pidfd, -1);
+	if (child < 0)
+		return;
+	if (child == 0) {
+		sigset_t none;
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		set_oom_score(old_oom_score);
+		setsid();
+		execve(argv[0], argv, environment);
+		_exit(127);
+	}
+	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+	poll(&ended, 1, HOOK_SECONDS * 1000);
+	waitpid(child, NULL, WNOHANG);
+	close(pidfd);
+}
