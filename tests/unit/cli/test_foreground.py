@@ -1,0 +1,146 @@
+"""What happens while a container has the caller's streams: over a connection that plays a script."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from minirun.cli import foreground
+from minirun.engine.session import Attachment
+from minirun.monitor.connection import Detached, Signal
+from minirun.monitor.exits import Exit
+
+ENDED = Exit(status=3 << 8, oom_killed=False, time_ns=1)
+ALL = Attachment(stdin=True, stdout=True, stderr=True)
+
+
+class Connection:
+    """Gives one event of the script for each call of `pump`; an exception in it is raised."""
+
+    def __init__(self, *script: Any) -> None:
+        self.script = list(script)
+        self.said: list[Any] = []
+        self.pumped: list[dict[str, Any]] = []
+
+    def pump(self, *descriptors: int, **options: Any) -> Any:
+        self.pumped.append({"descriptors": descriptors, **options})
+        event = self.script.pop(0)
+        if isinstance(event, BaseException):
+            raise event
+        return event
+
+    def resize(self, rows: int, columns: int) -> None:
+        self.said.append((rows, columns))
+
+
+class Session:
+    role = "owner"
+
+    def __init__(self, *script: Any) -> None:
+        self.connection = Connection(*script)
+        self.signals: list[int] = []
+        self.closed = False
+        self.engine: Any = self
+        self.container = self
+        self.id = "id"
+
+    def wait(self, reference: str) -> int:
+        assert reference == "id"
+        return 137
+
+    def signal(self, number: int) -> None:
+        self.signals.append(number)
+
+    def finish(self, end: Exit) -> int:
+        return end.exit_code
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def modes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Play the terminal: its modes are noted, its size is known."""
+    noted: list[str] = []
+
+    @contextmanager
+    def raw(descriptor: int) -> Iterator[None]:
+        noted.append("raw")
+        yield
+        noted.append("cooked")
+
+    monkeypatch.setattr(foreground.tty, "raw", raw)
+    monkeypatch.setattr(foreground.tty, "size", lambda: (24, 80))
+    return noted
+
+
+def follow(session: Any, attachment: Attachment = ALL, **options: Any) -> int:
+    code = foreground.follow(session, attachment, **{"terminal": False, **options})
+    assert session.closed
+    return code
+
+
+def test_the_code_is_the_containers(modes: list[str]) -> None:
+    session = Session(ENDED)
+    assert follow(session) == 3
+    assert session.connection.pumped[0]["descriptors"] == (0, 1, 2)
+    assert session.connection.pumped[0]["detach_keys"] == b""
+    assert modes == []
+
+
+def test_only_attached_streams_are_moved() -> None:
+    session = Session(ENDED)
+    follow(session, Attachment(stdout=True))
+    assert session.connection.pumped[0]["descriptors"] == (-1, 1, -1)
+
+
+def test_signals_are_passed_on() -> None:
+    session = Session(Signal(number=signal.SIGINT), Signal(number=signal.SIGTERM), ENDED)
+    assert follow(session) == 3
+    assert session.signals == [signal.SIGINT, signal.SIGTERM]
+    assert {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM} <= session.connection.pumped[0]["signals"]
+    assert not {signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH} & session.connection.pumped[0]["signals"]
+
+
+def test_an_interrupt_before_the_pump_is_passed_on_too() -> None:
+    session = Session(KeyboardInterrupt(), ENDED)
+    assert follow(session) == 3
+    assert session.signals == [signal.SIGINT]
+
+
+def test_without_proxy_no_signal_is_taken() -> None:
+    session = Session(ENDED)
+    follow(session, proxy=False)
+    assert session.connection.pumped[0]["signals"] == frozenset()
+
+
+def test_a_terminal_is_raw_and_its_size_follows(modes: list[str]) -> None:
+    session = Session(Signal(number=signal.SIGWINCH), ENDED)
+    assert follow(session, terminal=True, detach_keys="ctrl-x") == 3
+    assert modes == ["raw", "cooked"]
+    assert session.connection.said == [(24, 80), (24, 80)]
+    assert session.connection.pumped[0]["detach_keys"] == b"\x18"
+    assert session.signals == []
+
+
+def test_detaching_leaves_the_container_alone(modes: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    session = Session(Detached())
+    assert follow(session, terminal=True) == 0
+    assert modes == ["raw", "cooked"]
+    assert capfd.readouterr().err == "read escape sequence\n"
+
+
+def test_a_lost_monitor_leaves_the_code_to_the_engine() -> None:
+    assert follow(Session(EOFError())) == 137
+    assert follow(Session(ConnectionResetError())) == 137
+
+
+def test_a_lost_reader_is_the_callers_business() -> None:
+    session: Any = Session(BrokenPipeError())
+    with pytest.raises(BrokenPipeError):
+        foreground.follow(session, ALL, terminal=False)
+    assert session.closed
