@@ -22,17 +22,20 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "internal.h"
 
 #define REQUEST_BYTES 640u
-#define ACK_BYTES 1024u
+#define LINK_BYTES 8192u     /* the description of one interface, without statistics */
 #define ANSWER_BYTES 32768u /* the largest datagram that the kernel builds for a dump */
 #define MAC_BYTES 6u
+#define PEER_ATTEMPTS 500 /* 0.2 ms each */
 
-/* linux/in6.h's enum is not reachable beside the C library's headers. */
+/* Not reachable beside the C library's headers: linux/if_link.h's IN6_ADDR_GEN_MODE_NONE, linux/if.h's IF_OPER_UP. */
 #define ADDR_GEN_MODE_NONE 1u
+#define IF_OPER_UP 6
 
 /* One message. `error` sticks: builders don't have to be checked one by one. */
 struct request {
@@ -190,9 +193,10 @@ static int receive(int descriptor, unsigned char *buffer, size_t size, uint32_t 
 	return (int)used;
 }
 
-static int exchange(int descriptor, struct request *request)
+/* Send one request; its answer's data, if there is any and `answer` is not NULL, is what the result counts. */
+static int converse(int descriptor, struct request *request, unsigned char *answer, size_t capacity)
 {
-	_Alignas(NLMSG_ALIGNTO) unsigned char acknowledgement[ACK_BYTES];
+	_Alignas(NLMSG_ALIGNTO) unsigned char buffer[LINK_BYTES];
 	struct nlmsghdr *header = (struct nlmsghdr *)(void *)request->bytes;
 
 	if (request->error != 0)
@@ -201,7 +205,12 @@ static int exchange(int descriptor, struct request *request)
 	int result = send_to_kernel(descriptor, request->bytes, request->used);
 	if (result < 0)
 		return result;
-	return receive(descriptor, acknowledgement, sizeof acknowledgement, 1, NULL, 0);
+	return receive(descriptor, buffer, sizeof buffer, 1, answer, capacity);
+}
+
+static int exchange(int descriptor, struct request *request)
+{
+	return converse(descriptor, request, NULL, 0);
 }
 
 /* netdevice(7). Any socket carries this ioctl: the netlink socket at hand saves opening another. */
@@ -358,7 +367,99 @@ int mr_op_veth(int netlink, const char *bridge, const char *host_name, const cha
 	return result;
 }
 
-/* ip link set NAME up. CAP_NET_ADMIN. */
+/* What LINK_UP has to know of an interface; -1: not told. */
+struct link_state {
+	int32_t peer_index;
+	int32_t peer_namespace;
+	int32_t bridge_index;
+	int32_t operational; /* IFLA_OPERSTATE, RFC 2863 */
+};
+
+static int32_t number_of(const struct rtattr *attribute, const unsigned char *value)
+{
+	int32_t number = -1;
+
+	if (attribute->rta_len == RTA_LENGTH(sizeof number))
+		memcpy(&number, value, sizeof number);
+	else if (attribute->rta_len == RTA_LENGTH(1))
+		number = *value;
+	return number;
+}
+
+/* Ask for an interface by name, or for interface `index` of the network namespace that ours knows as `namespace`. */
+static int read_link(int netlink, const char *name, int32_t index, int32_t namespace, struct link_state *state)
+{
+	_Alignas(NLMSG_ALIGNTO) unsigned char answer[LINK_BYTES];
+	struct request request = {.error = 0};
+	struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+
+	begin(&request, RTM_GETLINK, 0, &link, sizeof link);
+	if (name != NULL)
+		attribute_name(&request, IFLA_IFNAME, name);
+	else
+		attribute_u32(&request, IFLA_TARGET_NETNSID, (uint32_t)namespace);
+	attribute_u32(&request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	int length = converse(netlink, &request, answer, sizeof answer);
+	if (length < 0)
+		return length;
+
+	*state = (struct link_state){-1, -1, -1, -1};
+	size_t place = NLMSG_LENGTH(sizeof link);
+	while (place + sizeof(struct rtattr) <= (size_t)length) {
+		struct rtattr attribute;
+		memcpy(&attribute, answer + place, sizeof attribute);
+		if (attribute.rta_len < sizeof attribute || attribute.rta_len > (size_t)length - place)
+			return -EBADMSG;
+		int32_t number = number_of(&attribute, answer + place + RTA_LENGTH(0));
+		if (attribute.rta_type == IFLA_LINK)
+			state->peer_index = number;
+		else if (attribute.rta_type == IFLA_LINK_NETNSID)
+			state->peer_namespace = number;
+		else if (attribute.rta_type == IFLA_MASTER)
+			state->bridge_index = number;
+		else if (attribute.rta_type == IFLA_OPERSTATE)
+			state->operational = number;
+		place += RTA_ALIGN((size_t)attribute.rta_len);
+	}
+	return 0;
+}
+
+/* Wait until interface `index` is in operation, as far as asking for it doesn't make it so; its description is left in `state`. */
+static int await_operation(int netlink, int32_t index, int32_t namespace, struct link_state *state)
+{
+	const struct timespec pause = {.tv_nsec = 200000};
+	int result = 0;
+
+	for (int attempt = 0; attempt < PEER_ATTEMPTS; attempt++) {
+		result = read_link(netlink, NULL, index, namespace, state);
+		if (result < 0 || state->operational == IF_OPER_UP)
+			break;
+		(void)nanosleep(&pause, NULL);
+	}
+	return result;
+}
+
+/* Wait until the other end of a veth pair passes frames.
+ *
+ * With this end up the pair has a carrier, but the other end (its queue, its port of the bridge) hears of that from a kernel
+ * worker, some 0.1 ms later on an idle host and 30 ms on a busy one; a bridge whose first port this is hears of it later still.
+ * A frame that comes before is dropped, and what it was, a question for an address or the start of a connection, is repeated
+ * after a whole second. Since Linux 6.8 asking for an interface does the worker's part for it at once (rtnl_getlink,
+ * linkwatch_sync_dev); before, asking again is what is left. Gives up silently: late is better than not at all.
+ * CAP_NET_ADMIN in the other end's namespace. */
+static void await_peer(int netlink, const char *name)
+{
+	struct link_state own;
+	struct link_state peer;
+	struct link_state bridge;
+
+	if (read_link(netlink, name, 0, 0, &own) < 0 || own.peer_index <= 0 || own.peer_namespace < 0)
+		return;
+	if (await_operation(netlink, own.peer_index, own.peer_namespace, &peer) == 0 && peer.bridge_index > 0)
+		(void)await_operation(netlink, peer.bridge_index, own.peer_namespace, &bridge);
+}
+
+/* ip link set NAME up; for one end of a veth pair, when the other passes frames. CAP_NET_ADMIN. */
 int mr_op_link_up(int netlink, const char *name)
 {
 	struct request request = {.error = 0};
@@ -368,7 +469,10 @@ int mr_op_link_up(int netlink, const char *name)
 		return -EINVAL;
 	begin(&request, RTM_NEWLINK, 0, &link, sizeof link);
 	attribute_name(&request, IFLA_IFNAME, name);
-	return exchange(netlink, &request);
+	int result = exchange(netlink, &request);
+	if (result == 0 && strcmp(name, "lo") != 0)
+		await_peer(netlink, name);
+	return result;
 }
 
 static int family_of(size_t length)
