@@ -56,7 +56,9 @@ def assert_ps_tells_the_truth(minirun) -> list[str]:
         state = json.loads(details.stdout)[0]["State"]
         if state["Running"]:
             assert state["Pid"] > 0
-            assert Path(f"/proc/{state['Pid']}").exists(), f"{container['ID'][:12]} is said to run, but {state['Pid']} is gone"
+            assert Path(f"/proc/{state['Pid']}").exists(), (
+                f"{container['ID'][:12]} is said to run, but {state['Pid']} is gone"
+            )
         else:
             assert state["Status"] in ("created", "exited", "removing"), state
     return [container["ID"] for container in listed]

@@ -58,7 +58,10 @@ def test_imports_only_point_down(storey):
                 continue
             if typed and (storey, target) in TYPES_ONLY:
                 continue
-            pytest.fail(f"{path.relative_to(PACKAGE.parent)} imports {target}: {storey} may import {', '.join(sorted(BELOW[storey]))}", pytrace=False)
+            pytest.fail(
+                f"{path.relative_to(PACKAGE.parent)} imports {target}: {storey} may import {', '.join(sorted(BELOW[storey]))}",
+                pytrace=False,
+            )
 
 
 def test_every_folder_is_a_storey():

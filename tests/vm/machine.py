@@ -10,6 +10,7 @@ times slower than the host, so nothing in it is timed. Writes of the guest go to
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -19,6 +20,7 @@ import time
 from pathlib import Path
 
 from tests.vm import results
+from tests.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 TIME_LIMIT_SECONDS = 540.0
@@ -60,16 +62,31 @@ class Machine:
         command += ["--append", f"module_blacklist={USELESS_MODULES}", "--exec", inside]
         environment = {**os.environ, "PATH": f"{vng.parent}:{os.environ['PATH']}"}
         self.deadline = time.monotonic() + TIME_LIMIT_SECONDS
-        with (directory / "output.log").open("wb") as output, self.console.open("wb") as console:
-            self.process = subprocess.Popen(
-                command,
+        self.pidfd = self._start(command, environment)
+
+    def _start(self, command: list[str], environment: dict[str, str]) -> int:
+        """Start the machine as nobody's child: tests count theirs, and the census counts processes below this one."""
+        pid_file = self.directory / "pid"
+        limit = ["timeout", "--kill-after=5", f"{TIME_LIMIT_SECONDS + 20:.0f}"]  # whatever becomes of us, it ends
+        script = f'echo $$ >{shlex.quote(str(pid_file))}; exec "$@"'
+        with (self.directory / "output.log").open("wb") as output, self.console.open("wb") as console:
+            subprocess.run(
+                ["setsid", "--fork", "sh", "-c", script, "sh", *limit, *command],
                 cwd=CHECKOUT,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=console,
                 env=environment,
-                start_new_session=True,
+                check=True,
             )
+        text = until("the machine's process id", lambda: pid_file.exists() and pid_file.read_text().strip())
+        self.pid = int(text or 0)
+        return os.pidfd_open(self.pid)
+
+    def has_ended(self, *, within_seconds: float = 0.0) -> bool:
+        """Say whether the machine's process has ended; wait for it if asked to. pidfd_open(2)."""
+        ready, _, _ = select.select([self.pidfd], [], [], within_seconds)
+        return bool(ready)
 
     def _write_environment(self) -> None:
         """The guest has no network: what it builds takes its packages from the directory that make filled."""
@@ -99,7 +116,7 @@ class Machine:
     def result(self, nodeid: str) -> results.Result:
         """Wait until a test is over and give its result. Raises MachineError when the machine ended or hung before."""
         while True:
-            ended = self.process.poll() is not None
+            ended = self.has_ended()
             known, finished = results.read(self.results)
             if nodeid in finished and nodeid in known:
                 return known[nodeid]
@@ -121,8 +138,6 @@ class Machine:
 
     def close(self) -> None:
         """Give the machine a moment to power itself off, then end it."""
-        try:
-            self.process.wait(timeout=max(0.0, min(20.0, self.deadline - time.monotonic())))
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if not self.has_ended(within_seconds=max(0.0, min(20.0, self.deadline - time.monotonic()))):
+            os.killpg(self.pid, signal.SIGKILL)
+        os.close(self.pidfd)

@@ -17,7 +17,9 @@ def fingerprint(directory: Path) -> dict[str, tuple[object, ...]]:
             content = os.readlink(path).encode()
         elif path.is_file():
             content = hashlib.sha256(path.read_bytes()).digest()
-        attributes = tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in os.listxattr(path, follow_symlinks=False))
+        attributes = tuple(
+            (name, os.getxattr(path, name, follow_symlinks=False)) for name in os.listxattr(path, follow_symlinks=False)
+        )
         seen[str(path.relative_to(directory))] = (
             status.st_mode, status.st_uid, status.st_gid, status.st_size, status.st_mtime_ns, attributes, content,
         )  # fmt: skip
@@ -47,7 +49,11 @@ def test_two_containers_of_one_image_share_its_layers_and_see_only_their_own_cha
     minirun("run", "--name", "one", busybox, "sh", "-c", "echo one > /mine")
     minirun("run", "--name", "two", busybox, "sh", "-c", "test ! -e /mine && echo two > /mine")
     try:
-        files = [path.name for path in (roots.root / "containers").glob("*/upper/**/*") if path.is_file() and path.stat().st_size]
+        files = [
+            path.name
+            for path in (roots.root / "containers").glob("*/upper/**/*")
+            if path.is_file() and path.stat().st_size
+        ]
         assert sorted(files) == ["mine", "mine"]  # nothing of the image was copied into either
         assert len(list((roots.root / "snapshots").glob("*/fs"))) == 1
     finally:

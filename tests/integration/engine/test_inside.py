@@ -35,7 +35,12 @@ def test_no_descriptor_of_the_start_serves_as_working_directory(minirun, busybox
     # CVE-2024-21626
     done = minirun("run", "--rm", "-w", f"/proc/self/fd/{number}", busybox, "pwd", check=False)
     assert done.returncode != 0 or done.stdout == f"/proc/self/fd/{number}\n"
-    assert minirun("run", "--rm", "-w", f"/proc/self/fd/{number}", busybox, "ls", "../../../../../../../boot/grub", check=False).returncode != 0
+    assert (
+        minirun(
+            "run", "--rm", "-w", f"/proc/self/fd/{number}", busybox, "ls", "../../../../../../../boot/grub", check=False
+        ).returncode
+        != 0
+    )
 
 
 def test_the_hosts_environment_stays_outside(minirun, busybox):
@@ -64,7 +69,9 @@ def test_each_namespace_is_another_than_the_hosts(minirun, busybox, kind):
 
 
 def test_the_first_process_has_nothing_inheritable_or_ambient(minirun, busybox):
-    status = dict(line.split(":\t") for line in inside(minirun, busybox, "cat /proc/1/status").splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t") for line in inside(minirun, busybox, "cat /proc/1/status").splitlines() if ":\t" in line
+    )
     assert status["CapInh"] == status["CapAmb"] == "0000000000000000"
     assert status["Seccomp"] == "2"
     assert int(status["CapEff"], 16) == int(status["CapBnd"], 16)
@@ -86,7 +93,15 @@ def test_privileged_works_with_what_the_host_has(minirun, busybox):
 def test_an_image_with_links_in_the_place_of_system_directories_harms_nothing(minirun, busybox, tmp_path):
     canary = tmp_path / "canary"
     canary.mkdir()
-    minirun("run", "--name", "linked", busybox, "sh", "-c", f"rm -rf /etc/hosts /etc/resolv.conf; ln -s {canary}/hosts /etc/hosts; ln -s {canary} /data")
+    minirun(
+        "run",
+        "--name",
+        "linked",
+        busybox,
+        "sh",
+        "-c",
+        f"rm -rf /etc/hosts /etc/resolv.conf; ln -s {canary}/hosts /etc/hosts; ln -s {canary} /data",
+    )
     try:
         minirun("start", "linked", check=False)
         minirun("wait", "linked", check=False)

@@ -119,7 +119,10 @@ def test_exec_runs_in_the_containers_namespaces_and_gives_its_exit_code(minirun,
     assert minirun("exec", sleeper, "hostname").stdout == host
     assert minirun("exec", sleeper, "sh", "-c", "exit 9", check=False).returncode == 9
     assert minirun("exec", "-i", sleeper, "cat", stdin="in").stdout == "in"
-    assert minirun("exec", "-e", "A=b c", "-w", "/tmp", "-u", "65534", sleeper, "sh", "-c", "echo $A $PWD $(id -u)").stdout == "b c /tmp 65534\n"
+    assert (
+        minirun("exec", "-e", "A=b c", "-w", "/tmp", "-u", "65534", sleeper, "sh", "-c", "echo $A $PWD $(id -u)").stdout
+        == "b c /tmp 65534\n"
+    )
     assert minirun("exec", sleeper, "no-such", check=False).returncode == 127
     assert minirun("exec", sleeper, "/etc/passwd", check=False).returncode == 126
 
@@ -172,6 +175,8 @@ def test_containers_are_found_by_the_beginning_of_their_id(minirun, sleeper):
 
 def test_network_of_another_container_is_shared(minirun, sleeper, busybox):
     mine = minirun("exec", sleeper, "ip", "-4", "-o", "addr", "show", "eth0").stdout
-    theirs = minirun("run", "--rm", "--network", f"container:{sleeper}", busybox, "ip", "-4", "-o", "addr", "show", "eth0").stdout
+    theirs = minirun(
+        "run", "--rm", "--network", f"container:{sleeper}", busybox, "ip", "-4", "-o", "addr", "show", "eth0"
+    ).stdout
     assert mine
     assert mine == theirs
