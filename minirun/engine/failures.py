@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from ..linux.plan import Operation, Plan
 
 
-def explain_failure(plan: Plan, place: int, error: int) -> MinirunError:
-    """Give the exception for a plan whose operation at `place` failed with `error`; -1 means: before the first one."""
+def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
+    """Give the exception for a plan whose operation at `place` failed with `error`; None: no operation's fault."""
     operations = plan.operations()
-    if not 0 <= place < len(operations):
+    if place is None or place >= len(operations):
         return StartFailed(f"start the container's first process: {os.strerror(error)}{_hint(error)}")
     operation = operations[place][1]
     special = {"EXEC": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory}.get(operation.name)

@@ -26,8 +26,7 @@ LOST = 255  # the host went down with it
 
 def is_over(engine: Engine, container_id: str) -> bool:
     """Tell whether the container's present run has ended: an exit is recorded, or nobody watches it any more."""
-    run = engine.layout.run(container_id)
-    return os.path.exists(f"{run}/exit") or not exits.is_alive(run)
+    return not exits.is_running(engine.layout.run(container_id))
 
 
 def settle(engine: Engine, container_id: str) -> Container | None:

@@ -8,7 +8,7 @@ Owns: the sweep over rows in a passing state and over runs that nobody watches. 
 | creating | - | the command died: remove it, nobody has seen its id |
 | starting | the monitor lives and `started` is there | the start went well, only its command died: running |
 | starting | otherwise | kill what is left, back to created or exited |
-| running  | nobody holds the monitor's lock, or `exit` is there | record the exit |
+| running | nobody holds the monitor's lock, or `exit` is there | record the exit |
 | removing | - | remove it |
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def reconcile(engine: Engine) -> None:
     """Settle every container whose command or monitor was killed. Takes microseconds per running container; never blocks."""
     for container_id, status in engine.rows.unsettled():
-        if status == "running" and exits.is_alive(engine.layout.run(container_id)):
+        if status == "running" and exits.is_running(engine.layout.run(container_id)):
             continue
         lock = engine.lock(container_id)
         if not lock.acquire(wait=False):
