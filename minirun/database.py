@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 BUSY_TIMEOUT_SECONDS = 30.0
+CHECKPOINT_PAGES = 200  # 800 KiB: a checkpoint costs two fdatasync(2), and whoever opens first reads the whole log again
 
 
 def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
@@ -32,6 +33,7 @@ def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous=NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             _create(connection, schema())
