@@ -46,6 +46,19 @@ def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
     return connection
 
 
+def leave_open(connection: sqlite3.Connection) -> None:
+    """Keep a connection open until this process ends, however its other references go.
+
+    Closing the last connection to a WAL database makes SQLite write everything back, with two fdatasync(2) and two unlinked
+    files: milliseconds at the end of every command. The end of a process does none of that, and loses nothing: the log is
+    read by whoever comes next, and written back every CHECKPOINT_PAGES.
+    """
+    _left_open.append(connection)
+
+
+_left_open: list[sqlite3.Connection] = []
+
+
 def _create(connection: sqlite3.Connection, schema: str) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):

@@ -38,7 +38,7 @@ class Invocation(Record):
             )
         from ..engine.engine import Engine
 
-        return Engine(self.root, self.run_root)
+        return Engine(self.root, self.run_root, until_exit=True)
 
     def each(self, names: Iterable[str], act: Callable[[str], object]) -> int:
         """Do something for each name; an error is said and the next name has its turn. Gives 1 when there was one,

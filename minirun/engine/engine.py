@@ -45,11 +45,15 @@ class Engine:
     open one per thread, they share everything through the disk.
     """
 
-    def __init__(self, root: str | None = None, run_root: str | None = None) -> None:
+    def __init__(self, root: str | None = None, run_root: str | None = None, *, until_exit: bool = False) -> None:
+        """Open the data root, made when it is missing; `until_exit`: for a process that ends with its command (database.leave_open)."""
         self.layout = Layout(root=os.path.abspath(root or DATA_ROOT), run_root=os.path.abspath(run_root or RUN_ROOT))
         if not os.path.isdir(self.layout.mountpoint) or not os.path.isdir(f"{self.layout.root}/containers"):
             self.layout.make()
         self.connection = database.connect(self.layout.database, _schema)
+        if until_exit:
+            database.leave_open(self.connection)
+        self._close = (lambda: None) if until_exit else self.connection.close
         self.rows = Containers(self.connection)
         from .reconcile import reconcile
 
@@ -57,7 +61,7 @@ class Engine:
 
     def close(self) -> None:
         """Close the database; containers go on."""
-        self.connection.close()
+        self._close()
 
     def __enter__(self) -> Engine:
         return self
