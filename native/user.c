@@ -10,7 +10,7 @@
  * What a number is, is decided by its digits alone, and it is never looked up as a name: 0 to 2^31-1 (CVE-2024-40635 is about
  * 2^32 becoming 0). What starts like a number and isn't one ("1e3", "-1", "0x0") is refused, whatever the files say.
  * Without a name or number for the group, it and the supplementary groups come from the files, as login(1) would do; with
- * one, there are no supplementary groups but the extra ones. The same as Docker's.
+ * one, there are no supplementary groups but it and the extra ones. The same as Docker's.
  */
 #include "internal.h"
 
@@ -266,6 +266,9 @@ int mr_account_find(const char *spec, struct mr_vector extra_groups, struct mr_a
 	} else {
 		error = found ? scan_groups(NULL, name, NULL, account) : 0;
 	}
+	/* The primary one too: a set-group-ID program could otherwise drop it, and a denial with it (CVE-2022-36109). */
+	if (error >= 0)
+		error = add_group(account, account->gid);
 	while (error >= 0 && (extra = mr_vector_next(&extra_groups, NULL))) {
 		error = resolve_group(extra, &gid, account);
 		if (error >= 0)

@@ -180,7 +180,7 @@ class _Context:
         return self.place
 
     def anchor(self, path: str) -> tuple[int, str]:
-        """Give slot and path beneath it: beneath our own mount where there is one, so that nothing can be slid under."""
+        """Give slot and path beneath it: beneath our own mount where there is one, so that nothing can be slid under it."""
         for top, slot in self.kept.items():
             if path.startswith(top + "/"):
                 return slot, path[len(top) + 1 :]
@@ -295,6 +295,8 @@ def _mounts(context: _Context) -> Iterator[Operation]:
         if slot == _DEV and mount.type != "bind":
             yield from _fill_dev(context)
         root, path = context.anchor(mount.destination)
+        if root == _PROC:
+            root, path = _ROOT, mount.destination  # a target on procfs has to look like one: ATTACH refuses others
         create = plan.CREATE_FILE if mount.create == "file" else plan.CREATE_DIRECTORY
         if mount.destination in _KEPT:
             create |= plan.CREATE_NO_SYMLINKS
@@ -451,19 +453,27 @@ def _bounding(context: _Context) -> Iterator[Operation]:
     yield plan.bounding(context.spec.process.capabilities.bounding)
 
 
-def _filter_with_privilege(context: _Context) -> Iterator[Operation]:
-    """Without no_new_privs a filter takes CAP_SYS_ADMIN: it comes while we have it, and lets us finish."""
-    if not context.spec.process.no_new_privileges:
-        yield from _filter(context)
-
-
-def _identity(context: _Context) -> Iterator[Operation]:
-    user, held = context.spec.process.user, context.spec.process.capabilities
+def _become(context: _Context) -> Iterator[Operation]:
+    """Names are looked up in the container's root by the C core, which keeps capabilities through the change."""
+    user = context.spec.process.user
     if user.name is None:
         yield plan.identity(user.uid, user.gid, user.additional_gids)
     else:
         yield plan.user(user.name, user.additional_groups)
-    # For a user other than root exec empties permitted and effective by itself: nothing is inheritable or ambient.
+
+
+def _filter_with_privilege(context: _Context) -> Iterator[Operation]:
+    """Without no_new_privs a filter takes CAP_SYS_ADMIN: it comes while we have it, and as late as that allows.
+
+    What follows is subject to it: capset, prctl, poll, rt_sigaction, close_range, execve.
+    """
+    if not context.spec.process.no_new_privileges:
+        yield from _filter(context)
+
+
+def _give_up_privileges(context: _Context) -> Iterator[Operation]:
+    """For a user other than root exec would empty effective and permitted anyway: nothing is inheritable or ambient."""
+    held = context.spec.process.capabilities
     yield plan.capabilities(held.effective, held.permitted, held.inheritable, held.ambient)
 
 
@@ -512,8 +522,9 @@ _TAIL: tuple[Step, ...] = (
     _limits,
     _go_to_work,
     _bounding,
+    _become,
     _filter_with_privilege,
-    _identity,
+    _give_up_privileges,
     _die_with_monitor,
     _filter_without_privilege,
     _last,
