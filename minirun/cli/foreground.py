@@ -79,7 +79,11 @@ def follow(
                 warn("read escape sequence")
                 return 0
             else:
-                return session.finish(event)
+                code = session.finish(event)
+                undo.close()
+                if event.oom_killed:
+                    _say_out_of_memory(session)
+                return code
 
 
 def _pass_on(session: Session, number: int, terminal: bool) -> None:
@@ -90,9 +94,9 @@ def _pass_on(session: Session, number: int, terminal: bool) -> None:
 
 
 def _resize(session: Session) -> None:
-    found = tty.size()
-    if found:
-        session.connection.resize(*found)
+    rows, columns = tty.size()
+    if rows:
+        session.connection.resize(rows, columns)
 
 
 def _after_break(session: Session) -> int:
@@ -101,3 +105,12 @@ def _after_break(session: Session) -> int:
         warn("Error: the connection to the process was lost; it may have been killed together with its container")
         return 137
     return session.engine.wait(session.container.id)
+
+
+def _say_out_of_memory(session: Session) -> None:
+    """Name the OOM killer: all that is left of it otherwise is a 137, which could be anybody's kill."""
+    from ..units import binary_size
+
+    limit = session.container.config.memory_bytes
+    reached = f"its memory limit of {binary_size(limit)} was reached" if limit else "the host ran out of memory"
+    warn(f"minirun: container {session.container.name}: a process was killed by the kernel's OOM killer: {reached}")

@@ -54,8 +54,8 @@ def raw(descriptor: int) -> Iterator[None]:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def size() -> tuple[int, int] | None:
-    """Give rows and columns of the caller's terminal, None when there is none or it doesn't know."""
+def size() -> tuple[int, int]:
+    """Give rows and columns of the caller's terminal, (0, 0) when there is none or it doesn't know."""
     for descriptor in (0, 1, 2):
         try:
             found = os.get_terminal_size(descriptor)
@@ -63,4 +63,4 @@ def size() -> tuple[int, int] | None:
             continue
         if found.lines and found.columns:
             return found.lines, found.columns
-    return None
+    return 0, 0

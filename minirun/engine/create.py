@@ -9,7 +9,7 @@ import os
 import time
 
 from .. import database
-from ..errors import Conflict, Exhausted, MinirunError
+from ..errors import Conflict, Exhausted, MinirunError, NotFound
 from .container import Container
 from .names import check_name, new_id, new_name
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def create(engine: Engine, config: ContainerConfig) -> Container:
     """Make a container at rest; raises NotFound (image), Conflict (name), InvalidInput. Nothing is left behind on failure."""
-    image = engine.images.resolve(config.image)
+    image = find_image(engine, config.image)
     container = describe(config, image)
     lock = engine.lock(container.id)
     lock.acquire()
@@ -42,6 +42,14 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
     finally:
         lock.release(remove=not made)
     return container.replace(status="created")
+
+
+def find_image(engine: Engine, name: str) -> Image:
+    """Give the image that a container is asked for; NotFound says how an image gets here."""
+    try:
+        return engine.images.resolve(name)
+    except NotFound as error:
+        raise NotFound(f"{error}: bring it with 'minirun load' or 'minirun import'; 'minirun images' lists what is here") from error
 
 
 def describe(config: ContainerConfig, image: Image) -> Container:

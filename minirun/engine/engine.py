@@ -133,11 +133,11 @@ class Engine:
 
         return join(self, self.rows.find(reference), attachment)
 
-    def stop(self, reference: str, timeout_seconds: float | None = None) -> None:
+    def stop(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
         """Ask a container to end with its stop signal, and kill it when it hasn't after the time-out (10 s unless set). Blocks."""
         from .stop import stop
 
-        stop(self, self.rows.find(reference), timeout_seconds)
+        stop(self, self.rows.find(reference), timeout_seconds, signal)
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to a container's first process."""
@@ -145,13 +145,13 @@ class Engine:
 
         kill(self, self.rows.find(reference), signal)
 
-    def restart(self, reference: str, timeout_seconds: float | None = None) -> None:
+    def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
         """Stop a container if it runs, then start it. Blocks as `stop` does."""
         from .stop import stop
 
         container = self.rows.find(reference)
         if container.is_running:
-            stop(self, container, timeout_seconds)
+            stop(self, container, timeout_seconds, signal)
         self.start(container.id).detach()
 
     def wait(self, reference: str) -> int:

@@ -27,12 +27,16 @@ if TYPE_CHECKING:
 
 
 class Attachment(Record):
-    """Which streams of the container the caller wants to hold; `trace` asks for the time of each operation of the start."""
+    """Which streams of the container the caller wants to hold; `trace` asks for the time of each operation of the start.
+
+    `window` is the size of the caller's terminal in rows and columns, for a container that is given one: (0, 0) when unknown.
+    """
 
     stdin: bool = False
     stdout: bool = False
     stderr: bool = False
     trace: bool = False
+    window: tuple[int, int] = (0, 0)
 
 
 class Session:

@@ -65,7 +65,7 @@ def _start_locked(engine: Engine, container: Container, attachment: Attachment, 
     undo.callback(give_back, engine, container.id)
     with ExitStack() as lent:  # descriptors that the monitor inherits and this process doesn't need afterwards
         endpoint, ports, inherited = _join_network(engine, container, lent)
-        plan = _prepare(engine, container, endpoint)
+        plan = _prepare(engine, container, endpoint, attachment.window)
         monitors = lent.enter_context(_directory(engine.hierarchy.monitors))
         connection = launch(plan, inherited=inherited, cgroup_fd=monitors)
     undo.callback(connection.close)
@@ -83,7 +83,7 @@ def _start_locked(engine: Engine, container: Container, attachment: Attachment, 
     return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
 
 
-def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None) -> Plan:
+def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, window: tuple[int, int]) -> Plan:
     """Make cgroup and run directory, and compile the plan; give_back undoes both."""
     from ..runtime.compile import compile_container
     from . import spec as specs
@@ -95,7 +95,8 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None) ->
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
     _make_run_directory(engine.layout.run(container.id))
-    return compile_container(spec, placement_of(engine, container, image.chain_id, endpoint, cgroup.path))
+    placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
+    return compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
 
 
 def _make_run_directory(path: str) -> None:
@@ -113,10 +114,10 @@ def explain(engine: Engine, config: ContainerConfig) -> list[str]:
     """Give the plan of a start, one line per operation. Nothing is made: what would be leased is rolled back."""
     from ..runtime.compile import compile_container
     from . import spec as specs
-    from .create import describe
+    from .create import describe, find_image
     from .surroundings import of_container, placement_of
 
-    image = engine.images.resolve(config.image)
+    image = find_image(engine, config.image)
     container = describe(config, image)
     endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
     spec = specs.build(config, image, of_container(engine, container))

@@ -91,14 +91,17 @@ def kill(engine: Engine, container: Container, signal: str) -> None:
         wait(engine, container)
 
 
-def stop(engine: Engine, container: Container, timeout_seconds: float | None) -> None:
-    """Stop signal, patience, kill. A container that doesn't run is no error. `timeout_seconds` -1 waits for ever."""
+def stop(engine: Engine, container: Container, timeout_seconds: float | None, signal: str = "") -> None:
+    """Stop signal, patience, kill. A container that doesn't run is no error. `timeout_seconds` -1 waits for ever.
+
+    `signal` takes the place of the container's own stop signal. Raises InvalidInput when there is no such signal.
+    """
     if not container.is_running:
         return
     if timeout_seconds is None:
         configured = container.config.stop_timeout_seconds
         timeout_seconds = STOP_TIMEOUT_SECONDS if configured is None else configured
-    number = _stop_signal(engine, container)
+    number = signal_number(signal) if signal else _stop_signal(engine, container)
     if send(engine, container, number) and not _ends_within(engine, container, timeout_seconds):
         engine.hierarchy.kill(container.id)
     from .session import wait

@@ -73,6 +73,8 @@ def target_of(engine: Engine, container: Container, started: Started, config: Ex
         cgroup=engine.hierarchy.path(container.id),
         stdio=mode,
         open_stdin=config.interactive,
+        rows=attachment.window[0],
+        columns=attachment.window[1],
         keyring=container.id,
         cache_directory=f"{engine.layout.root}/seccomp",
     )

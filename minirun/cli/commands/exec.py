@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...engine.session import Attachment
 from ..request import exec_config
-from ..terminal import require
+from ..terminal import require, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,12 @@ def run(invocation: Invocation) -> int:
     if not config.detach:
         require(config.interactive, config.terminal)
     attached = not config.detach
-    attachment = Attachment(stdin=attached and config.interactive, stdout=attached, stderr=attached)
+    attachment = Attachment(
+        stdin=attached and config.interactive,
+        stdout=attached,
+        stderr=attached,
+        window=size() if config.terminal else (0, 0),
+    )
     with invocation.engine() as engine:
         session = engine.exec(parsed.arguments[0], config, attachment)
         if config.detach:

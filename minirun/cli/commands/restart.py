@@ -14,7 +14,7 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
 
         def restart(name: str) -> None:
-            engine.restart(name, timeout_seconds(invocation.parsed))
+            engine.restart(name, timeout_seconds(invocation.parsed), invocation.parsed.text("signal"))
             say(name)
 
         return invocation.each(invocation.parsed.arguments, restart)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import UsageError
 from ..output import say, write
 from ..request import cidfile, container_config
-from ..terminal import require
+from ..terminal import require, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def _foreground(engine: Engine, container: Container, config: ContainerConfig, p
         stdout="stdout" in streams,
         stderr="stderr" in streams,
         trace=parsed.flag("trace"),
+        window=size() if config.terminal else (0, 0),
     )
     session = _started(engine, container, attachment)
     return follow(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...engine.session import Attachment
 from ...errors import UsageError
 from ..output import say
-from ..terminal import require
+from ..terminal import require, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def _foreground(engine: Engine, invocation: Invocation) -> int:
     config = container.config
     interactive = parsed.flag("interactive") and config.interactive
     require(interactive, config.terminal)
-    attachment = Attachment(stdin=interactive, stdout=True, stderr=True)
+    attachment = Attachment(stdin=interactive, stdout=True, stderr=True, window=size() if config.terminal else (0, 0))
     session = engine.start(container.id, attachment)
     return follow(
         session,

@@ -14,7 +14,7 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
 
         def stop(name: str) -> None:
-            engine.stop(name, timeout_seconds(invocation.parsed))
+            engine.stop(name, timeout_seconds(invocation.parsed), invocation.parsed.text("signal"))
             say(name)
 
         return invocation.each(invocation.parsed.arguments, stop)

@@ -98,12 +98,12 @@ class Engine:
         self.calls.append(("remove", reference, force, volumes))
         self._find(reference)
 
-    def stop(self, reference: str, timeout_seconds: float | None = None) -> None:
-        self.calls.append(("stop", reference, timeout_seconds))
+    def stop(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
+        self.calls.append(("stop", reference, timeout_seconds, signal))
         self._find(reference)
 
-    def restart(self, reference: str, timeout_seconds: float | None = None) -> None:
-        self.calls.append(("restart", reference, timeout_seconds))
+    def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
+        self.calls.append(("restart", reference, timeout_seconds, signal))
         self._find(reference)
 
     def kill(self, reference: str, signal: str = "KILL") -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from minirun.cli import foreground
+from minirun.engine.config import ContainerConfig
 from minirun.engine.session import Attachment
 from minirun.monitor.connection import Detached, Signal
 from minirun.monitor.exits import Exit
@@ -47,6 +48,8 @@ class Session:
         self.engine: Any = self
         self.container = self
         self.id = "id"
+        self.name = "box"
+        self.config = ContainerConfig(image="busybox", memory_bytes=64 << 20)
 
     def wait(self, reference: str) -> int:
         assert reference == "id"
@@ -144,3 +147,11 @@ def test_a_lost_reader_is_the_callers_business() -> None:
     with pytest.raises(BrokenPipeError):
         foreground.follow(session, ALL, terminal=False)
     assert session.closed
+
+
+def test_a_kill_for_lack_of_memory_is_named(capfd: pytest.CaptureFixture[str]) -> None:
+    session = Session(ENDED.replace(status=9, oom_killed=True))
+    assert follow(session) == 137
+    assert capfd.readouterr().err == (
+        "minirun: container box: a process was killed by the kernel's OOM killer: its memory limit of 64MiB was reached\n"
+    )

@@ -182,14 +182,14 @@ def test_commands_of_many_names_go_on_after_an_error(engine: Engine, capfd: Capt
 
 def test_options_reach_the_engine(engine: Engine, capfd: Captured) -> None:
     run("stop -t 3 box")
-    run("stop --time 4 box")
+    run("stop --time 4 -s INT box")
     run("kill -s INT box")
     run("kill box")
     run("rm -fv box")
     run("ps -a -n 5 -f status=exited -f status=dead -f name=x")
     assert [call for call in engine.calls if call[0] != "closed"] == [
-        ("stop", "box", 3),
-        ("stop", "box", 4),
+        ("stop", "box", 3, ""),
+        ("stop", "box", 4, "INT"),
         ("kill", "box", "INT"),
         ("kill", "box", "KILL"),
         ("remove", "box", True, True),
