@@ -80,8 +80,8 @@ _DETACH_KEYS_HELP = "Override the key sequence for detaching a container"
 GLOBAL: Rows = (
     ("debug",    "D", "flag", "",       "Show where an error comes from (traceback)", "", ""),
     ("help",     "",  "flag", "",       "Print usage", "", ""),
-    ("root",     "",  "one",  "string", 'Directory of all state that survives a reboot (default "/var/lib/minirun")', "mounts.directory", ""),
-    ("run-root", "",  "one",  "string", 'Directory of all state that does not (default "/run/minirun")', "mounts.directory", ""),
+    ("root",     "",  "one",  "string", 'Directory of all state that survives a reboot (default "/var/lib/minirun")', "scalars.directory", ""),
+    ("run-root", "",  "one",  "string", 'Directory of all state that does not (default "/run/minirun")', "scalars.directory", ""),
     ("version",  "v", "flag", "",       "Print version information and quit", "", ""),
 )
 

@@ -119,13 +119,6 @@ def working_directory(text: str) -> str:
     return clean(text) if text else ""
 
 
-def directory(text: str) -> str:
-    """Read a directory of the host; a relative one is taken from the caller's."""
-    if not text:
-        raise InvalidInput("a directory is needed")
-    return os.path.abspath(text)
-
-
 def clean(path: str) -> str:
     """Drop `.`, `..`, doubled and trailing slashes by text alone, as Go's path.Clean does."""
     return "/" + os.path.normpath(path).lstrip("/") if path.startswith("/") else os.path.normpath(path)

@@ -6,6 +6,8 @@ limits, times).
 
 from __future__ import annotations
 
+import os
+
 from ...errors import InvalidInput
 from ...units import parse_size
 
@@ -99,6 +101,13 @@ def object_type(text: str) -> str:
     if text not in ("container", "image"):
         raise InvalidInput(f'unknown type: "{text}": must be one of "container", "image"')
     return text
+
+
+def directory(text: str) -> str:
+    """Read a directory of the host; a relative one is taken from the caller's."""
+    if not text:
+        raise InvalidInput("a directory is needed")
+    return os.path.abspath(text)
 
 
 def tail(text: str) -> int | None:
