@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 FAILED = 125
-_FAILS_WITH_125 = ("run", "create")  # so that the container's own code 1 is never confused with ours
+NOT_EXECUTABLE = 126
+NOT_FOUND = 127
+_LIKE_RUN = ("run", "create")  # their complaints begin with the program's name
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -111,7 +113,7 @@ def _complain(error: Exception, spelling: str) -> int:
         known = find(name) is not None or spelling.partition(" ")[0] in NOUNS
         warn(f"minirun: {error}. See 'minirun {spelling + ' ' if known else ''}--help'.")
         return error.exit_code
-    prefix = "minirun:" if name in _FAILS_WITH_125 or not name else "Error:"
+    prefix = "minirun:" if name in _LIKE_RUN or not name else "Error:"
     code = 1
     if isinstance(error, MinirunError):
         warn(f"{prefix} {error}")
@@ -124,7 +126,16 @@ def _complain(error: Exception, spelling: str) -> int:
         where = f"'minirun --debug {name} ...' shows where"
         warn(f"{prefix} this is a defect of minirun: {type(error).__name__}: {error}; {where}")
         code = FAILED
-    return FAILED if code == 1 and name in _FAILS_WITH_125 else code
+    return _code_of(name, code)
+
+
+def _code_of(name: str, code: int) -> int:
+    """Give the code that docker's command ends with: only `run` and `exec` tell reasons apart, all others say 1."""
+    if name == "run":
+        return FAILED if code == 1 else code
+    if name == "exec":
+        return code if code in (NOT_EXECUTABLE, NOT_FOUND) else 1
+    return 1
 
 
 def _sentence(error: OSError) -> str:

@@ -30,7 +30,7 @@ CASES = [
     (["run", "--cap-add", "FLYING", "busybox"], 125, "FLYING"),
     (["run", "--ulimit", "nofile=9:1", "busybox"], 125, "nofile"),
     (["run", "--sysctl", "kernel.core_pattern=x", "busybox"], 125, "kernel.core_pattern"),
-    (["run", "--sysctl", "kernel.shm_rmid_forced=1+kernel.core_pattern=|/x", "busybox"], 125, "kernel.shm_rmid_forced"),
+    (["run", "--sysctl", "kernel.shm_rmid_forced=1+kernel.core_pattern=|/x", "busybox"], 125, "shm_rmid_forced"),
     (["run", "--device", "/dev/no-such-device", "busybox"], 125, "/dev/no-such-device"),
     (["run", "--network", "no-such-network", "busybox"], 125, "no-such-network"),
     (["run", "--network", "container:nobody", "busybox"], 125, "nobody"),
@@ -58,7 +58,7 @@ CASES = [
     (["rmi", "no-such-image"], 1, "No such image: no-such-image"),
     (["load", "-i", "/nonexistent.tar"], 1, "/nonexistent.tar"),
     (["import", "/nonexistent.tar"], 1, "/nonexistent.tar"),
-    (["frobnicate"], 1, "frobnicate"),
+    (["frobnicate"], 125, "frobnicate"),
 ]  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -51,8 +52,9 @@ def test_the_hosts_environment_stays_outside(minirun, busybox):
 
 
 def test_a_container_sees_only_its_own_processes(minirun, busybox):
-    assert inside(minirun, busybox, "ls -d /proc/[0-9]* | wc -l; cat /proc/1/comm").splitlines()[1] == "sh"
-    assert int(inside(minirun, busybox, "ls -d /proc/[0-9]* | wc -l")) <= 4
+    count, first = inside(minirun, busybox, "ls -d /proc/[0-9]* | wc -l; cat /proc/1/comm; :").split()
+    assert int(count) <= 4
+    assert first == "sh"
 
 
 def test_the_hosts_mounts_stay_outside(minirun, busybox, roots):
@@ -85,7 +87,8 @@ def test_masked_files_read_empty_and_sysctls_are_read_only(minirun, busybox):
 
 
 def test_privileged_works_with_what_the_host_has(minirun, busybox):
-    host = int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("CapBnd")), 16)
+    status = Path("/proc/self/status").read_text()
+    host = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd")), 16)
     seen = inside(minirun, busybox, "grep CapEff /proc/self/status", "--privileged")
     assert int(seen.split()[1], 16) == host
 
