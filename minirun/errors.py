@@ -1,7 +1,8 @@
 """The exception tree. Each class knows the exit code that a command ends with and the HTTP status of an API answer.
 
     MinirunError                     1    500  something went wrong that the user has to know
-    +-- UsageError                 125    400  the command line itself is wrong: flag, count of arguments
+    +-- UsageError                 125    400  the command line itself is wrong: a flag
+    |   +-- WrongCommand             1    400  no such command, or too few or too many arguments
     +-- InvalidInput               125    400  a value is malformed: port, volume, memory size, reference
     +-- NotFound                     1    404  no such container, image, network
     +-- Conflict                     1    409  the name is taken, the container runs, the port is in use
@@ -31,6 +32,10 @@ class MinirunError(Exception):
 class UsageError(MinirunError):
     exit_code = 125
     http_status = 400
+
+
+class WrongCommand(UsageError):
+    exit_code = 1
 
 
 class InvalidInput(MinirunError):

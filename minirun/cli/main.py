@@ -14,7 +14,7 @@ import sys
 from contextlib import suppress
 
 from .. import __version__
-from ..errors import MinirunError, UsageError
+from ..errors import MinirunError, UsageError, WrongCommand
 from .invocation import Invocation
 from .options import NOUNS, find, global_options
 from .output import say, warn, write
@@ -77,7 +77,7 @@ def _find(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]]:
         if verb in ("--help", "-h"):
             return name, name, ()
         if verb not in NOUNS[name] or not verb:
-            raise UsageError(f"unknown command: minirun {name} {verb}")
+            raise WrongCommand(f"unknown command: minirun {name} {verb}")
         return f"{name} {verb}", NOUNS[name][verb], rest[1:]
     return name, name, rest
 
@@ -85,7 +85,7 @@ def _find(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]]:
 def _run(spelling: str, name: str, rest: Sequence[str], options: Parsed) -> int:
     command = find(name)
     if command is None:
-        raise UsageError(f"unknown command: minirun {name}")
+        raise WrongCommand(f"unknown command: minirun {name}")
     parsed = parse_command(command, rest)
     if parsed.flag("help"):
         from .help import command_help

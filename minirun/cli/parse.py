@@ -9,7 +9,7 @@ argparse isn't used: it costs 6 to 9 ms of a start, abbreviates long options, an
 
 from __future__ import annotations
 
-from ..errors import InvalidInput, UsageError
+from ..errors import InvalidInput, UsageError, WrongCommand
 from ..record import Record
 from .options import ABSENT, Command, Option
 
@@ -90,7 +90,7 @@ def _check_count(command: Command, count: int) -> None:
         rule = f"requires at least {_arguments(minimum)}"
     else:
         rule = f"requires at most {_arguments(maximum)}"
-    raise UsageError(f"'minirun {command.name}' {rule}")
+    raise WrongCommand(f"'minirun {command.name}' {rule}")
 
 
 def _arguments(count: int) -> str:

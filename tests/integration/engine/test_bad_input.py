@@ -11,7 +11,7 @@ CASES = [
     (["run", "no-such-image"], 125, "no-such-image"),
     (["run", "UPPER/case"], 125, "UPPER"),
     (["run", "--no-such-flag", "busybox"], 125, "unknown flag: --no-such-flag"),
-    (["run"], 125, "requires at least 1 argument"),
+    (["run"], 1, "requires at least 1 argument"),
     (["run", "--name", "a/b", "busybox"], 125, "Invalid container name"),
     (["run", "-p", "70000:80", "busybox"], 125, "70000"),
     (["run", "-p", "80:", "busybox"], 125, "80:"),
@@ -58,7 +58,7 @@ CASES = [
     (["rmi", "no-such-image"], 1, "No such image: no-such-image"),
     (["load", "-i", "/nonexistent.tar"], 1, "/nonexistent.tar"),
     (["import", "/nonexistent.tar"], 1, "/nonexistent.tar"),
-    (["frobnicate"], 125, "frobnicate"),
+    (["frobnicate"], 1, "frobnicate"),
 ]  # fmt: skip
 
 
