@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def walk(driver: Path, tmp_path: Path) -> Walk:
         finally:
             with os.fdopen(reader) as file:
                 reports = [line.split() for line in file]
-        values: dict[str, object] = {"output": output.decode(), "diagnostics": diagnostics.decode()}
+        values: dict[str, Any] = {"output": output.decode(), "diagnostics": diagnostics.decode()}
         for kind, *numbers in reports:
             if kind == "failed":
                 values["failed"] = tuple(map(int, numbers))
@@ -132,7 +133,15 @@ def container(tmp_path: Path, rootfs: Path) -> Callable[..., p.Plan]:
         ]
         if procfs:
             plan.child += [p.filesystem(1, "proc", "proc"), p.attach(1, 0, "/proc")]
-        plan.child += [*steps, p.pivot(0), *tail, p.signals(), p.seal(3), p.exec_("/bin", command, environment)]
+        plan.child += [
+            *steps,
+            p.pivot(0),
+            *tail,
+            p.death_signal(9),
+            p.signals(),
+            p.seal(3),
+            p.exec_("/bin", command, environment),
+        ]
         return plan
 
     return build
