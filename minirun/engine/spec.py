@@ -21,11 +21,13 @@ from ..runtime.spec import (
     Linux,
     Namespace,
     Process,
+    Resources,
     Root,
     Spec,
     User,
 )
 from . import spec_limits, spec_mounts
+from .spec_mounts import prepare
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
         @property
         def config(self) -> dict[str, Any]: ...
 
+
+__all__ = ["arguments_of", "build", "build_exec", "check", "prepare", "without_device_filter"]
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -131,6 +135,9 @@ def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surro
         linux=Linux(
             namespaces=_namespaces(config, surroundings),
             cgroups_path=surroundings.cgroup_path,
+            resources=Resources(
+                devices=devices.EVERYTHING if config.privileged or request.privileged else devices.DEFAULT
+            ),
             # The container's filter also for a privileged exec, as docker has it: capabilities come back, calls don't.
             seccomp=_seccomp(config, security, held.bounding),
         ),

@@ -91,6 +91,7 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
 
     image = engine.images.resolve(container.image_id)
     spec = specs.build(container.config, image, of_container(engine, container))
+    specs.prepare(container.config)
     cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)

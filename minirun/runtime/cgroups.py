@@ -89,6 +89,10 @@ class Hierarchy:
         confined = f"{self.confined}/{name}"
         return confined if os.path.isdir(confined) else f"{self.root}/{name}"
 
+    def why_no_device_filter(self) -> str:
+        """Say why this host doesn't filter access to devices, "" when it does. For `info`; attaches the usual filter."""
+        return self._confine()
+
     def controllers(self) -> tuple[str, ...]:
         """Give the controllers that this tree has."""
         return tuple(_read(f"{self.mountpoint}/cgroup.controllers").split())

@@ -18,12 +18,13 @@ not through the root; - /proc, /sys and /dev of the image must be directories; a
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from ..errors import NotSupported
 from ..linux import flags, plan
 from ..linux.plan import Operation, Plan
 from ..record import Record
-from . import seccomp
+from . import capabilities, devices, seccomp
 from .spec import Hooks
 
 TYPE_CHECKING = False
@@ -68,6 +69,7 @@ _KEPT = {"/proc": _PROC, "/sys": _SYS, "/dev": _DEV}  # mounts that later steps 
 
 _NETWORK_READY = 1  # stage of SYNC: the parent has put the veth into our network namespace
 _SIGKILL = 9
+_MKNOD = capabilities.mask(["MKNOD"])
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -128,7 +130,8 @@ def compile_container(spec: Spec, placement: Placement) -> Plan:
 
 
 def compile_exec(spec: Spec, target: Target) -> Plan:
-    """Give the plan that starts `spec.process` in a running container; of the rest, namespaces and filter count."""
+    """Give the plan that starts `spec.process` in a running container; of the rest, namespaces and filters count."""
+    spec = _without_device_nodes(spec, target)
     joined = 0
     for namespace in spec.linux.namespaces:
         joined |= flags.NAMESPACES[namespace.kind]
@@ -148,6 +151,19 @@ def compile_exec(spec: Spec, target: Target) -> Plan:
     for step in _TAIL:
         result.child += step(context)
     return result
+
+
+def _without_device_nodes(spec: Spec, target: Target) -> Spec:
+    """Where the host has refused the device filter, a further process may make no device nodes either."""
+    held = spec.process.capabilities
+    if spec.linux.resources.devices in ((), devices.EVERYTHING) or not held.bounding & _MKNOD:
+        return spec
+    for cgroup in (os.path.dirname(target.cgroup), target.cgroup):
+        with suppress(OSError):
+            if devices.is_attached(cgroup):
+                return spec
+    without = {name: getattr(held, name) & ~_MKNOD for name in ("bounding", "effective", "permitted")}
+    return spec.replace(process=spec.process.replace(capabilities=held.replace(**without)))
 
 
 def _refuse(spec: Spec) -> None:
