@@ -296,7 +296,7 @@ def check_cpus(text: str, online: str = "/sys/devices/system/cpu/online") -> Non
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 5
+    return text.isascii() and text.isdigit() and len(text) <= 10
 
 
 def _maximum(value: int) -> str:
