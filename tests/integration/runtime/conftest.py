@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,8 +23,12 @@ from minirun.linux.syscalls import process_start_time
 from minirun.runtime import capabilities
 from minirun.runtime.cgroups import Hierarchy
 from minirun.runtime.compile import Placement, Target, compile_container, compile_exec
-from tests.integration.linux.conftest import FLAGS, NATIVE, Outcome, Walk, monitor_sources, walk
+from tests.integration.linux.conftest import NATIVE, Outcome, Walk, walk
 from tests.integration.runtime.probe import PROBE
+
+sys.path.insert(0, str(NATIVE))
+
+from build_native import FLAGS, monitor_sources
 
 __all__ = ["walk"]  # a fixture of its neighbour's
 

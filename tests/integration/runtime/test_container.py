@@ -76,7 +76,7 @@ def test_every_namespace_is_its_own(container: Container) -> None:
 
 
 def test_mounts_are_those_of_the_container_with_their_flags(container: Container) -> None:
-    mounts = {}
+    mounts: dict[str, tuple[str, set[str]]] = {}
     for line in container.shell("cat /proc/self/mounts").splitlines():
         _, target, kind, options, *_ = line.split()
         mounts.setdefault(target, (kind, set(options.split(","))))
