@@ -82,16 +82,26 @@ def test_anything_else_needs_root(capfd: Captured, monkeypatch: pytest.MonkeyPat
     [
         ("run --foo x", "minirun: unknown flag: --foo. See 'minirun run --help'."),
         ("container run --foo x", "minirun: unknown flag: --foo. See 'minirun container run --help'."),
-        ("run", "minirun: 'minirun run' requires at least 1 argument. See 'minirun run --help'."),
-        ("frob", "minirun: unknown command: minirun frob. See 'minirun --help'."),
-        ("container frob", "minirun: unknown command: minirun container frob. See 'minirun --help'."),
         ("--frob ps", "minirun: unknown flag: --frob. See 'minirun --help'."),
         ("run -d -a stdout x",
          "minirun: conflicting options: cannot specify both --attach and --detach. See 'minirun run --help'."),
     ],
 )  # fmt: skip
-def test_a_wrong_line_ends_with_125(line: str, sentence: str, capfd: Captured) -> None:
+def test_a_wrong_flag_ends_with_125(line: str, sentence: str, capfd: Captured) -> None:
     assert run(line) == 125
+    assert one_line(capfd) == sentence
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("run", "minirun: 'minirun run' requires at least 1 argument. See 'minirun run --help'."),
+        ("frob", "minirun: unknown command: minirun frob. See 'minirun --help'."),
+        ("container frob", "minirun: unknown command: minirun container frob. See 'minirun --help'."),
+    ],
+)
+def test_a_wrong_command_or_count_ends_with_1(line: str, sentence: str, capfd: Captured) -> None:
+    assert run(line) == 1
     assert one_line(capfd) == sentence
 
 
