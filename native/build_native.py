@@ -13,16 +13,19 @@ import glob
 import os
 import re
 import subprocess
+import sysconfig
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
-# cffi's generated wrapper isn't ours to make warning-free.
-WRAPPER_FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Werror", "-Wno-sign-compare", "-Wno-unused-function"]
+# Python's own headers aren't ours to make warning-free.
+EXTENSION_FLAGS = [*FLAGS, "-isystem", sysconfig.get_path("include")]
 
 # Files with a main(), or that only the monitor's process may run: what is executed inside a container must never have
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
-MONITOR_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c", "exec.c"}  # and monitor*.c, op_*.c
+MONITOR_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c"}  # and monitor*.c, op_*.c
+# What walks a plan, with the op_*.c; the monitor is the program around it.
+INTERPRETER = {"plan.c", "walk.c", "spawn.c", "enter.c", "path.c", "user.c", "rtnetlink.c", "init.c"}
 # Files that only Python calls.
 EXTENSION_ONLY = {"launch.c", "pump.c", "bpf.c", "untar.c", "layer.c", "layer_path.c", "layer_copy.c", "tree.c"}
 
@@ -39,6 +42,11 @@ def extension_sources() -> list[str]:
 def monitor_sources() -> list[str]:
     """Give the C files of the static monitor, by base name."""
     return [name for name in _sources() if name not in EXTENSION_ONLY]
+
+
+def interpreter_sources() -> list[str]:
+    """Give the C files that walk a plan, without a main program: for tests."""
+    return [name for name in _sources() if name in INTERPRETER or name.startswith("op_")]
 
 
 def declarations() -> str:
@@ -76,6 +84,6 @@ def ffi() -> object:
         sources=[os.path.relpath(os.path.join(HERE, name), os.path.dirname(HERE)) for name in extension_sources()],
         include_dirs=[HERE],
         depends=[os.path.join("native", name) for name in headers],
-        extra_compile_args=FLAGS,
+        extra_compile_args=EXTENSION_FLAGS,
     )
     return builder

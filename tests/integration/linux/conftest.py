@@ -23,11 +23,9 @@ from minirun.record import Record
 NATIVE = Path(__file__).resolve().parents[3] / "native"
 sys.path.insert(0, str(NATIVE))
 
-from build_native import FLAGS, monitor_sources  # noqa: E402
+from build_native import FLAGS, interpreter_sources  # noqa: E402
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
-# The monitor is the other main program, and its files need each other; the driver is the main program here.
-WITHOUT = "monitor"
 
 
 class Outcome(Record):
@@ -51,7 +49,7 @@ Walk = Callable[..., Outcome]
 def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the driver, once per kind."""
     target = tmp_path_factory.mktemp("driver") / "driver"
-    sources = [NATIVE / name for name in monitor_sources() if not name.startswith(WITHOUT)]
+    sources = [NATIVE / name for name in interpreter_sources()]
     extra = SANITIZE if request.param == "sanitized" else ("-static",)
     subprocess.run(["gcc", *FLAGS, *extra, "-I", NATIVE, "-o", target, NATIVE / "tests/driver.c", *sources], check=True)
     return target
@@ -104,7 +102,22 @@ def rootfs(tmp_path: Path) -> Path:
     for name in ("bin", "etc", "proc", "sys", "dev", "tmp", "data"):
         (root / name).mkdir(parents=True)
     shutil.copy("/bin/busybox", root / "bin/busybox")
-    for name in ("sh", "true", "cat", "id", "ls", "mount", "hostname", "echo", "grep", "sleep", "touch", "stat", "tty"):
+    for name in (
+        "sh",
+        "true",
+        "cat",
+        "id",
+        "ls",
+        "mount",
+        "hostname",
+        "echo",
+        "grep",
+        "sleep",
+        "touch",
+        "stat",
+        "tty",
+        "stty",
+    ):
         (root / "bin" / name).symlink_to("busybox")
     (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n")
     (root / "etc/group").write_text("root:x:0:\nstaff:x:50:bob,alice\naudio:x:29:alice\nalice:x:1001:\n")
