@@ -84,14 +84,7 @@ class Networks:
             network = self._stored()
             if network is not None and bridge.is_ready(network) and self.firewall.is_current(network):
                 return network
-            network = self._settled(network)
-            leases = self.connection.execute(
-                "SELECT host_interface FROM leases WHERE network = ?", (network.name,)
-            ).fetchall()
-            self.firewall.install(network)  # first: a bridge is never without its rules
-            bridge.build(network, [name for (name,) in leases])
-            self.firewall.add(ports.elements(self.connection))
-        return network
+            return self._made(network)
 
     def warnings(self) -> tuple[str, ...]:
         """Give a sentence for each thing of this host that keeps the network from working fully. Cold: asks nft and iptables."""
@@ -177,6 +170,21 @@ class Networks:
         if row is None:
             return None
         return Network(name=row[0], bridge=row[1], subnet4=row[2], gateway4=row[3], subnet6=row[4], gateway6=row[5])
+
+    def _made(self, stored: Network | None) -> Network:
+        """Make what is missing of the network, and put back what live leases had in it."""
+        network = self._settled(stored)
+        leases = self.connection.execute("SELECT host_interface FROM leases WHERE network = ?", (network.name,))
+        host_interfaces = [name for (name,) in leases]
+        self.firewall.install(network)  # first: a bridge is never without its rules
+        try:
+            bridge.build(network, host_interfaces)
+        except BaseException:
+            if stored is None:  # with containers on the bridge, rules are better than none
+                self.firewall.delete()
+            raise
+        self.firewall.add(ports.elements(self.connection))
+        return network
 
     def _settled(self, network: Network | None) -> Network:
         """Decide subnets where they aren't yet, and store them. The host may have gained or lost IPv6 since."""

@@ -194,9 +194,9 @@ def _take(holder: socket, protocol: str, address: str, port: int) -> None:
         # bound sockets too; those are found by listening for a moment. Without the option no one else gets past us.
         holder.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
         holder.bind((address, port))
-        holder.setsockopt(SOL_SOCKET, SO_REUSEADDR, 0)
         holder.listen(0)
-        holder.shutdown(2)  # no longer listening, still bound: tcp(7)
+        holder.shutdown(2)  # no longer listening, still bound
+        holder.setsockopt(SOL_SOCKET, SO_REUSEADDR, 0)
 
 
 def _refusal(connection: sqlite3.Connection, container_id: str, mapping: Mapping, error: OSError) -> MinirunError:

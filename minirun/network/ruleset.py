@@ -24,15 +24,15 @@ What the rules are for, in the order that a packet meets them:
 
 from __future__ import annotations
 
-import errno
-
-from ..errors import MinirunError, NotSupported
+from ..errors import NotSupported
 from ..linux.syscalls import netlink_request
 from . import netlink
 from .firewall import revision_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .networks import Network
 
 _NFT = ("nft", "/usr/sbin/nft", "/sbin/nft")
@@ -41,6 +41,7 @@ _GETCHAIN, _NEWCHAIN = 0xA04, 0xA03
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_POLICY = 1, 3, 4, 5
 _HOOK_NUMBER, _HOOK_FORWARD = 1, 2
 _NF_DROP = 0
+_ANSWER_BYTES = 1 << 20
 _FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
 
 
@@ -132,15 +133,17 @@ def obstacles(bridge: str, table: str) -> tuple[str, ...]:
     Such a chain ends the way of every packet from and to the containers, whatever our own table accepts. It is the owner's,
     so it is named and left alone.
     """
+    chains = [*_dropping_chains(table), *_dropping_legacy_chains()]
+    return tuple(_sentence(family, owner, chain, tool, bridge) for family, owner, chain, tool in chains)
+
+
+def _dropping_chains(table: str) -> Iterator[tuple[str, str, str, str]]:
+    """Family, table, name of such chains of nftables but our own, and the tool that manages them, "" for nft."""
+    request = netlink.message(_GETCHAIN, netlink.NLM_F_DUMP, bytes(4))
     try:
-        answer = netlink_request(
-            netlink.NETLINK_NETFILTER, netlink.message(_GETCHAIN, netlink.NLM_F_DUMP | netlink.NLM_F_ACK, b"\0\0\0\0")
-        )
-    except OSError as error:
-        if error.errno == errno.EPERM:
-            raise MinirunError(f"read the nftables chains of this host: {error.strerror}; run as root") from error
-        return ()
-    sentences = []
+        answer = netlink_request(netlink.NETLINK_NETFILTER, request, _ANSWER_BYTES)
+    except OSError:
+        return  # what can't be asked can't be warned of
     for kind, body in netlink.messages(answer):
         found = netlink.attributes(body[4:])
         family = _FAMILIES.get(body[0])
@@ -148,22 +151,39 @@ def obstacles(bridge: str, table: str) -> tuple[str, ...]:
         policy = found.get(_CHAIN_POLICY)
         if kind != _NEWCHAIN or family is None or hook is None or policy is None:
             continue
-        owner = found[_CHAIN_TABLE].rstrip(b"\0").decode(errors="replace")
+        owner, chain = (found[key].rstrip(b"\0").decode(errors="replace") for key in (_CHAIN_TABLE, _CHAIN_NAME))
         if int.from_bytes(hook, "big") != _HOOK_FORWARD or int.from_bytes(policy, "big") != _NF_DROP or owner == table:
             continue
-        chain = found[_CHAIN_NAME].rstrip(b"\0").decode(errors="replace")
-        sentences.append(_sentence(family, owner, chain, bridge))
-    return tuple(sentences)
+        tool = {"ip": "iptables", "ip6": "ip6tables"}.get(family, "") if (owner, chain) == ("filter", "FORWARD") else ""
+        yield family, owner, chain, tool
 
 
-def _sentence(family: str, owner: str, chain: str, bridge: str) -> str:
-    if (owner, chain) == ("filter", "FORWARD"):
-        tool = "ip6tables" if family == "ip6" else "iptables"
+def _dropping_legacy_chains() -> Iterator[tuple[str, str, str, str]]:
+    """The same for the iptables of old, which nftables doesn't see. Asked only where its table is in use."""
+    import subprocess
+
+    for family, names, tool in (
+        ("ip", "/proc/net/ip_tables_names", "iptables-legacy"),
+        ("ip6", "/proc/net/ip6_tables_names", "ip6tables-legacy"),
+    ):
+        try:
+            with open(names, encoding="ascii") as file:
+                if "filter" not in file.read().split():
+                    continue
+            done = subprocess.run([tool, "-S", "FORWARD"], capture_output=True, text=True, check=False)
+        except OSError:
+            continue  # no such table, or no such tool
+        if "-P FORWARD DROP" in done.stdout.splitlines():
+            yield family, "filter", "FORWARD", tool
+
+
+def _sentence(family: str, owner: str, chain: str, tool: str, bridge: str) -> str:
+    if tool:
         remedy = f"{tool} -I FORWARD -i {bridge} -j ACCEPT && {tool} -I FORWARD -o {bridge} -j ACCEPT"
     else:
         place = f"nft insert rule {family} {owner} {chain}"
         remedy = f"{place} iifname {bridge} accept && {place} oifname {bridge} accept"
     return (
-        f"the chain {chain} of the nftables table {family} {owner} drops what this host forwards, so containers reach nothing"
+        f"the chain {chain} of the table {family} {owner} drops what this host forwards, so containers reach nothing"
         f" outside and nothing outside reaches them; to let {bridge} through: {remedy}"
     )

@@ -12,8 +12,7 @@ from minirun.database import transaction
 from minirun.engine.config import PortMapping
 from minirun.network.networks import Networks
 from minirun.network.schema import SCHEMA
-
-from .wires import Container, Lan, Neighbour
+from tests.integration.network.wires import Container, Lan, Neighbour
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from minirun.engine.config import PortMapping
 from minirun.network.networks import Networks
-
-from .wires import SILENCE_SECONDS, Container, Lan, Neighbour, is_silent, talk
+from tests.integration.network.wires import SILENCE_SECONDS, Container, Lan, Neighbour, is_silent, talk
 
 Start = Callable[..., Container]
 WEB = PortMapping(container_port=80, host_port=8080)
@@ -73,7 +72,7 @@ def test_a_container_does_not_reach_services_on_the_hosts_loopback_address(start
 def test_a_container_that_sends_from_the_loopback_address_is_not_heard(start: Start, lan: Lan) -> None:
     container = start("one")
     gateway = container.endpoint.gateway4
-    with lan.host.bind("0.0.0.0", 4000) as server, container.socket(socket.AF_INET, socket.SOCK_RAW, 255) as raw:
+    with lan.host.bind("0.0.0.0", 4000) as server, container.open_socket(socket.AF_INET, socket.SOCK_RAW, 255) as raw:
         raw.sendto(_datagram(container.endpoint.address4, gateway, 4000), (gateway, 0))
         assert _heard(server) == [container.endpoint.address4]
         raw.sendto(_datagram("127.0.0.1", gateway, 4000), (gateway, 0))
@@ -84,7 +83,7 @@ def test_a_container_that_sends_from_a_foreign_address_is_not_heard_outside(
     start: Start, neighbour: Neighbour, lan: Lan
 ) -> None:
     container = start("one")
-    with neighbour.bind("0.0.0.0", 4000) as server, container.socket(socket.AF_INET, socket.SOCK_RAW, 255) as raw:
+    with neighbour.bind("0.0.0.0", 4000) as server, container.open_socket(socket.AF_INET, socket.SOCK_RAW, 255) as raw:
         raw.sendto(_datagram(container.endpoint.address4, neighbour.address4, 4000), (neighbour.address4, 0))
         assert _heard(server) == [lan.host4]
         raw.sendto(_datagram("203.0.113.9", neighbour.address4, 4000), (neighbour.address4, 0))
@@ -155,7 +154,7 @@ def _advertise(container: Container) -> None:
     advertisement = struct.pack(">BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix
     container.run("sysctl", "-qw", "net.ipv6.conf.eth0.accept_dad=0")
     container.run("ip", "address", "replace", "fe80::bad/64", "dev", "eth0", "nodad")
-    with container.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+    with container.open_socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
         raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
         index = container.call(lambda: socket.if_nametoindex("eth0"))
         raw.bind(("fe80::bad", 0, 0, index))

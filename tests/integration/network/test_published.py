@@ -9,8 +9,7 @@ import pytest
 
 from minirun.engine.config import PortMapping
 from minirun.network.networks import Networks
-
-from .wires import DEADLINE_SECONDS, Container, Lan, Neighbour, ask, is_silent, talk
+from tests.integration.network.wires import DEADLINE_SECONDS, Container, Lan, Neighbour, ask, is_silent, talk
 
 Start = Callable[..., Container]
 WEB = PortMapping(container_port=80, host_port=8080)

@@ -76,38 +76,40 @@ class Namespace:
         """Run a program to its end; its output."""
         return self.call(lambda: subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
-    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+    def open_socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         made = self.call(lambda: socket.socket(family, kind, protocol))
         made.settimeout(DEADLINE_SECONDS)
         return made
 
     def listen(self, address: str, port: int) -> socket.socket:
         """A TCP server."""
-        server = self.socket(_family(address), socket.SOCK_STREAM)
-        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        server.bind((address, port))
-        server.listen()
-        return server
+        with ExitStack() as undo:
+            server = undo.enter_context(self.open_socket(_family(address), socket.SOCK_STREAM))
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind((address, port))
+            server.listen()
+            undo.pop_all()
+            return server
 
     def bind(self, address: str, port: int) -> socket.socket:
         """A UDP socket."""
-        made = self.socket(_family(address), socket.SOCK_DGRAM)
-        made.bind((address, port))
-        return made
+        with ExitStack() as undo:
+            made = undo.enter_context(self.open_socket(_family(address), socket.SOCK_DGRAM))
+            made.bind((address, port))
+            undo.pop_all()
+            return made
 
     def connect(self, address: str, port: int) -> socket.socket:
         """A TCP connection, made."""
-        client = self.socket(_family(address), socket.SOCK_STREAM)
-        try:
+        with ExitStack() as undo:
+            client = undo.enter_context(self.open_socket(_family(address), socket.SOCK_STREAM))
             client.connect((address, port))
-        except BaseException:
-            client.close()
-            raise
-        return client
+            undo.pop_all()
+            return client
 
     def reaches(self, address: str, port: int) -> bool:
         """Whether a TCP connection comes about."""
-        with self.socket(_family(address), socket.SOCK_STREAM) as probe:
+        with self.open_socket(_family(address), socket.SOCK_STREAM) as probe:
             probe.settimeout(SILENCE_SECONDS)
             return probe.connect_ex((address, port)) == 0
 
@@ -273,7 +275,7 @@ def ask(client: socket.socket, address: str, port: int, server: socket.socket) -
 
 def is_silent(client: Namespace, address: str, port: int) -> bool:
     """Whether nothing at all answers a connection attempt: no handshake, no reset."""
-    with client.socket(_family(address), socket.SOCK_STREAM) as probe:
+    with client.open_socket(_family(address), socket.SOCK_STREAM) as probe:
         probe.settimeout(SILENCE_SECONDS)
         try:
             probe.connect((address, port))
