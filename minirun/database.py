@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 BUSY_TIMEOUT_SECONDS = 30.0
-CHECKPOINT_PAGES = 200  # 800 KiB: a checkpoint costs two fdatasync(2), and whoever opens first reads the whole log again
+CHECKPOINT_PAGES = (
+    200  # 800 KiB: a checkpoint costs two fdatasync(2), and whoever opens first reads the whole log again
+)
 
 
 def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
@@ -38,7 +40,9 @@ def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
         if version == 0:
             _create(connection, schema())
         elif version != VERSION:
-            raise NotSupported(f"{path} was written by a newer minirun (format {version}, this one knows {VERSION}): upgrade minirun")
+            raise NotSupported(
+                f"{path} was written by a newer minirun (format {version}, this one knows {VERSION}): upgrade minirun"
+            )
     except sqlite3.OperationalError as error:
         raise MinirunError(f"open the database {path}: {error}") from error
     except sqlite3.DatabaseError as error:
@@ -73,14 +77,18 @@ def _create(connection: sqlite3.Connection, schema: str) -> None:
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Hold the write lock; commit at the end, roll back on any exception. Nested use joins the outer transaction."""
-    if connection.in_transaction:
+    if _is_open(connection):
         yield
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        if connection.in_transaction:
+        if _is_open(connection):  # SQLite itself rolls back when the disk is full
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+
+
+def _is_open(connection: sqlite3.Connection) -> bool:
+    return connection.in_transaction

@@ -76,7 +76,9 @@ class ContainerConfig(Record):
     privileged: bool = False
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
-    security_options: tuple[str, ...] = ()  # no-new-privileges, seccomp=unconfined, seccomp=FILE, systempaths=unconfined
+    security_options: tuple[
+        str, ...
+    ] = ()  # no-new-privileges, seccomp=unconfined, seccomp=FILE, systempaths=unconfined
     groups_add: tuple[str, ...] = ()
     binds: tuple[BindMount, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()

@@ -49,7 +49,9 @@ def find_image(engine: Engine, name: str) -> Image:
     try:
         return engine.images.resolve(name)
     except NotFound as error:
-        raise NotFound(f"{error}: bring it with 'minirun load' or 'minirun import'; 'minirun images' lists what is here") from error
+        raise NotFound(
+            f"{error}: bring it with 'minirun load' or 'minirun import'; 'minirun images' lists what is here"
+        ) from error
 
 
 def describe(config: ContainerConfig, image: Image) -> Container:
@@ -98,5 +100,7 @@ def make_directory(engine: Engine, container_id: str) -> None:
         import errno
 
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Exhausted(f"make the container's directory {path}: {error.strerror}; free some space below {engine.layout.root}") from error
+            raise Exhausted(
+                f"make the container's directory {path}: {error.strerror}; free some space below {engine.layout.root}"
+            ) from error
         raise MinirunError(f"make the container's directory {path}: {error.strerror}") from error

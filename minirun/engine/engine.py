@@ -46,14 +46,14 @@ class Engine:
     """
 
     def __init__(self, root: str | None = None, run_root: str | None = None, *, until_exit: bool = False) -> None:
-        """Open the data root, made when it is missing; `until_exit`: for a process that ends with its command (database.leave_open)."""
+        """Open the data root, made when it is missing. `until_exit`: see database.leave_open."""
         self.layout = Layout(root=os.path.abspath(root or DATA_ROOT), run_root=os.path.abspath(run_root or RUN_ROOT))
         if not os.path.isdir(self.layout.mountpoint) or not os.path.isdir(f"{self.layout.root}/containers"):
             self.layout.make()
         self.connection = database.connect(self.layout.database, _schema)
         if until_exit:
             database.leave_open(self.connection)
-        self._close = (lambda: None) if until_exit else self.connection.close
+        self._until_exit = until_exit
         self.rows = Containers(self.connection)
         from .reconcile import reconcile
 
@@ -61,12 +61,15 @@ class Engine:
 
     def close(self) -> None:
         """Close the database; containers go on."""
-        self._close()
+        if not self._until_exit:
+            self.connection.close()
 
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     # ---- the storeys below, each made when it is first needed (an import is paid for by every command)
@@ -170,7 +173,9 @@ class Engine:
         """Give one container; raises NotFound."""
         return self.rows.find(reference)
 
-    def containers(self, *, all: bool = False, limit: int = 0, latest: bool = False, filters: dict[str, list[str]] | None = None) -> list[Container]:
+    def containers(
+        self, *, all: bool = False, limit: int = 0, latest: bool = False, filters: dict[str, list[str]] | None = None
+    ) -> list[Container]:
         """Give the running containers, the newest first; `all`, `limit` (at most so many) and `latest` include the others too."""
         from .query import select
 
@@ -191,7 +196,12 @@ class Engine:
         container = self.rows.find(reference)
         run = self.layout.run(container.id)
         return logs.read(
-            self.layout.log(container.id), tail=tail, since_ns=since_ns, until_ns=until_ns, follow=follow, is_alive=lambda: exits.is_alive(run)
+            self.layout.log(container.id),
+            tail=tail,
+            since_ns=since_ns,
+            until_ns=until_ns,
+            follow=follow,
+            is_alive=lambda: exits.is_alive(run),
         )
 
     def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:

@@ -43,7 +43,11 @@ def _texts(container: Container, endpoint: Endpoint | None) -> dict[str, str]:
         hosts = _host_file("/etc/hosts")
     else:
         hosts = names.hosts_text(container.hostname, endpoint, config.extra_hosts)
-    return {"hosts": hosts, "hostname": container.hostname + "\n", "resolv.conf": names.resolv_text(config, _resolver_text())}
+    return {
+        "hosts": hosts,
+        "hostname": container.hostname + "\n",
+        "resolv.conf": names.resolv_text(config, _resolver_text()),
+    }
 
 
 def _resolver_text() -> str:

@@ -8,7 +8,15 @@ from __future__ import annotations
 import errno
 import os
 
-from ..errors import CommandNotExecutable, CommandNotFound, Exhausted, InvalidInput, MinirunError, NotSupported, StartFailed
+from ..errors import (
+    CommandNotExecutable,
+    CommandNotFound,
+    Exhausted,
+    InvalidInput,
+    MinirunError,
+    NotSupported,
+    StartFailed,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,29 +38,43 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error in (errno.ENOSYS, errno.EOPNOTSUPP):
-        return NotSupported(f"{attempt}: this kernel can't do it ({os.strerror(error)}); minirun needs Linux 5.15 or newer")
+        return NotSupported(
+            f"{attempt}: this kernel can't do it ({os.strerror(error)}); minirun needs Linux 5.15 or newer"
+        )
     return StartFailed(f"{attempt}: {os.strerror(error)}{_hint(error)}")
 
 
 def _exec(operation: Operation, error: int) -> MinirunError:
-    command = operation.arguments[1][0]
+    (command, *_) = _texts(operation, "argv")
     if error == errno.ENOENT:
         if "/" in command:
-            return CommandNotFound(f'exec: "{command}": stat {command}: no such file or directory (or its interpreter is missing)')
+            return CommandNotFound(
+                f'exec: "{command}": stat {command}: no such file or directory (or its interpreter is missing)'
+            )
         return CommandNotFound(f'exec: "{command}": executable file not found in $PATH')
     if error == errno.ENOTDIR:
         return CommandNotFound(f'exec: "{command}": stat {command}: not a directory')
     if error == errno.ENOEXEC:
         machine = os.uname().machine
-        return CommandNotExecutable(f'exec: "{command}": exec format error: it is not a program for {machine}, or a script without #! line')
+        return CommandNotExecutable(
+            f'exec: "{command}": exec format error: it is not a program for {machine}, or a script without #! line'
+        )
     if error == errno.E2BIG:
-        return StartFailed(f'exec: "{command}": {os.strerror(error)}: arguments and environment are larger than the kernel takes')
+        return StartFailed(
+            f'exec: "{command}": {os.strerror(error)}: arguments and environment are larger than the kernel takes'
+        )
     reason = "is a directory" if error == errno.EISDIR else os.strerror(error).lower()
     return CommandNotExecutable(f'exec: "{command}": {reason}')
 
 
+def _texts(operation: Operation, parameter: str) -> tuple[str, ...]:
+    value = operation.argument(parameter)
+    assert isinstance(value, (tuple, list))
+    return tuple(str(item) for item in value)
+
+
 def _user(operation: Operation, error: int) -> MinirunError:
-    spec = operation.arguments[0]
+    spec = str(operation.argument("spec"))
     user, _, group = spec.partition(":")
     if error == errno.ENOENT:
         return InvalidInput(f"unable to find user {user}: no matching entries in passwd file")
@@ -64,7 +86,7 @@ def _user(operation: Operation, error: int) -> MinirunError:
 
 
 def _directory(operation: Operation, error: int) -> MinirunError:
-    path = operation.arguments[0]
+    path = str(operation.argument("path"))
     text = f'chdir to the working directory "{path}": {os.strerror(error).lower()}'
     return CommandNotExecutable(text) if error == errno.EACCES else StartFailed(text)
 

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
     from .engine import Engine
 
-LIMIT_CONTROLLERS = {"memory": "--memory", "cpu": "--cpus, --cpu-shares", "cpuset": "--cpuset-cpus", "pids": "--pids-limit"}
+LIMIT_CONTROLLERS = {
+    "memory": "--memory",
+    "cpu": "--cpus, --cpu-shares",
+    "cpuset": "--cpuset-cpus",
+    "pids": "--pids-limit",
+}
 
 
 def info(engine: Engine) -> dict[str, Any]:
@@ -22,7 +27,9 @@ def info(engine: Engine) -> dict[str, Any]:
     from .. import __version__
 
     rows = engine.rows.all()
-    by_status = {status: sum(row.status == status for row in rows) for status in ("running", "paused", "exited", "created")}
+    by_status = {
+        status: sum(row.status == status for row in rows) for status in ("running", "paused", "exited", "created")
+    }
     system = os.uname()
     controllers = engine.hierarchy.controllers()
     return {

@@ -57,7 +57,14 @@ class Layout(Record):
             for top in (self.root, self.run_root):
                 os.makedirs(top, 0o700, exist_ok=True)
                 os.chmod(top, 0o700)
-            for below in (f"{self.root}/containers", f"{self.run_root}/containers", f"{self.run_root}/locks", self.mountpoint):
+            for below in (
+                f"{self.root}/containers",
+                f"{self.run_root}/containers",
+                f"{self.run_root}/locks",
+                self.mountpoint,
+            ):
                 os.makedirs(below, 0o700, exist_ok=True)
         except OSError as error:
-            raise MinirunError(f"make the directory {error.filename}: {error.strerror}; minirun needs root and a writable disk") from error
+            raise MinirunError(
+                f"make the directory {error.filename}: {error.strerror}; minirun needs root and a writable disk"
+            ) from error

@@ -10,6 +10,7 @@ container's lock lets one do the work and the others find it done.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from .. import database
 from ..monitor import exits
@@ -58,7 +59,9 @@ def record_exit(engine: Engine, container: Container, end: Exit | None) -> Conta
         "exit_code": end.exit_code if end else (KILLED if run_is_there else LOST),
         "oom_killed": bool(end and end.oom_killed),
         "finished_ns": end.time_ns if end else time.time_ns(),
-        "error": "" if end else ("the monitor was killed, and the container with it" if run_is_there else "the host went down"),
+        "error": ""
+        if end
+        else ("the monitor was killed, and the container with it" if run_is_there else "the host went down"),
         "address4": "",
         "address6": "",
         "mac": "",
@@ -84,11 +87,7 @@ def remove_run_directory(path: str) -> None:
     except FileNotFoundError:
         return
     for name in names:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(f"{path}/{name}")
-        except FileNotFoundError:
-            pass
-    try:
+    with suppress(FileNotFoundError):
         os.rmdir(path)
-    except FileNotFoundError:
-        pass

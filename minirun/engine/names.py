@@ -12,19 +12,21 @@ from ..errors import InvalidInput
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 NAME_MAX = 253
 
-ADJECTIVES = (
-    "able agile amber apt bold brave brisk calm clear clever cosy crisp daring deft eager early fair fast fine fond frank fresh gentle glad "
-    "golden good grand green happy hardy hearty honest humble jolly keen kind lively loyal lucid lucky mellow merry mild modest neat "
-    "nimble noble open patient plain polite proud quick quiet rapid ready rosy sharp shiny silent silver sleek smart snug solid sound "
-    "spry steady sturdy sunny sure swift tidy tough trusty upbeat vivid warm wise witty young zesty"
-).split()
-NOUNS = (
-    "alder anchor aspen badger bay beacon beech birch bison bridge brook canyon cedar cliff clover coral cove crane creek cypress dale "
-    "delta dolphin dune eagle elm ember falcon fern field finch fjord forest fox gale garden glacier grove gull harbor hare hawk hazel "
-    "heron hill holly isle ivy jay juniper kestrel lagoon lake larch lark leaf linden lynx maple marten meadow mesa moon moor moss oak "
-    "ocean orchid osprey otter owl palm peak pebble pine plover pond poplar quail rain raven reef ridge river robin rowan sable sage seal "
-    "shore sky snow sparrow spring spruce star stone stork stream summit swan teal thistle thrush tide trout tulip vale walnut wave willow wren"
-).split()
+ADJECTIVES = """
+able agile amber apt bold brave brisk calm clear clever cosy crisp daring deft eager early fair fast fine fond frank
+fresh gentle glad golden good grand green happy hardy hearty honest humble jolly keen kind lively loyal lucid lucky
+mellow merry mild modest neat nimble noble open patient plain polite proud quick quiet rapid ready rosy sharp shiny
+silent silver sleek smart snug solid sound spry steady sturdy sunny sure swift tidy tough trusty upbeat vivid warm
+wise witty young zesty
+""".split()  # noqa: SIM905  (a list of a hundred lines is not easier to read)
+NOUNS = """
+alder anchor aspen badger bay beacon beech birch bison bridge brook canyon cedar cliff clover coral cove crane creek
+cypress dale delta dolphin dune eagle elm ember falcon fern field finch fjord forest fox gale garden glacier grove
+gull harbor hare hawk hazel heron hill holly isle ivy jay juniper kestrel lagoon lake larch lark leaf linden lynx
+maple marten meadow mesa moon moor moss oak ocean orchid osprey otter owl palm peak pebble pine plover pond poplar
+quail rain raven reef ridge river robin rowan sable sage seal shore sky snow sparrow spring spruce star stone stork
+stream summit swan teal thistle thrush tide trout tulip vale walnut wave willow wren
+""".split()  # noqa: SIM905  (a list of a hundred lines is not easier to read)
 
 
 def new_id() -> str:

@@ -5,6 +5,8 @@ Owns: the filters of `ps`. Leaves to others: columns and words (cli/).
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from ..errors import InvalidInput, NotFound
 from .container import Container
 
@@ -73,17 +75,16 @@ def _by_exit_code(engine: Engine, values: list[str]) -> Callable[[Container], bo
 def _by_label(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
     pairs = [value.partition("=") for value in values]
     return lambda row: all(
-        name in row.config.labels and (not equals or row.config.labels[name] == wanted) for name, equals, wanted in pairs
+        name in row.config.labels and (not equals or row.config.labels[name] == wanted)
+        for name, equals, wanted in pairs
     )
 
 
 def _by_ancestor(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
     ids = set()
     for value in values:
-        try:
+        with suppress(NotFound):
             ids.add(engine.images.resolve(value).id)
-        except NotFound:
-            pass
     return lambda row: row.image_id in ids
 
 

@@ -55,7 +55,15 @@ def _settle(engine: Engine, container_id: str) -> bool:
         started = exits.read_started(run)
         if started is None:
             give_back(engine, container_id)
-            engine.rows.update(container_id, status="exited" if container.started_ns else "created", pid=0, address4="", address6="", mac="", ports=())
+            engine.rows.update(
+                container_id,
+                status="exited" if container.started_ns else "created",
+                pid=0,
+                address4="",
+                address6="",
+                mac="",
+                ports=(),
+            )
             return False
         engine.rows.update(container_id, status="running", pid=started.pid, started_ns=started.time_ns)
     container = settle_locked(engine, container_id)
@@ -68,7 +76,7 @@ def _settle(engine: Engine, container_id: str) -> bool:
 
 
 def sweep_directories(engine: Engine) -> list[str]:
-    """Remove container directories that no row names (a database that was restored or lost); gives their paths. For `system check`."""
+    """Remove container directories that no row names (the database was restored or lost); gives their paths."""
     from .remove import erase_directory
 
     removed = []

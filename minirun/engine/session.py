@@ -43,7 +43,13 @@ class Session:
     """A connection to a container's monitor together with the container's record. Close it, or use it as a context manager."""
 
     def __init__(
-        self, engine: Engine, container: Container, connection: Connection, role: str, pid: int = 0, plan: Plan | None = None
+        self,
+        engine: Engine,
+        container: Container,
+        connection: Connection,
+        role: str,
+        pid: int = 0,
+        plan: Plan | None = None,
     ) -> None:
         self.engine = engine
         self.container = container
@@ -57,7 +63,7 @@ class Session:
         return self.finish(self.connection.wait_exited())
 
     def finish(self, end: Exit) -> int:
-        """Do what an end asks for: record it, remove the container if it was started with --rm, acknowledge. Gives the exit code."""
+        """Record the end, remove the container if it was started with --rm, acknowledge; gives the exit code."""
         from .life import settle_locked
         from .remove import remove_locked
 
@@ -97,7 +103,9 @@ class Session:
     def __enter__(self) -> Session:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

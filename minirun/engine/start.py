@@ -108,7 +108,9 @@ def _make_bind_sources(config: ContainerConfig) -> None:
             try:
                 os.makedirs(bind.source, 0o755, exist_ok=True)
             except OSError as error:
-                raise InvalidInput(f"make the directory {bind.source} for the mount at {bind.target}: {error.strerror}") from error
+                raise InvalidInput(
+                    f"make the directory {bind.source} for the mount at {bind.target}: {error.strerror}"
+                ) from error
 
 
 def _make_run_directory(path: str) -> None:
@@ -133,7 +135,9 @@ def explain(engine: Engine, config: ContainerConfig) -> list[str]:
     container = describe(config, image)
     endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
     spec = specs.build(config, image, of_container(engine, container))
-    plan = compile_container(spec, placement_of(engine, container, image.chain_id, endpoint, engine.hierarchy.path(container.id)))
+    plan = compile_container(
+        spec, placement_of(engine, container, image.chain_id, endpoint, engine.hierarchy.path(container.id))
+    )
     return plan.explain()
 
 
@@ -160,8 +164,10 @@ def _mark_failed(engine: Engine, container: Container, error: BaseException | No
         engine.rows.update(container.id, status=status, pid=0, error=str(error or ""), exit_code=code)
 
 
-def _join_network(engine: Engine, container: Container, lent: ExitStack) -> tuple[Endpoint | None, tuple[PortMapping, ...], dict[int, int]]:
-    """Mark the row as starting and lease what the network mode asks for; gives endpoint, real port mappings, inherited descriptors."""
+def _join_network(
+    engine: Engine, container: Container, lent: ExitStack
+) -> tuple[Endpoint | None, tuple[PortMapping, ...], dict[int, int]]:
+    """Mark the row as starting and lease what the mode asks for: endpoint, real port mappings, inherited descriptors."""
     from . import etc
     from .borrow import lender_of, open_network_namespace
     from .surroundings import NETWORK_DESCRIPTOR
@@ -181,7 +187,9 @@ def _join_network(engine: Engine, container: Container, lent: ExitStack) -> tupl
     return None, (), {NETWORK_DESCRIPTOR: descriptor}
 
 
-def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> tuple[Endpoint, tuple[PortMapping, ...], dict[int, int]]:
+def _join_bridge(
+    engine: Engine, container: Container, lent: ExitStack
+) -> tuple[Endpoint, tuple[PortMapping, ...], dict[int, int]]:
     from . import etc
 
     engine.networks.ensure()

@@ -74,7 +74,9 @@ def _pidfd_of_member(engine: Engine, container: Container, pid: int) -> int | No
         descriptor = os.pidfd_open(pid)
     except OSError:
         return None
-    if pid in engine.hierarchy.processes(container.id):  # looked up while the pidfd pins the process: it is still the one we mean
+    if pid in engine.hierarchy.processes(
+        container.id
+    ):  # looked up while the pidfd pins the process: it is still the one we mean
         return descriptor
     os.close(descriptor)
     return None

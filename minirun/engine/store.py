@@ -21,7 +21,8 @@ COLUMNS = (
     "started_ns", "finished_ns", "exit_code", "oom_killed", "error", "address4", "address6", "prefix4", "prefix6",
     "gateway4", "gateway6", "mac", "ports",
 )  # fmt: skip
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"  # noqa: S608  (names of columns, all ours)
+_INSERT = f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 PASSING = ("creating", "starting", "removing")
 
 
@@ -34,20 +35,23 @@ class Containers:
     def insert(self, container: Container) -> None:
         """Add a row; raises Conflict when the name is taken, in docker's words."""
         row = _to_row(container)
-        marks = ", ".join("?" * len(COLUMNS))
         try:
-            self._connection.execute(f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({marks})", row)
+            self._connection.execute(_INSERT, row)
         except sqlite3.IntegrityError as error:
             holder = self._connection.execute("SELECT id FROM containers WHERE name = ?", (container.name,)).fetchone()
             raise Conflict(
-                f'Conflict. The container name "/{container.name}" is already in use by container "{holder[0] if holder else "?"}". '
+                f'Conflict. The container name "/{container.name}" is already in use by container '
+                f'"{holder[0] if holder else "?"}". '
                 "You have to remove (or rename) that container to be able to reuse that name."
             ) from error
 
     def update(self, container_id: str, **changes: Any) -> None:
         """Change columns of one row; a row that has gone is no error."""
         names = ", ".join(f"{name} = ?" for name in changes)
-        self._connection.execute(f"UPDATE containers SET {names} WHERE id = ?", (*map(_to_sql, changes.values()), container_id))
+        self._connection.execute(
+            f"UPDATE containers SET {names} WHERE id = ?",  # noqa: S608  (names of columns)
+            (*map(_to_sql, changes.values()), container_id),
+        )
 
     def delete(self, container_id: str) -> None:
         """Forget a container; one that has gone is no error."""
@@ -64,11 +68,15 @@ class Containers:
         Raises NotFound, and InvalidInput when the beginning fits several.
         """
         name = reference.removeprefix("/")
-        row = self._connection.execute(f"{_SELECT} WHERE id = ? OR name = ? ORDER BY id = ? DESC", (reference, name, reference)).fetchone()
+        row = self._connection.execute(
+            f"{_SELECT} WHERE id = ? OR name = ? ORDER BY id = ? DESC", (reference, name, reference)
+        ).fetchone()
         if row:
             return _from_row(row)
         if reference and all(digit in "0123456789abcdef" for digit in reference):
-            rows = self._connection.execute(f"{_SELECT} WHERE id >= ? AND id < ? LIMIT 2", (reference, reference + "g")).fetchall()
+            rows = self._connection.execute(
+                f"{_SELECT} WHERE id >= ? AND id < ? LIMIT 2", (reference, reference + "g")
+            ).fetchall()
             if len(rows) == 1:
                 return _from_row(rows[0])
             if rows:
@@ -81,18 +89,25 @@ class Containers:
 
     def running(self) -> list[Container]:
         """Give the containers that are recorded as running, the newest first."""
-        return [_from_row(row) for row in self._connection.execute(f"{_SELECT} WHERE status = 'running' ORDER BY created_ns DESC")]
+        return [
+            _from_row(row)
+            for row in self._connection.execute(f"{_SELECT} WHERE status = 'running' ORDER BY created_ns DESC")
+        ]
 
     def unsettled(self) -> list[tuple[str, str]]:
         """Give (id, status) of every container that is neither at rest as created nor as exited."""
-        return self._connection.execute("SELECT id, status FROM containers WHERE status NOT IN ('created', 'exited')").fetchall()
+        return self._connection.execute(
+            "SELECT id, status FROM containers WHERE status NOT IN ('created', 'exited')"
+        ).fetchall()
 
 
 def _to_sql(value: Any) -> Any:
     if isinstance(value, ContainerConfig):
         return json.dumps(value.as_json(), separators=(",", ":"))
     if isinstance(value, tuple):
-        return json.dumps([item.as_json() if isinstance(item, PortMapping) else item for item in value], separators=(",", ":"))
+        return json.dumps(
+            [item.as_json() if isinstance(item, PortMapping) else item for item in value], separators=(",", ":")
+        )
     return int(value) if isinstance(value, bool) else value
 
 

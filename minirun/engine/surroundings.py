@@ -13,7 +13,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..monitor.exits import Started
     from ..network.networks import Endpoint
-    from ..storage.snapshots import Snapshots
     from .container import Container, ExecConfig
     from .engine import Engine
     from .session import Attachment
@@ -35,7 +34,9 @@ def of_container(engine: Engine, container: Container) -> Surroundings:
     )
 
 
-def placement_of(engine: Engine, container: Container, chain_id: str, endpoint: Endpoint | None, cgroup: str) -> Placement:
+def placement_of(
+    engine: Engine, container: Container, chain_id: str, endpoint: Endpoint | None, cgroup: str
+) -> Placement:
     """Give where the container lies and who watches it."""
     from .exit_hook import command
 
@@ -62,7 +63,9 @@ def placement_of(engine: Engine, container: Container, chain_id: str, endpoint: 
     )
 
 
-def target_of(engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment) -> Target:
+def target_of(
+    engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment
+) -> Target:
     """Give the running container as the aim of a further process; its streams are the caller's own unless it has a terminal."""
     from ..linux import plan
 

@@ -13,6 +13,7 @@ import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,8 @@ def monitors_of(run_root: Path) -> list[int]:
 
 def kill(pid: int) -> None:
     """Kill a process that may have ended already."""
-    try:
+    with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
 
 
 def assert_ps_tells_the_truth(minirun) -> list[str]:
