@@ -90,7 +90,6 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
     from .surroundings import of_container, placement_of
 
     image = engine.images.resolve(container.image_id)
-    _make_bind_sources(container.config)
     spec = specs.build(container.config, image, of_container(engine, container))
     specs.prepare(container.config)
     cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
@@ -99,18 +98,6 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
     _make_run_directory(engine.layout.run(container.id))
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
     return compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
-
-
-def _make_bind_sources(config: ContainerConfig) -> None:
-    """Make the directory of the host that `-v` names and that isn't there, as docker does; it stays, as it does there."""
-    for bind in config.binds:
-        if not os.path.lexists(bind.source):
-            try:
-                os.makedirs(bind.source, 0o755, exist_ok=True)
-            except OSError as error:
-                raise InvalidInput(
-                    f"make the directory {bind.source} for the mount at {bind.target}: {error.strerror}"
-                ) from error
 
 
 def _make_run_directory(path: str) -> None:
