@@ -1,7 +1,8 @@
 /* fuzz_plan.c: the decoder against any bytes (libFuzzer). Every decoded argument is read to its last byte, so that the
  * address sanitizer sees a length that reaches too far.
  *
- * Most random bytes have no valid header; with the first bit of the input set the harness writes one.
+ * Most random bytes have no valid header: when the magic number is right the harness corrects the length, and else, with the
+ * first bit of the input set, it writes a header.
  */
 #include "../internal.h"
 
@@ -42,10 +43,14 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 		return 0;
 	plan = malloc(size); /* exactly: one byte more is an error */
 	memcpy(plan, data, size);
-	if (data[0] & 1 && size >= sizeof header) {
+	if (size >= sizeof header) {
+		struct mr_plan_header given;
+
+		memcpy(&given, data, sizeof given);
 		header.length = (uint32_t)size;
-		header.count = data[1];
-		memcpy(plan, &header, sizeof header);
+		header.count = given.magic == MR_MAGIC ? given.count : data[1];
+		if (given.magic == MR_MAGIC || data[0] & 1)
+			memcpy(plan, &header, sizeof header);
 	}
 	verdict = mr_plan_check(plan, size);
 	if (verdict > 0)
