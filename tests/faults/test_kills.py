@@ -15,6 +15,7 @@ import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,20 +46,25 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
+def state_of(minirun, container_id: str) -> dict[str, Any] | None:
+    """Give what `inspect` says of a container's state, None when it has gone."""
+    details = minirun("inspect", container_id, check=False)
+    return json.loads(details.stdout)[0]["State"] if details.returncode == 0 else None
+
+
 def assert_ps_tells_the_truth(minirun) -> list[str]:
     """Compare what `ps -a` says of each container with what the kernel says; gives the ids."""
     listed = [json.loads(line) for line in minirun("ps", "-a", "--no-trunc", "--format", "json").stdout.splitlines()]
     for container in listed:
-        details = minirun("inspect", container["ID"], check=False)
-        if details.returncode != 0:
+        state = state_of(minirun, container["ID"])
+        if state is None:
             continue  # it was started with --rm and ended between the two commands
-        state = json.loads(details.stdout)[0]["State"]
-        if state["Running"]:
-            assert state["Pid"] > 0
-            assert Path(f"/proc/{state['Pid']}").exists(), (
-                f"{container['ID'][:12]} is said to run, but {state['Pid']} is gone"
+        if state["Running"] and not Path(f"/proc/{state['Pid']}").exists():
+            later = state_of(minirun, container["ID"])  # it ended while we looked: then the next command knows
+            assert later is None or not later["Running"], (
+                f"{container['ID'][:12]}: said to run as {state['Pid']}, which is gone"
             )
-        else:
+        elif not state["Running"]:
             assert state["Status"] in ("created", "exited", "removing"), state
     return [container["ID"] for container in listed]
 
