@@ -12,13 +12,14 @@
  * Afterwards the upper alone tells the truth about this path: openat2(RESOLVE_IN_ROOT) on it gives what a resolution in the
  * mounted overlay would give, since an overlay asks the upper first at each component. So a parent is looked for in the upper
  * (one system call), and only when that fails is it walked component by component through upper and lowers.
- * The descriptors of parents are kept; they become stale only when something in the upper is removed that is a
- * directory or a symlink, and then all are given up. docs/decisions/ has the reasons against mounting an overlay for this.
+ * The descriptors of parents are kept; they become stale only when something in the upper is removed that is a directory or
+ * a symlink, and then all are given up before the next entry. docs/decisions/ has the reasons against mounting an overlay for this.
  *
  * Privilege: CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, CAP_SYS_ADMIN (trusted.* attributes).
  */
 #include "layer.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -28,13 +29,16 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+enum { PRUNE_DEPTH = 256 };
+
 #define WHITEOUT ".wh."
 #define WHITEOUT_META ".wh..wh." /* aufs' own files, and the opaque mark */
 #define WHITEOUT_OPAQUE ".wh..wh..opq"
 
 /* ---- Making entries -------------------------------------------------------------------------------------------------- */
 
-/* Remove what stands in the way of parent/base. 1: something was there, 0: nothing was, -errno. */
+/* Remove what stands in the way of parent/base. 1: something was there, 0: nothing was, -errno. The parents that are kept become
+ * stale by it, but not before the entry is done: `parent` may have been reached through what is removed here. */
 static int clear_way(struct mr_layer *l, int parent, const char *base)
 {
 	struct stat st;
@@ -43,27 +47,13 @@ static int clear_way(struct mr_layer *l, int parent, const char *base)
 		return errno == ENOENT ? 0 : layer_fail_call(l, errno, "look at what is there");
 	if (S_ISDIR(st.st_mode)) {
 		int result = mr_remove_tree(parent, base);
-		layer_forget_parents(l);
+		l->stale = true;
 		return result < 0 ? layer_fail_call(l, -result, "remove the directory that is in the way") : 1;
 	}
 	if (unlinkat(parent, base, 0) < 0)
 		return layer_fail_call(l, errno, "remove the file that is in the way");
-	if (S_ISLNK(st.st_mode))
-		layer_forget_parents(l);
+	l->stale |= S_ISLNK(st.st_mode);
 	return 1;
-}
-
-/* clear_way may have given up the descriptor of the parent: find it again. */
-static int clear_way_at(struct mr_layer *l, int *parent, const char *base)
-{
-	int result = clear_way(l, *parent, base);
-
-	if (result == 1) {
-		*parent = layer_parent_of(l, l->path, true);
-		if (*parent < 0)
-			return *parent;
-	}
-	return result;
 }
 
 static int make_directory(struct mr_layer *l, int parent, const char *base, const struct mr_entry *entry)
@@ -75,7 +65,7 @@ static int make_directory(struct mr_layer *l, int parent, const char *base, cons
 		if (errno != EEXIST || fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return layer_fail_call(l, errno, "make the directory");
 		if (!S_ISDIR(st.st_mode)) {
-			int result = clear_way_at(l, &parent, base);
+			int result = clear_way(l, parent, base);
 			if (result < 0)
 				return result;
 			replaced = true;
@@ -115,7 +105,7 @@ static int make_file(struct mr_layer *l, int parent, const char *base)
 			return 1;
 		if (errno != EEXIST)
 			break;
-		int result = clear_way_at(l, &parent, base);
+		int result = clear_way(l, parent, base);
 		if (result < 0)
 			return result;
 	}
@@ -139,7 +129,7 @@ static int make_node(struct mr_layer *l, int parent, const char *base, const str
 	if (make_node_once(parent, base, entry) < 0) {
 		if (errno != EEXIST)
 			return layer_fail_call(l, errno, entry->type == '2' ? "make the symbolic link" : "make the special file");
-		int result = clear_way_at(l, &parent, base);
+		int result = clear_way(l, parent, base);
 		if (result < 0)
 			return result;
 		if (make_node_once(parent, base, entry) < 0)
@@ -151,24 +141,14 @@ static int make_node(struct mr_layer *l, int parent, const char *base, const str
 /* Find a hard link's target in upper or lowers; a lower's is copied up. Gives its stat. */
 static int find_target(struct mr_layer *l, int parent, const char *directory, const char *base, struct stat *st)
 {
-	struct lowers child;
-
 	if (fstatat(parent, base, st, AT_SYMLINK_NOFOLLOW) == 0)
 		return layer_is_whiteout(st) ? layer_fail(l, -EBADMSG, "the target of the hard link was deleted") : 0;
 	if (errno != ENOENT)
 		return layer_fail_call(l, errno, "find the target of the hard link");
 	if (l->lower_count) {
-		int fd = layer_walk(l, directory, false); /* again, for `done` and the lowers that count there */
-		if (fd < 0)
-			return fd;
-		close(fd);
-		size_t keep = strlen(l->done);
-		if (keep + strlen(base) + 2 > sizeof l->done)
-			return layer_fail_call(l, ENAMETOOLONG, "find the target of the hard link");
-		(void)snprintf(l->done + keep, sizeof l->done - keep, "%s%s", keep ? "/" : "", base);
-		int found = layer_find_below(l, &l->below[l->depth], l->done, st, &child);
+		int found = layer_has_below(l, directory, base, st);
 		if (found < 0 && found != -ENOENT)
-			return layer_fail_call(l, -found, "look into a lower layer");
+			return found;
 		if (found >= 0) {
 			int result = S_ISDIR(st->st_mode) ? 0 : layer_copy_up(l, found, parent, base, st);
 			close(found);
@@ -210,7 +190,7 @@ static int make_link(struct mr_layer *l, int parent, const char *base, const str
 		result = 0; /* a link to itself, or the same link again */
 		goto out;
 	}
-	result = clear_way_at(l, &parent, base);
+	result = clear_way(l, parent, base);
 	if (result < 0)
 		goto out;
 	result = 0;
@@ -221,35 +201,153 @@ out:
 	return result;
 }
 
+static int make(struct mr_layer *l, int parent, const char *base, const struct mr_entry *entry)
+{
+	switch (entry->type) {
+	case '0':
+		return make_file(l, parent, base);
+	case '1':
+		return make_link(l, parent, base, entry);
+	case '5':
+		return make_directory(l, parent, base, entry);
+	default:
+		return make_node(l, parent, base, entry);
+	}
+}
+
 /* ---- Whiteouts ------------------------------------------------------------------------------------------------------- */
 
-/* Hide `name` of the layers below. What this layer itself has put there stays, in whatever order the archive says it (image-spec,
+/* Take out of an upper directory what is there only because a path led through it or a hard link wanted it: the layer doesn't
+ * name it, so what hides the lowers hides this too. Directories that then hold nothing go as well. */
+static int prune(struct mr_layer *l, int directory, unsigned int depth)
+{
+	int own = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *listing = own < 0 ? NULL : fdopendir(own);
+	struct dirent *entry;
+	int result = 0;
+
+	if (!listing) {
+		result = layer_fail_call(l, errno, "list the directory");
+		if (own >= 0)
+			close(own);
+		return result;
+	}
+	while (result == 0 && (entry = readdir(listing))) {
+		const char *name = entry->d_name;
+		struct stat st;
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		bool copied = layer_is_copied(l, directory, name);
+		if (S_ISDIR(st.st_mode)) {
+			int child = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			if (child < 0 || depth == PRUNE_DEPTH)
+				result = layer_fail(l, -EBADMSG, "what the whiteout hides is nested too deeply");
+			else if (!layer_is_opaque(child)) /* nothing is copied up below an opaque one */
+				result = prune(l, child, depth + 1);
+			if (child >= 0)
+				close(child);
+		}
+		if (result == 0 && (copied || layer_is_whiteout(&st)) && unlinkat(directory, name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) == 0)
+			layer_drop_copied(l, directory, name);
+	}
+	closedir(listing);
+	return result;
+}
+
+/* Let a directory of the upper hide all that the lowers have in it. */
+static int hide_content(struct mr_layer *l, int directory)
+{
+	if (!l->lower_count || layer_is_opaque(directory))
+		return 0;
+	int result = layer_make_opaque(l, directory);
+	l->walked = false;
+	if (result == 0 && (l->copied.count || l->hides)) {
+		result = prune(l, directory, 0);
+		l->stale = true;
+	}
+	return result;
+}
+
+static int make_whiteout(struct mr_layer *l, int parent, const char *name)
+{
+	if (mknodat(parent, name, S_IFCHR, 0) < 0)
+		return layer_fail_call(l, errno, "make the whiteout");
+	l->hides = true;
+	return 0;
+}
+
+/* Hide `name` of the layers below in `parent`, which is where the path `directory` leads. What this layer itself has put there stays, in whatever order the archive says it (image-spec,
  * layer.md: whiteouts only apply to lower layers); a directory then hides the lower one by being opaque. */
-static int hide(struct mr_layer *l, int parent, const char *name)
+static int hide(struct mr_layer *l, int parent, const char *directory, const char *name)
 {
 	struct stat st;
+	int result = 0;
 
 	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return layer_fail(l, -EBADMSG, "the whiteout names no file");
 	if (!l->lower_count)
 		return 0;
-	if (mknodat(parent, name, S_IFCHR, 0) == 0)
-		return 0;
-	if (errno != EEXIST || fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return layer_fail_call(l, errno, "make the whiteout");
-	if (!S_ISDIR(st.st_mode)) {
-		if (!layer_has_inode(&l->copied, st.st_ino))
-			return 0;
-		if (unlinkat(parent, name, 0) < 0 || mknodat(parent, name, S_IFCHR, 0) < 0)
-			return layer_fail_call(l, errno, "make the whiteout");
-		layer_forget_parents(l);
-		return 0;
+	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		int found = errno == ENOENT ? layer_has_below(l, directory, name, &st) : -errno;
+		if (found == -ENOENT)
+			return 0; /* a whiteout of nothing would be seen by who lists the directory: overlayfs filters merged ones only */
+		if (found < 0)
+			return found;
+		close(found);
+		return make_whiteout(l, parent, name);
 	}
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return layer_fail_call(l, errno, "open the directory");
-	int result = layer_make_opaque(l, fd);
-	close(fd);
+	bool copied = layer_is_copied(l, parent, name);
+	if (S_ISDIR(st.st_mode)) {
+		int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd < 0)
+			return layer_fail_call(l, errno, "open the directory");
+		result = hide_content(l, fd);
+		close(fd);
+		if (result == 0 && copied && unlinkat(parent, name, AT_REMOVEDIR) == 0) {
+			layer_drop_copied(l, parent, name);
+			result = make_whiteout(l, parent, name);
+		}
+		return result;
+	}
+	if (!copied)
+		return 0;
+	layer_drop_copied(l, parent, name);
+	if (unlinkat(parent, name, 0) < 0)
+		return layer_fail_call(l, errno, "remove what was copied up");
+	l->stale = true;
+	return make_whiteout(l, parent, name);
+}
+
+static bool is_root(const struct mr_layer *l, int directory)
+{
+	struct stat here, root;
+
+	return fstat(directory, &here) == 0 && fstat(l->root, &root) == 0 && here.st_ino == root.st_ino && here.st_dev == root.st_dev;
+}
+
+/* Overlayfs doesn't look whether a layer's root is opaque: each name that a lower has there is hidden by itself. */
+static int hide_root(struct mr_layer *l)
+{
+	int result = 0;
+
+	if (l->root_hidden)
+		return 0;
+	for (unsigned int i = 0; i < l->lower_count && result == 0; i++) {
+		int own = openat(l->lower[i], ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *listing = own < 0 ? NULL : fdopendir(own);
+		struct dirent *entry;
+		if (!listing) {
+			result = layer_fail_call(l, errno, "list a lower layer");
+			if (own >= 0)
+				close(own);
+			return result;
+		}
+		while (result == 0 && (entry = readdir(listing)))
+			if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+				result = hide(l, l->root, "", entry->d_name);
+		closedir(listing);
+	}
+	l->root_hidden = result == 0;
 	return result;
 }
 
@@ -272,7 +370,11 @@ static int whiteout(struct mr_layer *l, const char *base, const struct mr_entry 
 		return 1; /* no such directory: nothing to hide */
 	if (parent < 0)
 		return parent;
-	int result = opaque ? layer_make_opaque(l, parent) : hide(l, parent, device ? base : base + strlen(WHITEOUT));
+	int result;
+	if (opaque && is_root(l, parent))
+		result = hide_root(l);
+	else
+		result = opaque ? hide_content(l, parent) : hide(l, parent, l->path, device ? base : base + strlen(WHITEOUT));
 	return result < 0 ? result : 1;
 }
 
@@ -296,6 +398,10 @@ struct mr_layer *mr_layer_new(int root, const int *lowers, unsigned int count, u
 int mr_layer_entry(struct mr_layer *l, const struct mr_entry *entry)
 {
 	l->reason[0] = '\0';
+	if (l->stale) {
+		layer_forget_parents(l);
+		l->walked = l->stale = false;
+	}
 	int result = layer_clean(l, entry->name, l->path);
 	if (result < 0)
 		return result;
@@ -314,16 +420,15 @@ int mr_layer_entry(struct mr_layer *l, const struct mr_entry *entry)
 	int parent = layer_parent_of(l, l->path, true);
 	if (parent < 0)
 		return parent;
-	switch (entry->type) {
-	case '0':
-		return make_file(l, parent, base);
-	case '1':
-		return make_link(l, parent, base, entry);
-	case '5':
-		return make_directory(l, parent, base, entry);
-	default:
-		return make_node(l, parent, base, entry);
+	layer_drop_copied(l, parent, base); /* the layer names it now */
+	result = make(l, parent, base, entry);
+	if (result >= 0 && l->copied.count && entry->type == '1') {
+		parent = layer_parent_of(l, l->path, true); /* a link to itself was copied up in between */
+		if (parent < 0)
+			return parent;
+		layer_drop_copied(l, parent, base);
 	}
+	return result;
 }
 
 int mr_layer_write(struct mr_layer *l, uint64_t offset, const void *bytes, size_t length)

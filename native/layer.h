@@ -38,10 +38,11 @@ struct later {
 	uint32_t length; /* of the path that follows, with its NUL */
 };
 
-/* A set of inode numbers, open addressing; 0 is free. */
-struct inodes {
-	uint64_t *slots;
-	size_t size; /* a power of two, or 0 */
+/* A set of names, each the hash of its directory's inode and itself, by open addressing. */
+struct names {
+	uint64_t *slots; /* 0: free, 1: was taken */
+	size_t size;     /* a power of two, or 0 */
+	size_t used;     /* slots that aren't free */
 	size_t count;
 };
 
@@ -51,6 +52,9 @@ struct mr_layer {
 	unsigned int flags;
 	int lower[MR_UNTAR_LOWERS];
 	struct parent parents[PARENTS];
+	bool root_hidden;
+	bool hides; /* there are whiteouts in the upper */
+	bool stale; /* a directory or symlink was removed: the parents that are kept may lead elsewhere now */
 	int file; /* the regular file that is being written */
 	char *times;
 	size_t times_used;
@@ -61,8 +65,10 @@ struct mr_layer {
 	char pending[PATH_MAX]; /* walk: what is still to be resolved */
 	char spliced[PATH_MAX];
 	unsigned int depth;     /* walk: components of `done` */
+	bool walked;            /* walk: `done`, `depth` and `below` hold for `walked_path` */
+	char walked_path[PATH_MAX];
 	struct lowers below[PATH_MAX / 2 + 1]; /* walk: the lowers at each depth of `done` */
-	struct inodes copied;   /* what was copied up and isn't a directory */
+	struct names copied;    /* what was copied up: there only because it was passed through, the layer doesn't name it */
 	char reason[256];
 };
 
@@ -85,7 +91,11 @@ int layer_walk(struct mr_layer *l, const char *path, bool create);
 /* Find `path` (free of symlinks) in the lowers of `set`; `child` becomes the set below it when it is a directory. Gives a
  * descriptor of the topmost (a directory's is readable, any other O_PATH), -ENOENT, or another -errno. */
 int layer_find_below(const struct mr_layer *l, const struct lowers *set, const char *path, struct stat *st, struct lowers *child);
+/* Find `name` of the directory `directory` (cleaned) in the lowers that count there: a descriptor as layer_find_below gives it,
+ * -ENOENT, or another -errno. */
+int layer_has_below(struct mr_layer *l, const char *directory, const char *name, struct stat *st);
 bool layer_is_whiteout(const struct stat *st);
+bool layer_is_opaque(int directory);
 /* Let `directory` hide the lower ones of its name; nothing when there are no lowers. */
 int layer_make_opaque(struct mr_layer *l, int directory);
 
@@ -99,9 +109,11 @@ int layer_set_xattrs(struct mr_layer *l, int parent, const char *base, int fd, c
 int layer_set_attributes(struct mr_layer *l, int parent, const char *base, const struct mr_entry *entry);
 /* Give `fd`, a directory or file that was just made, what the lower's `from` has. */
 int layer_copy_attributes(struct mr_layer *l, int from, int fd, const struct stat *st);
-/* Copy what a lower has (`found`; no directory) to parent/base of the upper, and remember in `copied` that it was not
- * this layer that put it there. */
+/* Copy what a lower has (`found`; no directory) to parent/base of the upper, and note it. */
 int layer_copy_up(struct mr_layer *l, int found, int parent, const char *base, const struct stat *st);
-bool layer_has_inode(const struct inodes *set, uint64_t inode);
+/* `copied`: note that parent/base was copied up; is it; forget it, because the layer names it or because it is gone. */
+int layer_note_copied(struct mr_layer *l, int parent, const char *base);
+bool layer_is_copied(const struct mr_layer *l, int parent, const char *base);
+void layer_drop_copied(struct mr_layer *l, int parent, const char *base);
 
 #endif

@@ -93,39 +93,74 @@ int layer_set_attributes(struct mr_layer *l, int parent, const char *base, const
 	return 0;
 }
 
-/* ---- A set of inodes ------------------------------------------------------------------------------------------------- */
+/* ---- The names that were copied up ------------------------------------------------------------------------------------- */
 
-static size_t inode_slot(const struct inodes *set, uint64_t inode)
+enum { FREE = 0, GONE = 1 };
+
+static uint64_t name_key(int parent, const char *base)
 {
-	size_t at = (size_t)(inode * UINT64_C(0x9e3779b97f4a7c15) >> 20) & (set->size - 1);
+	struct stat st;
+	uint64_t hash = fstat(parent, &st) == 0 ? st.st_ino * UINT64_C(0x9e3779b97f4a7c15) : 0;
 
-	while (set->slots[at] && set->slots[at] != inode)
+	for (; *base; base++)
+		hash = (hash ^ (unsigned char)*base) * UINT64_C(0x100000001b3); /* FNV-1a */
+	hash ^= hash >> 32;
+	return hash > GONE ? hash : hash + 2;
+}
+
+/* The slot that holds the key, or the free one where the search for it ends. */
+static size_t name_slot(const struct names *set, uint64_t key)
+{
+	size_t at = (size_t)key & (set->size - 1);
+
+	while (set->slots[at] != FREE && set->slots[at] != key)
 		at = (at + 1) & (set->size - 1);
 	return at;
 }
 
-bool layer_has_inode(const struct inodes *set, uint64_t inode)
+bool layer_is_copied(const struct mr_layer *l, int parent, const char *base)
 {
-	return set->size && set->slots[inode_slot(set, inode)] == inode;
+	if (l->copied.count == 0)
+		return false;
+	uint64_t key = name_key(parent, base);
+	return l->copied.slots[name_slot(&l->copied, key)] == key;
 }
 
-static int add_inode(struct mr_layer *l, struct inodes *set, uint64_t inode)
+void layer_drop_copied(struct mr_layer *l, int parent, const char *base)
 {
-	if (2 * (set->count + 1) > set->size) {
-		struct inodes grown = { .size = set->size ? 2 * set->size : 64 };
+	if (l->copied.count == 0)
+		return;
+	uint64_t key = name_key(parent, base);
+	size_t at = name_slot(&l->copied, key);
+	if (l->copied.slots[at] == key) {
+		l->copied.slots[at] = GONE;
+		l->copied.count--;
+	}
+}
+
+int layer_note_copied(struct mr_layer *l, int parent, const char *base)
+{
+	struct names *set = &l->copied;
+
+	if (2 * (set->used + 1) > set->size) {
+		struct names grown = { .size = set->size ? 2 * set->size : 64 };
 		grown.slots = calloc(grown.size, sizeof *grown.slots);
 		if (!grown.slots)
-			return layer_fail_call(l, ENOMEM, "remember a copied file");
+			return layer_fail_call(l, ENOMEM, "remember what was copied up");
 		for (size_t i = 0; i < set->size; i++)
-			if (set->slots[i])
-				grown.slots[inode_slot(&grown, set->slots[i])] = set->slots[i];
-		grown.count = set->count;
+			if (set->slots[i] > GONE)
+				grown.slots[name_slot(&grown, set->slots[i])] = set->slots[i];
+		grown.count = grown.used = set->count;
 		free(set->slots);
 		*set = grown;
 	}
-	size_t at = inode_slot(set, inode);
-	set->count += set->slots[at] == 0;
-	set->slots[at] = inode;
+	uint64_t key = name_key(parent, base);
+	size_t at = name_slot(set, key);
+	if (set->slots[at] == FREE) {
+		set->slots[at] = key;
+		set->used++;
+		set->count++;
+	}
 	return 0;
 }
 
@@ -232,16 +267,9 @@ static int copy_up_inode(struct mr_layer *l, int found, int parent, const char *
 	return result;
 }
 
-/* As copy_up_inode, and remember that this layer has not said a word about it: a whiteout may still hide it (hide). */
 int layer_copy_up(struct mr_layer *l, int found, int parent, const char *base, const struct stat *st)
 {
-	struct stat made;
 	int result = copy_up_inode(l, found, parent, base, st);
 
-	if (result < 0)
-		return result;
-	if (fstatat(parent, base, &made, AT_SYMLINK_NOFOLLOW) < 0)
-		return layer_fail_call(l, errno, "find the copied file");
-	return add_inode(l, &l->copied, made.st_ino);
+	return result < 0 ? result : layer_note_copied(l, parent, base);
 }
-

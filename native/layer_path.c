@@ -152,7 +152,7 @@ bool layer_is_whiteout(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
-static bool is_opaque(int directory)
+bool layer_is_opaque(int directory)
 {
 	char value;
 
@@ -192,7 +192,7 @@ int layer_find_below(const struct mr_layer *l, const struct lowers *set, const c
 			return result;
 		}
 		bool directory = S_ISDIR(here.st_mode);
-		bool last = !directory || is_opaque(fd);
+		bool last = !directory || layer_is_opaque(fd);
 		if (directory)
 			child->bits[i / 64] |= (uint64_t)1 << (i % 64);
 		if (found < 0 && !layer_is_whiteout(&here)) {
@@ -223,6 +223,8 @@ static int make_parent(struct mr_layer *l, int parent, const char *name, int fou
 		result = layer_copy_attributes(l, found, fd, st);
 	else
 		result = fchmod(fd, 0755) < 0 ? layer_fail_call(l, errno, "set the mode of a parent directory") : 0; /* whatever the umask */
+	if (result == 0 && found >= 0)
+		result = layer_note_copied(l, parent, name);
 	if (result == 0 && found >= 0 && fstat(fd, &made) == 0) /* the archive says nothing of it, so it keeps its times */
 		result = layer_remember_times(l, l->done, made.st_ino, st->st_mtim.tv_sec, (uint32_t)st->st_mtim.tv_nsec);
 	if (result < 0) {
@@ -308,7 +310,7 @@ static int step(struct mr_layer *l, struct walk *w, size_t keep)
 			next = openat(w->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 			if (next < 0)
 				return layer_fail_call(l, errno, "open a parent directory");
-			if (!none(below) && !is_opaque(next)) {
+			if (!none(below) && !layer_is_opaque(next)) {
 				found = layer_find_below(l, below, l->done, &st, &child);
 				if (found >= 0)
 					close(found);
@@ -355,6 +357,7 @@ int layer_walk(struct mr_layer *l, const char *path, bool create)
 	if (w.fd < 0)
 		return layer_fail_call(l, errno, "open the root directory");
 	(void)snprintf(l->pending, sizeof l->pending, "%s", path);
+	l->walked = false;
 	l->done[0] = '\0';
 	l->depth = 0;
 	memset(&l->below[0], 0, sizeof l->below[0]);
@@ -392,7 +395,32 @@ int layer_walk(struct mr_layer *l, const char *path, bool create)
 			return result;
 		}
 	}
+	l->walked = true;
+	(void)snprintf(l->walked_path, sizeof l->walked_path, "%s", path);
 	return w.fd;
+}
+
+int layer_has_below(struct mr_layer *l, const char *directory, const char *name, struct stat *st)
+{
+	struct lowers child;
+
+	if (!l->walked || strcmp(l->walked_path, directory) != 0) {
+		int fd = layer_walk(l, directory, false);
+		if (fd < 0)
+			return fd;
+		close(fd);
+	}
+	if (none(&l->below[l->depth]))
+		return -ENOENT;
+	size_t keep = strlen(l->done);
+	if (keep + strlen(name) + 2 > sizeof l->done)
+		return layer_fail_call(l, ENAMETOOLONG, "look into a lower layer");
+	(void)snprintf(l->done + keep, sizeof l->done - keep, "%s%s", keep ? "/" : "", name);
+	int found = layer_find_below(l, &l->below[l->depth], l->done, st, &child);
+	l->done[keep] = '\0';
+	if (found < 0 && found != -ENOENT)
+		return layer_fail_call(l, -found, "look into a lower layer");
+	return found;
 }
 
 /* The upper directory that `path` (cleaned) leads to. The descriptor stays the layer's. */
