@@ -12,7 +12,7 @@ import pytest
 from minirun.errors import NotSupported
 from minirun.runtime import devices
 from minirun.runtime.cgroups import Hierarchy
-from minirun.runtime.spec import DeviceRule, Memory, Resources
+from minirun.runtime.spec import Cpu, DeviceRule, Memory, Resources
 
 
 @pytest.fixture
@@ -139,3 +139,32 @@ def test_a_host_that_refuses_the_filter_says_why(hierarchy: Hierarchy, monkeypat
 def test_the_cgroup_of_monitors_is_beside_the_containers(hierarchy: Hierarchy) -> None:
     assert hierarchy.monitors == f"{hierarchy.root}/monitors"
     assert os.path.isdir(hierarchy.monitors)
+
+
+@pytest.mark.needs("memory")
+@pytest.mark.needs("cpu")
+@pytest.mark.needs("pids")
+@pytest.mark.needs("cpuset")
+def test_every_limit_is_written_and_read_back(hierarchy: Hierarchy) -> None:
+    limits = Resources(
+        memory=Memory(limit=64 << 20, swap=96 << 20),
+        cpu=Cpu(shares=1024, quota=50_000, period=100_000, cpus="0"),
+        pids_limit=17,
+        devices=devices.DEFAULT,
+    )
+    made = hierarchy.create("x", limits)
+    found = {
+        file: Path(made.path, file).read_text().strip()
+        for file in ("memory.max", "memory.swap.max", "cpu.max", "cpu.weight", "cpuset.cpus", "pids.max")
+    }
+    assert found == {
+        "memory.max": str(64 << 20),
+        "memory.swap.max": str(32 << 20),
+        "cpu.max": "50000 100000",
+        "cpu.weight": "100",
+        "cpuset.cpus": "0",
+        "pids.max": "17",
+    }
+    hierarchy.update("x", Resources(pids_limit=-1))
+    assert Path(made.path, "pids.max").read_text() == "max\n"
+    hierarchy.remove("x")
