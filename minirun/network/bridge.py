@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import suppress
 from struct import pack, unpack_from
 
 from ..errors import Conflict, MinirunError, NotSupported
@@ -20,7 +21,8 @@ from .addresses import split_subnet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from typing import Any
 
     from pyroute2 import IPRoute
 
@@ -36,8 +38,12 @@ _IFF_UP = 1
 _FORWARDING4, _ROUTE_LOCALNET4 = 0, 25
 _FORWARDING6, _ACCEPT_RA6 = 0, 3
 _IFA_F_NODAD = 0x02
+_TABLE_MAIN = 254
 
 LINK_LOCAL = "fe80::1"
+# One bit of the packet mark, set by the rule set on what may go to the containers from outside (ruleset, chain `admit`).
+ADMITTED = 0x0100_0000
+RULE_PRIORITY = 17170  # of the first of four routing rules; before the table main, after the table local
 SYSCTL = "/proc/sys/net"
 
 
@@ -134,6 +140,7 @@ def build(network: Network, ports: Iterable[str]) -> None:
                     f"make the bridge {network.bridge}: an interface of that name exists and is no bridge; rename it"
                 )
             _set_interface(network)
+            _set_routing_rules(route, network)
             _set_addresses(route, index, network)
             route.link("set", index=index, state="up")
             _set_forwarding(network)
@@ -142,25 +149,64 @@ def build(network: Network, ports: Iterable[str]) -> None:
                     route.link("set", index=port, master=index)
         except (NetlinkError, OSError) as error:
             if made:
-                delete(network.bridge)
+                _undo(network)
             reason = os.strerror(error.code) if isinstance(error, NetlinkError) else error.strerror
             raise NotSupported(f"make the bridge {network.bridge}: {reason}") from error
         except BaseException:
             if made:
-                delete(network.bridge)
+                _undo(network)
             raise
 
 
-def delete(bridge: str) -> None:
-    """Remove the bridge; fine when there is none."""
+def delete(network: Network) -> None:
+    """Remove the bridge and its routing rules; fine when there are none."""
+    from pyroute2 import IPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    with IPRoute() as route:
+        for rule in _routing_rules(network):
+            with suppress(NetlinkError):
+                route.rule("del", **rule)
+    request = netlink.message(_RTM_DELLINK, netlink.NLM_F_ACK, bytes(16) + netlink.text(_IFLA_IFNAME, network.bridge))
     try:
-        netlink_request(
-            netlink.NETLINK_ROUTE,
-            netlink.message(_RTM_DELLINK, netlink.NLM_F_ACK, bytes(16) + netlink.text(_IFLA_IFNAME, bridge)),
-        )
+        netlink_request(netlink.NETLINK_ROUTE, request)
     except OSError as error:
         if error.errno != errno.ENODEV:
-            raise MinirunError(f"delete the bridge {bridge}: {error.strerror}") from error
+            raise MinirunError(f"delete the bridge {network.bridge}: {error.strerror}") from error
+
+
+def _undo(network: Network) -> None:
+    with suppress(MinirunError):  # the reason why making it failed says more
+        delete(network)
+
+
+def _routing_rules(network: Network) -> Iterator[dict[str, Any]]:
+    """Give the routing rules that keep the subnets shut when nobody guards them.
+
+    The rule set decides what reaches a container from outside, but `nft flush ruleset` or a firewall's restart takes it away, and
+    no daemon of ours notices: until the next start, the host would route whatever its neighbours send (CVE-2025-54388). So
+    there is no route from outside unless the rule set, by its mark, says so for that packet.
+    """
+    for subnet, family in ((network.subnet4, _AF_INET), (network.subnet6, _AF_INET6)):
+        if not subnet:
+            continue
+        to_subnet = {"family": family, "dst": subnet}
+        admit = {"action": "FR_ACT_TO_TBL", "table": _TABLE_MAIN}
+        yield {**to_subnet, **admit, "priority": RULE_PRIORITY, "iifname": "lo"}  # from the host itself
+        yield {**to_subnet, **admit, "priority": RULE_PRIORITY + 1, "iifname": network.bridge}
+        yield {**to_subnet, **admit, "priority": RULE_PRIORITY + 2, "fwmark": ADMITTED, "fwmask": ADMITTED}
+        yield {**to_subnet, "action": "FR_ACT_BLACKHOLE", "priority": RULE_PRIORITY + 3}
+
+
+def _set_routing_rules(route: IPRoute, network: Network) -> None:
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    for rule in _routing_rules(network):
+        try:
+            route.rule("add", **rule)
+        except NetlinkError as error:
+            if error.code != errno.EEXIST:
+                raise
 
 
 def _set_addresses(route: IPRoute, index: int, network: Network) -> None:

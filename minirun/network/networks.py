@@ -156,7 +156,9 @@ class Networks:
 
     def destroy(self) -> None:
         """Remove bridge, rules and rows: for uninstalling, and for tests. Containers that run lose their network."""
-        bridge.delete(self.bridge)
+        network = self._stored()
+        if network is not None:
+            bridge.delete(network)
         self.firewall.delete()
         with transaction(self.connection):
             self.connection.execute("DELETE FROM port_leases")

@@ -10,6 +10,8 @@ What the rules are for, in the order that a packet meets them:
     prerouting   published ports for what arrives from outside or from a container. Never for 127.0.0.0/8: the kernel drops such
                  martians only when it routes them, after this chain, so a neighbour on the LAN could reach what was published
                  on 127.0.0.1 alone: moby#45610.
+    admit        what `forward` will let in gets a mark. Without it there is no route to the containers from outside (bridge), so a
+                 host that lost this table is shut, not open.
     output       published ports for the host's own processes, 127.0.0.1 included. Not ::1: the kernel routes no answer to it that
                  comes from outside the loopback interface, and IPv6 has no route_localnet. Untouched, a connection to it is
                  refused at once by the socket that reserves the port, and whoever asked for `localhost` goes on to 127.0.0.1.
@@ -27,6 +29,7 @@ from __future__ import annotations
 from ..errors import NotSupported
 from ..linux.syscalls import netlink_request
 from . import netlink
+from .bridge import ADMITTED
 from .firewall import revision_of
 
 TYPE_CHECKING = False
@@ -48,13 +51,18 @@ _FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
 def text(table: str, network: Network) -> str:
     """Give the whole table, replacing one of that name in the same transaction."""
     bridge = f'"{network.bridge}"'
+    mark = f"meta mark set meta mark | {ADMITTED:#x}"
     if network.subnet6:
         guard6 = f"iifname {bridge} ip6 saddr != {{ {network.subnet6}, fe80::/10, :: }} drop"
+        admit6 = (
+            f"ip6 daddr {network.subnet6} ct state established,related {mark}\n"
+            f"        ip6 daddr {network.subnet6} ct status dnat {mark}"
+        )
         leave6 = f"oifname != {bridge} ip6 saddr {network.subnet6} masquerade"
         hairpin6 = f"oifname {bridge} ip6 saddr {network.subnet6} ct status dnat masquerade"
     else:
         guard6 = f"iifname {bridge} meta nfproto ipv6 drop"
-        leave6 = hairpin6 = ""
+        admit6 = leave6 = hairpin6 = ""
     lines = f"""
 table inet {table}
 delete table inet {table}
@@ -82,6 +90,12 @@ table inet {table} {{
         ip daddr 127.0.0.0/8 return
         ip6 daddr ::1 return
         fib daddr type local jump published
+    }}
+    chain admit {{
+        type filter hook prerouting priority -99; policy accept;
+        ip daddr {network.subnet4} ct state established,related {mark}
+        ip daddr {network.subnet4} ct status dnat {mark}
+        {admit6}
     }}
     chain output {{
         type nat hook output priority -100; policy accept;

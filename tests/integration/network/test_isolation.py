@@ -45,6 +45,18 @@ def test_a_lan_host_with_a_route_does_not_reach_what_is_published_on_another_add
         assert is_silent(neighbour, container.endpoint.address4, 80)
 
 
+def test_a_lan_host_with_a_route_reaches_nothing_after_the_rules_were_flushed(
+    start: Start, networks: Networks, neighbour: Neighbour, lan: Lan
+) -> None:
+    """CVE-2025-54388: nobody is there to notice, so what is left has to be shut."""
+    container = start("one", WEB)
+    lan.host.run("nft", "flush", "ruleset")
+    with container.listen("0.0.0.0", 80), container.listen("::", 81):
+        assert is_silent(neighbour, container.endpoint.address4, 80)
+        assert is_silent(neighbour, container.endpoint.address6, 81)
+        assert lan.host.reaches(container.endpoint.address4, 80)
+
+
 def test_a_lan_host_does_not_reach_the_loopback_address_through_a_published_port(
     start: Start, neighbour: Neighbour, lan: Lan
 ) -> None:

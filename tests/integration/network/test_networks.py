@@ -259,6 +259,8 @@ def test_destroy_leaves_nothing_on_the_host(networks: Networks, lan: Lan) -> Non
     assert lan.host.run("nft", "list", "ruleset") == ""
     assert "test0" not in lan.host.run("ip", "link")
     assert "test0" not in lan.host.run("ip", "route")
+    for family in ("-4", "-6"):
+        assert "blackhole" not in lan.host.run("ip", family, "rule")
 
 
 def test_a_port_that_was_reserved_but_never_published_is_given_back(networks: Networks, lan: Lan) -> None:
