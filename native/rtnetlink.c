@@ -1,6 +1,6 @@
 /* rtnetlink.c: what a start asks of the network stack, in the kernel's own messages.
  *
- * Owns: what the operations VETH, LINK_UP, ADDRESS, ROUTE ask of the kernel, and one call for Python that carries any netlink request.
+ * Owns: what the operations VETH, LINK_UP, ADDRESS, ROUTE ask of the kernel, and one call that carries any request of Python's.
  * Leaves to others: bridges, rule sets and choosing addresses (minirun/network), reading answers (network/netlink.py).
  *
  * Requests are built in a fixed buffer on the stack: the child runs this between clone and exec, where nothing may allocate.
