@@ -11,14 +11,15 @@
  * that nobody watches. It needs the privileges of what the plan does, and runs none of the container's code.
  */
 #include "monitor.h"
+#include "mount_api.h"
 
-#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +62,44 @@ static void leave_stdio(void)
 		close(null);
 }
 
+/* /dev/null for the container. It is the host's own device, and root in the container may change mode and owner of whatever he
+ * holds a descriptor of: through a read-only mount that nobody else has, he can't. open_tree(2), mount_setattr(2). */
+static int open_null(void)
+{
+	MR_AUTOCLOSE tree = mr_open_tree(AT_FDCWD, "/dev/null", false);
+	if (tree < 0)
+		return tree;
+	int status = mr_mount_setattr(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, false);
+	if (status < 0)
+		return status;
+	char path[40];
+	snprintf(path, sizeof path, "/proc/self/fd/%d", tree);
+	return mr_result(open(path, O_RDWR | O_CLOEXEC));
+}
+
+static bool is_null_device(int fd)
+{
+	struct stat status;
+	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
+}
+
+/* What the child would get of our own 0, 1, 2 and is the null device, or input that nobody gave it, is a null device of its own. */
+static int replace_null(const struct settings *settings, int stdio[3])
+{
+	MR_AUTOCLOSE null = -1;
+	for (int fd = 0; fd < 3; fd++) {
+		bool unwanted = fd == 0 && !settings->open_stdin;
+		if (stdio[fd] >= 0 || !(unwanted || is_null_device(fd)))
+			continue;
+		if (null < 0)
+			null = open_null();
+		stdio[fd] = null < 0 ? null : mr_result(fcntl(null, F_DUPFD_CLOEXEC, 3));
+		if (stdio[fd] < 0)
+			return stdio[fd];
+	}
+	return 0;
+}
+
 static const void *map_plan(size_t *length)
 {
 	struct stat status;
@@ -93,6 +132,8 @@ static int prepare(struct container *container, const struct settings *settings,
 		*failed = MR_NO_OPERATION;
 		status = relay_prepare(settings, container->stdio);
 	}
+	if (status >= 0)
+		status = replace_null(settings, container->stdio);
 	return status < 0 ? status : 0;
 }
 

@@ -170,11 +170,13 @@ static int mask_directory(struct mr_walk *walk, int target)
 	return error;
 }
 
-/* What is laid over a file must be the null device and nothing that calls itself so (CVE-2025-31133). */
+/* What is laid over a file must be the null device and nothing that calls itself so (CVE-2025-31133). It is the host's own:
+ * read-only, so that root in the container can't change its mode and owner. */
 static int mask_file(int null, int target)
 {
 	MR_AUTOCLOSE mount = -1;
 	struct stat status;
+	int error;
 
 	if (null < 0)
 		return null;
@@ -183,7 +185,10 @@ static int mask_file(int null, int target)
 	if (!S_ISCHR(status.st_mode) || status.st_rdev != makedev(1, 3))
 		return -ENODEV;
 	mount = mr_open_tree(null, "", false);
-	return mount < 0 ? mount : mr_move_mount(mount, target);
+	if (mount < 0)
+		return mount;
+	error = mr_mount_setattr(mount, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, false);
+	return error < 0 ? error : mr_move_mount(mount, target);
 }
 
 /* root path null_slot */

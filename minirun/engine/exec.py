@@ -40,7 +40,8 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     with ExitStack() as undo:
         connection = launch(plan)
         undo.callback(connection.close)
-        connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
+        relayed = (attachment.stdin, attachment.stdout, attachment.stderr) if not attachment.inherit else (False, False, False)
+        connection.attach(*relayed, trace=attachment.trace)
         try:
             began = connection.wait_started()
         except LaunchFailed as failure:

@@ -30,6 +30,8 @@ class Attachment(Record):
     """Which streams of the container the caller wants to hold; `trace` asks for the time of each operation of the start.
 
     `window` is the size of the caller's terminal in rows and columns, for a container that is given one: (0, 0) when unknown.
+    `inherit` hands the caller's own descriptors 0, 1, 2 to a further process (exec), without relay: only what the container may
+    hold on to and change the mode of, pipes and the null device, never a terminal or a file.
     """
 
     stdin: bool = False
@@ -37,6 +39,7 @@ class Attachment(Record):
     stderr: bool = False
     trace: bool = False
     window: tuple[int, int] = (0, 0)
+    inherit: bool = False
 
 
 class Session:

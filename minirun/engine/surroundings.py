@@ -66,10 +66,11 @@ def placement_of(
 def target_of(
     engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment
 ) -> Target:
-    """Give the running container as the aim of a further process; its streams are the caller's own unless it has a terminal."""
+    """Give the running container as the aim of a further process, with the streams that the caller wants to hold."""
     from ..linux import plan
 
-    mode = plan.STDIO_INHERIT if attachment.stdout and not config.terminal else plan.STDIO_NULL
+    wanted = attachment.stdin or attachment.stdout or attachment.stderr
+    mode = plan.STDIO_INHERIT if attachment.inherit else plan.STDIO_PIPES if wanted else plan.STDIO_NULL
     return Target(
         pid=started.pid,
         start_time=started.start_time,

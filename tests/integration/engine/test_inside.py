@@ -44,6 +44,49 @@ def test_no_descriptor_of_the_start_serves_as_working_directory(minirun, busybox
     )
 
 
+def test_root_inside_cannot_change_the_hosts_null_device(minirun, busybox, run_container):
+    """What masks files and what stands in for stdin is the host's own device: its mode and owner are not the container's to change."""
+    before = os.stat("/dev/null")
+    script = "for path in /proc/self/fd/0 /proc/interrupts /proc/keys /proc/timer_list; do chmod 667 $path; chown 7 $path; done"
+    name = run_container(busybox, "sleep", "1000")
+    try:
+        minirun("run", "--rm", busybox, "sh", "-c", script, check=False)
+        for options in ((), ("-d",), ("-i",)):
+            with open("/dev/null", "r+b") as null:
+                words = [*minirun.words, "exec", *options, name, "sh", "-c", f"{script}; chmod 667 /proc/self/fd/1"]
+                subprocess.run(words, stdin=null, stdout=null, stderr=null, check=False)
+        after = os.stat("/dev/null")
+        assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+    finally:
+        os.chmod("/dev/null", before.st_mode & 0o7777)
+        os.chown("/dev/null", before.st_uid, before.st_gid)
+
+
+def test_a_further_process_gets_neither_our_files_nor_our_terminal(minirun, busybox, run_container, tmp_path):
+    name = run_container(busybox, "sleep", "1000")
+    words = [*minirun.words, "exec", "-i", name, "sh", "-c", "chmod 777 /proc/self/fd/*; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2"]
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.write_text("")
+    with open(source, "rb") as stdin, open(target, "wb") as stdout:
+        subprocess.run(words, stdin=stdin, stdout=stdout, stderr=subprocess.DEVNULL, check=False)
+    assert all(line.startswith(("pipe:", "/")) and str(tmp_path) not in line for line in target.read_text().split())
+    assert {path.stat().st_mode & 0o777 for path in (source, target)} == {0o644}
+    master, slave = os.openpty()
+    try:
+        subprocess.run(words, stdin=slave, stdout=slave, stderr=slave, check=False)
+        assert b"/dev/pts" not in os.read(master, 4096)
+        assert os.fstat(slave).st_mode & 0o777 != 0o777
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+def test_a_further_process_without_interactive_leaves_our_input_alone(minirun, busybox, run_container):
+    name = run_container(busybox, "sleep", "1000")
+    assert minirun("exec", name, "cat", stdin="not for you").stdout == ""
+    assert minirun("exec", "-i", name, "cat", stdin="for you").stdout == "for you"
+
+
 def test_the_hosts_environment_stays_outside(minirun, busybox):
     done = minirun("run", "--rm", busybox, "env", env={**os.environ, "HOST_SECRET": "canary"})
     assert "canary" not in done.stdout
