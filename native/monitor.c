@@ -40,9 +40,13 @@ struct container {
 
 /* ---- beginning ------------------------------------------------------------------------------------------------ */
 
-/* A process of its own: no terminal, no signals, no directory, no descriptor that a program executed later could inherit. */
+/* A process of its own: no parent that would have to wait for it, no terminal, no signals, no directory, no descriptor that a
+ * program executed later could inherit. */
 static void isolate(void)
 {
+	pid_t self = mr_clone(0, NULL, -1);
+	if (self != 0)
+		_exit(self < 0);
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL); /* blocked, not ignored: an ignored signal stays ignored after exec */

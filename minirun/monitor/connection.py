@@ -21,7 +21,6 @@ from contextlib import suppress
 from .._native import ffi, lib
 from ..errors import StartFailed
 from ..record import Record
-from . import reaping
 from .exits import Exit, Started
 
 TYPE_CHECKING = False
@@ -65,10 +64,10 @@ class LaunchFailed(StartFailed):
 class Connection:
     """See the module. Not for use by two threads at once, except `resize`, which only sends."""
 
-    def __init__(self, socket: _socket.socket, monitor_pid: int = 0) -> None:
+    def __init__(self, socket: _socket.socket, forker: int = 0) -> None:
         self.traces: list[Trace] = []
         self._socket = socket
-        self._monitor_pid = monitor_pid  # of our own child, 0 when it isn't ours
+        self._forker = forker  # our child, which forks the monitor and ends at once; 0: none, or waited for
         self._pipes = [-1, -1, -1]  # our ends of the attachment: stdin to write, stdout and stderr to read
         self._pump: Any = None
         self._blocked: set[int] = set()
@@ -112,7 +111,6 @@ class Connection:
             self._send(lib.MR_MSG_ACK)
             while self._socket.recv(ffi.sizeof("struct mr_message")):
                 pass
-        self._reap()
 
     # ---- what we hear
 
@@ -120,13 +118,13 @@ class Connection:
         """Block until the container runs; raises LaunchFailed when it can't, with nothing of it left. Fills `traces`."""
         while True:
             message = self._receive()
+            self._wait_for_forker()
             if message is None:
                 raise LaunchFailed(None, errno.ECONNRESET)
             if message.kind == lib.MR_MSG_STARTED:
                 return Started(pid=message.pid, start_time=0, time_ns=message.time)
             if message.kind == lib.MR_MSG_FAILED:
-                self._reap()
-                raise LaunchFailed(None if message.operation == NO_OPERATION else message.operation, message.error)
+                        raise LaunchFailed(None if message.operation == NO_OPERATION else message.operation, message.error)
             if message.kind == lib.MR_MSG_TRACE:
                 self.traces.append(
                     Trace(operation_index=message.operation, duration_ns=message.time, errno=message.error)
@@ -207,9 +205,7 @@ class Connection:
         for stream in range(3):
             self._close_pipe(stream)
         self._socket.close()
-        if self._monitor_pid:
-            reaping.later(self._monitor_pid)
-            self._monitor_pid = 0
+        self._wait_for_forker()
         if self._blocked:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
             self._blocked = set()
@@ -222,10 +218,10 @@ class Connection:
     ) -> None:
         self.close()
 
-    def _reap(self) -> None:
-        if self._monitor_pid:
-            reaping.soon(self._monitor_pid)
-            self._monitor_pid = 0
+    def _wait_for_forker(self) -> None:
+        if self._forker:
+            os.waitpid(self._forker, 0)
+            self._forker = 0
 
     def _close_pipe(self, stream: int) -> None:
         descriptor, self._pipes[stream] = self._pipes[stream], -1

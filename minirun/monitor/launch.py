@@ -14,7 +14,6 @@ import fcntl
 import os
 
 from ..linux import syscalls
-from . import reaping
 from .connection import Connection, Detached, LaunchFailed, Signal, Trace
 
 TYPE_CHECKING = False
@@ -39,7 +38,6 @@ def launch(plan: Plan, *, inherited: Mapping[int, int] = {}, cgroup_fd: int = -1
     monitor is born in the cgroup of `cgroup_fd`. It gets no environment; it keeps our stdin, stdout and stderr only for
     a process that inherits them.
     """
-    reaping.sweep()
     plan_fd = _memory_file(plan.encode())
     try:
         program = syscalls.read_only_executable(PROGRAM)

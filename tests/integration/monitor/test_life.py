@@ -1,0 +1,257 @@
+"""A container's life as its owner sees it: start, exit, record, acknowledgement, hook."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from minirun.linux import plan as p
+from minirun.linux import syscalls
+from minirun.monitor import exits
+from minirun.monitor.launch import LaunchFailed, launch
+from tests.integration.monitor.conftest import Start, python, until, wait_for_process
+
+
+def hook(path: Path) -> tuple[str, ...]:
+    return ("/bin/sh", "-c", f"env | sort > {path}.new; mv {path}.new {path}")
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 125, 126, 127, 128, 254, 255])
+def test_exit_code_is_the_programs(start: Start, code: int) -> None:
+    running = start(("sh", "-c", f"exit {code}"))
+    assert running.connection.wait_exited().exit_code == code
+    assert running.wait_recorded().exit_code == code
+    running.connection.acknowledge()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGRTMAX])
+def test_exit_code_is_128_and_the_signal(start: Start, number: int) -> None:
+    running = start(("sh", "-c", f"kill -{int(number)} $$"), pid_namespace=False)
+    assert running.connection.wait_exited().exit_code == 128 + number
+    running.connection.acknowledge()
+
+
+def test_the_record_names_the_process_and_its_end(start: Start) -> None:
+    running = start(("cat",), stdin=True)
+    recorded = exits.read_started(running.run)
+    assert recorded is not None
+    assert recorded.pid == running.started.pid
+    assert recorded.time_ns == running.started.time_ns
+    assert recorded.start_time == syscalls.process_start_time(recorded.pid)
+    assert exits.is_running(running.run)
+    running.connection.close_stdin()
+    end = running.connection.wait_exited()
+    assert running.wait_recorded() == end
+    assert end.time_ns > recorded.time_ns
+    assert exits.is_alive(running.run)  # until the owner has taken note
+    running.connection.acknowledge()
+    assert not exits.is_alive(running.run)
+
+
+def test_a_container_starts_again_in_the_same_run_directory(start: Start, tmp_path: Path) -> None:
+    running = start(("true",))
+    running.connection.wait_exited()
+    running.connection.acknowledge()
+    plan = p.Plan()
+    plan.monitor += [p.run_directory(running.run), p.stdio(p.STDIO_NULL), p.clone(0)]
+    plan.child += [p.signals(), p.exec_("/bin", ("sleep", "60"), ())]
+    with launch(plan) as again:
+        again.attach(False, False, False)
+        started = again.wait_started()
+        assert exits.read_exit(running.run) is None
+        os.kill(started.pid, signal.SIGKILL)
+        assert again.wait_exited().exit_code == 137
+        again.acknowledge()
+
+
+def test_failed_operation_is_named(tmp_path: Path) -> None:
+    plan = p.Plan()
+    plan.monitor += [p.run_directory(str(tmp_path)), p.stdio(p.STDIO_NULL), p.clone(0)]
+    plan.child += [p.signals(), p.exec_("/bin", ("no such program",), ())]
+    with launch(plan) as connection, pytest.raises(LaunchFailed) as failure:
+        connection.wait_started()
+    assert failure.value.operation_index is not None
+    assert plan.operations()[failure.value.operation_index][1].name == "EXEC"
+    assert failure.value.errno == 2
+    assert sorted(os.listdir(tmp_path)) == ["lock"]
+
+
+def test_a_log_that_cannot_be_opened_fails_the_start(tmp_path: Path) -> None:
+    plan = p.Plan()
+    plan.monitor += [p.stdio(p.STDIO_PIPES), p.log(str(tmp_path / "no" / "log"), 0, 1), p.clone(0)]
+    plan.child += [p.exec_("/bin", ("true",), ())]
+    with launch(plan) as connection, pytest.raises(LaunchFailed) as failure:
+        connection.wait_started()
+    assert failure.value.operation_index == 1
+    assert failure.value.errno == 2
+
+
+def test_a_plan_that_is_none_is_refused(tmp_path: Path) -> None:
+    class Nonsense(p.Plan):
+        def encode(self) -> bytes:
+            return b"\xff" * 64
+
+    with launch(Nonsense()) as connection, pytest.raises(LaunchFailed) as failure:
+        connection.wait_started()
+    assert failure.value.operation_index is None
+
+
+def test_an_owner_that_leaves_before_it_attached_starts_nothing(tmp_path: Path) -> None:
+    plan = p.Plan()
+    plan.monitor += [p.run_directory(str(tmp_path)), p.await_owner(), p.stdio(p.STDIO_NULL), p.clone(0)]
+    plan.child += [p.exec_("/bin", ("touch", str(tmp_path / "started-anyway")), ())]
+    connection = launch(plan)
+    connection.close()
+    until(lambda: not exits.is_alive(str(tmp_path)))
+    assert sorted(os.listdir(tmp_path)) in ([], ["lock"])
+
+
+def test_every_operation_is_traced(start: Start) -> None:
+    running = start(("true",), trace=True)
+    names = [trace.operation_index for trace in running.connection.traces]
+    assert len(names) >= 3
+    assert all(trace.duration_ns >= 0 and trace.errno == 0 for trace in running.connection.traces)
+    running.connection.wait_exited()
+    running.connection.acknowledge()
+
+
+# ---- the exit hook
+
+
+def test_an_acknowledged_exit_runs_no_hook(start: Start, tmp_path: Path) -> None:
+    running = start(("true",), hook=hook(tmp_path / "hook"))
+    running.connection.wait_exited()
+    running.connection.acknowledge()
+    running.wait_gone()
+    assert not (tmp_path / "hook").exists()
+
+
+def test_an_owner_that_hung_up_leaves_the_exit_to_the_hook(start: Start, tmp_path: Path) -> None:
+    running = start(("sh", "-c", "read line; exit 3"), stdin=True, attach=(False, False, False), hook=hook(tmp_path / "hook"))
+    running.connection.close()
+    with running.client(stdin=True) as client:
+        client.close_stdin()
+    running.wait_gone()
+    assert running.wait_recorded().exit_code == 3
+    environment = (tmp_path / "hook").read_text().splitlines()
+    assert "FROM=plan" in environment
+    assert {line.split("=")[0] for line in environment} <= {"FROM", "PWD", "SHLVL", "OLDPWD", "_"}
+
+
+def test_an_owner_that_dies_with_the_exit_unacknowledged_leaves_it_to_the_hook(start: Start, tmp_path: Path) -> None:
+    running = start(("true",), hook=hook(tmp_path / "hook"))
+    running.connection.wait_exited()
+    running.connection.close()
+    running.wait_gone()
+    assert (tmp_path / "hook").exists()
+
+
+def test_the_lock_is_free_when_the_hook_runs(start: Start, tmp_path: Path) -> None:
+    script = f"flock -n {tmp_path}/0/run/lock echo free > {tmp_path}/hook.new; mv {tmp_path}/hook.new {tmp_path}/hook"
+    running = start(("true",), hook=("/bin/sh", "-c", f"PATH=/usr/bin:/bin; {script}"))
+    running.connection.close()
+    running.wait_gone()
+    assert (tmp_path / "hook").read_text() == "free\n"
+
+
+def test_the_hook_has_no_descriptor_but_its_three(start: Start, tmp_path: Path) -> None:
+    listing = f"import os; open({str(tmp_path / 'fds')!r}, 'w').write(' '.join(sorted(os.listdir('/proc/self/fd'))))"
+    running = start(("true",), hook=(sys.executable, "-I", "-S", "-c", listing))
+    running.connection.close()
+    running.wait_gone()
+    assert (tmp_path / "fds").read_text() == "0 1 2 3 4"  # 3 and 4 are its own: this file, the listing
+
+
+# ---- robustness
+
+
+def test_signals_do_not_end_the_monitor(start: Start) -> None:
+    running = start(("cat",), stdin=True)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE, signal.SIGUSR1, signal.SIGALRM):
+        os.kill(running.monitor, number)
+    running.connection.close_stdin()
+    assert running.connection.wait_exited().exit_code == 0
+    running.connection.acknowledge()
+
+
+def test_a_killed_monitor_takes_its_container_along(start: Start) -> None:
+    running = start(("sleep", "600"), pid_namespace=False, death_signal=True)
+    os.kill(running.monitor, signal.SIGKILL)
+    with pytest.raises(EOFError):
+        running.connection.wait_exited()
+    wait_for_process(running.started.pid)
+    assert not exits.is_alive(running.run)
+    assert exits.read_exit(running.run) is None
+
+
+def test_an_idle_monitor_is_small_and_holds_few_descriptors(start: Start) -> None:
+    running = start(python("print('x' * 5_000_000, flush=True); input()"), stdin=True, attach=(False, False, False))
+    until(lambda: len(running.logged()) == 5_000_001, "the log")
+    until(lambda: private_dirty(running.monitor) <= 200 * 1024, "the monitor to give its buffers back")
+    names = [os.readlink(f"/proc/{running.monitor}/fd/{fd}") for fd in os.listdir(f"/proc/{running.monitor}/fd")]
+    assert len(names) <= 15, names
+    assert not any("memfd" in name for name in names)
+    running.connection.close_stdin()
+    running.connection.wait_exited()
+    running.connection.acknowledge()
+
+
+def private_dirty(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Private_Dirty:"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError("no Private_Dirty")
+
+
+# ---- init
+
+
+def test_init_reaps_and_ends_as_its_program_ended(start: Start) -> None:
+    source = """
+import os, sys
+if os.fork() == 0:
+    if os.fork() == 0:
+        os._exit(0)  # an orphan: init's to reap
+    os._exit(0)
+os.wait()
+import time
+for _ in range(2000):
+    names = [name for name in os.listdir('/proc') if name.isdigit()]
+    # /proc is the host's here, so ask who is left in our session instead
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        break
+sys.exit(7 if os.getppid() == 1 and os.getpid() != 1 else 9)
+"""
+    running = start(python(source), init=True)
+    assert running.connection.wait_exited().exit_code == 7
+    running.connection.acknowledge()
+
+
+def test_init_forwards_signals(start: Start) -> None:
+    source = (
+        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(11));"
+        "print('ready', flush=True); signal.pause()"
+    )
+    running = start(python(source), init=True)
+    until(lambda: running.logged() == b"ready\n")
+    os.kill(running.started.pid, signal.SIGTERM)
+    assert running.connection.wait_exited().exit_code == 11
+    running.connection.acknowledge()
+
+
+def test_init_ends_with_128_and_the_signal_of_its_program(start: Start) -> None:
+    running = start(("sh", "-c", "kill -KILL $$"), init=True)
+    assert running.connection.wait_exited().exit_code == 137
+    running.connection.acknowledge()
+
+
+def test_init_says_when_the_program_is_missing(start: Start) -> None:
+    with pytest.raises(LaunchFailed) as failure:
+        start(("no such program",), init=True)
+    assert failure.value.errno == 2
