@@ -322,11 +322,13 @@ int mr_log_open(struct mr_log **result, const char *path, uint64_t max_bytes, ui
 	int status = log->directory < 0 ? -errno : open_file(log);
 	if (status == 0)
 		status = cut_torn_record(log);
-	if (status < 0)
+	if (status < 0) {
 		mr_log_close(log);
-	else
-		*result = log;
-	return status;
+		return status;
+	}
+	mr_log_idle(log); /* the torn record was looked for in a buffer */
+	*result = log;
+	return 0;
 }
 
 void mr_log_idle(struct mr_log *log)

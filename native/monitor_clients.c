@@ -24,6 +24,8 @@ static struct mr_message started, ended; /* kind 0: not yet */
 static bool acknowledged;
 
 #define DESCRIPTORS 3 /* in one message, at most */
+/* The kernel fills the control buffer to its end, and that is rounded up: one descriptor more than was made room for may come. */
+#define RECEIVED ((CMSG_SPACE(sizeof(int) * DESCRIPTORS) - CMSG_LEN(0)) / sizeof(int))
 
 static void client_ready(void *context);
 
@@ -62,7 +64,7 @@ static bool is_pipe(int fd, int mode)
 
 /* Descriptors come in the order stdin, stdout, stderr, as many as bits are set. They must be pipes, which is all that can be
  * waited for, be told to not block without a side effect on anybody else, and take tee(2). */
-static bool attach(struct client *client, uint64_t bits, int fds[DESCRIPTORS])
+static bool attach(struct client *client, uint64_t bits, int fds[RECEIVED])
 {
 	static const int modes[DESCRIPTORS] = { O_RDONLY, O_WRONLY, O_WRONLY };
 	int place[DESCRIPTORS] = { -1, -1, -1 }, next = 0;
@@ -90,7 +92,7 @@ static bool attach(struct client *client, uint64_t bits, int fds[DESCRIPTORS])
 	return true;
 }
 
-static bool handle(struct client *client, const struct mr_message *message, int fds[DESCRIPTORS])
+static bool handle(struct client *client, const struct mr_message *message, int fds[RECEIVED])
 {
 	switch (message->kind) {
 	case MR_MSG_ATTACH:
@@ -110,12 +112,12 @@ static bool handle(struct client *client, const struct mr_message *message, int 
 }
 
 /* Fills fds with what came along, -1 elsewhere. */
-static void received_descriptors(struct msghdr *header, int fds[DESCRIPTORS])
+static void received_descriptors(struct msghdr *header, int fds[RECEIVED])
 {
-	memset(fds, 0xff, sizeof(int) * DESCRIPTORS);
+	memset(fds, 0xff, sizeof(int) * RECEIVED);
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part))
 		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
-			memcpy(fds, CMSG_DATA(part), part->cmsg_len - CMSG_LEN(0)); /* fits: so does the buffer */
+			memcpy(fds, CMSG_DATA(part), part->cmsg_len - CMSG_LEN(0)); /* fits: so does the buffer, and there is one such part */
 }
 
 /* Takes one message; false when the client has hung up or isn't making sense. */
@@ -131,10 +133,10 @@ static bool receive(struct client *client)
 	ssize_t got = recvmsg(client->socket.fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR;
-	int fds[DESCRIPTORS];
+	int fds[RECEIVED];
 	received_descriptors(&header, fds);
 	bool understood = got == sizeof message && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && handle(client, &message, fds);
-	for (int i = 0; i < DESCRIPTORS; i++)
+	for (size_t i = 0; i < RECEIVED; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	return understood;

@@ -95,17 +95,22 @@ void mr_pump_close(struct mr_pump *pump)
 
 /* ---- moving bytes --------------------------------------------------------------------------------------------- */
 
+static void let_keys_through(struct mr_pump *pump)
+{
+	struct mr_lane *lane = &pump->lanes[INPUT];
+	memcpy(lane->bytes + lane->end, pump->keys, pump->keys_matched);
+	lane->end += pump->keys_matched;
+	pump->keys_matched = 0;
+}
+
 /* Takes the detach keys out of what was typed; true when they are complete. A beginning of them is held back until
  * the next byte tells; a wrong continuation lets all of it through. */
 static bool find_keys(struct mr_pump *pump, const unsigned char *typed, size_t length)
 {
 	struct mr_lane *lane = &pump->lanes[INPUT];
 	for (size_t i = 0; i < length; i++) {
-		if (typed[i] != pump->keys[pump->keys_matched] && pump->keys_matched) {
-			memcpy(lane->bytes + lane->end, pump->keys, pump->keys_matched);
-			lane->end += pump->keys_matched;
-			pump->keys_matched = 0;
-		}
+		if (typed[i] != pump->keys[pump->keys_matched])
+			let_keys_through(pump);
 		if (typed[i] != pump->keys[pump->keys_matched]) {
 			lane->bytes[lane->end++] = typed[i];
 		} else if (++pump->keys_matched == pump->keys_length) {
@@ -126,10 +131,14 @@ static ssize_t fill(struct mr_pump *pump, int number)
 	if (got < 0)
 		return -errno;
 	lane->start = lane->end = 0;
-	if (!keys)
+	if (!keys) {
 		lane->end = (uint32_t)got;
-	else if (find_keys(pump, typed, (size_t)got))
+	} else if (got == 0 && pump->keys_matched) { /* no more will come: it was only a beginning */
+		let_keys_through(pump);
+		return 1;
+	} else if (find_keys(pump, typed, (size_t)got)) {
 		return -ECANCELED;
+	}
 	return got;
 }
 

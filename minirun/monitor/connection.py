@@ -124,7 +124,7 @@ class Connection:
             if message.kind == lib.MR_MSG_STARTED:
                 return Started(pid=message.pid, start_time=0, time_ns=message.time)
             if message.kind == lib.MR_MSG_FAILED:
-                        raise LaunchFailed(None if message.operation == NO_OPERATION else message.operation, message.error)
+                raise LaunchFailed(None if message.operation == NO_OPERATION else message.operation, message.error)
             if message.kind == lib.MR_MSG_TRACE:
                 self.traces.append(
                     Trace(operation_index=message.operation, duration_ns=message.time, errno=message.error)

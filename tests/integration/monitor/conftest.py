@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -56,6 +57,12 @@ class Running:
         """Block until the monitor has left."""
         wait_for_process(self.monitor)
 
+    def descriptors(self) -> list[str]:
+        """Give the monitor's descriptors, once it has left behind what only the start needed."""
+        directory = f"/proc/{self.monitor}/fd"
+        until(lambda: not any("memfd" in name for name in links(directory)))
+        return links(directory)
+
     def kill(self) -> None:
         """End the process, whatever it is doing."""
         os.kill(self.started.pid, signal.SIGKILL)
@@ -84,6 +91,15 @@ def wait_for_process(pid: int) -> None:
 def python(source: str) -> tuple[str, ...]:
     """Give the argv of a small program."""
     return (sys.executable, "-I", "-S", "-c", source)
+
+
+def links(directory: str) -> list[str]:
+    """Give what the links of a directory point to, as `number path`."""
+    found = []
+    for name in sorted(os.listdir(directory)):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(f"{name} {os.readlink(f'{directory}/{name}')}")
+    return found
 
 
 def holder_of(path: str) -> int:
@@ -184,6 +200,10 @@ class Sink:
     def rest(self) -> bytes:
         """Close the writing end and give what is left."""
         self.hang_up()
+        return self.rest_after_hang_up()
+
+    def rest_after_hang_up(self) -> bytes:
+        """Read until the writing end is closed, by somebody else."""
         data = b""
         while block := os.read(self._read, 65536):
             data += block
