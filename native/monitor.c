@@ -141,11 +141,20 @@ static int prepare(struct container *container, const struct settings *settings,
 	return status < 0 ? status : 0;
 }
 
+static void release_lock(struct container *container)
+{
+	if (container->lock >= 0)
+		close(container->lock);
+	container->lock = -1;
+}
+
+/* Says it last: then nothing is left of the attempt, and the owner may try again. */
 static void fail(struct container *container, const struct mr_message *message)
 {
-	clients_report(NULL, message);
 	if (container->run_directory >= 0)
 		record_remove(container->run_directory);
+	release_lock(container);
+	clients_report(NULL, message);
 	_exit(1);
 }
 
@@ -221,13 +230,6 @@ static void finish(struct container *container)
 	                                     .value = (uint32_t)container->status,
 	                                     .error = oom_killed,
 	                                     .time = container->ended_ns });
-}
-
-static void release_lock(struct container *container)
-{
-	if (container->lock >= 0)
-		close(container->lock);
-	container->lock = -1;
 }
 
 /* The owner may take as long as it lives; others, who have no duty here, may not hold the end up. */

@@ -105,11 +105,9 @@ def links(directory: str) -> list[str]:
 def holder_of(path: str) -> int:
     """Give the process that has a file open."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            if any(os.readlink(f"/proc/{pid}/fd/{fd}") == path for fd in os.listdir(f"/proc/{pid}/fd")):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            if any(link.split(maxsplit=1)[1] == path for link in links(f"/proc/{pid}/fd")):
                 return int(pid)
-        except OSError:
-            pass  # it ended while we looked
     raise AssertionError(f"nobody has {path} open")
 
 
