@@ -125,17 +125,17 @@ def _complain(error: Exception, spelling: str) -> int:
     else:
         where = f"'minirun --debug {name} ...' shows where"
         warn(f"{prefix} this is a defect of minirun: {type(error).__name__}: {error}; {where}")
-        code = FAILED
+        return FAILED
     return _code_of(name, code)
 
 
 def _code_of(name: str, code: int) -> int:
-    """Give the code that docker's command ends with: only `run` and `exec` tell reasons apart, all others say 1."""
+    """Give docker's code for a refusal: `run` and `exec` tell 125, 126 and 127 apart, all other commands say 1."""
     if name == "run":
         return FAILED if code == 1 else code
     if name == "exec":
-        return code if code in (NOT_EXECUTABLE, NOT_FOUND) else 1
-    return 1
+        return 1 if code == FAILED else code
+    return 1 if code in (FAILED, NOT_EXECUTABLE, NOT_FOUND) else code
 
 
 def _sentence(error: OSError) -> str:

@@ -65,9 +65,7 @@ def _warnings(engine: Engine, controllers: tuple[str, ...]) -> list[str]:
         for controller, options in LIMIT_CONTROLLERS.items()
         if controller not in controllers
     ]
-    if not os.path.exists("/proc/sys/net/ipv6"):
-        warnings.append("IPv6 is off on this host: containers get IPv4 addresses only")
-    return warnings
+    return warnings + list(engine.networks.warnings())
 
 
 def _operating_system() -> str:

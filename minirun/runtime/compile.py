@@ -400,6 +400,7 @@ def _network(context: _Context) -> Iterator[Operation]:
         yield plan.sync(_NETWORK_READY)
     yield plan.link_up("lo")
     if endpoint is not None:
+        yield _neighbours_word(endpoint)
         yield plan.address(endpoint.interface, _packed(endpoint.address4), endpoint.prefix4)
         if endpoint.address6:
             yield plan.address(endpoint.interface, _packed(endpoint.address6), endpoint.prefix6)
@@ -411,12 +412,23 @@ def _network(context: _Context) -> Iterator[Operation]:
             yield plan.route(endpoint.interface, _packed(endpoint.gateway6))
 
 
-def _late_parameters(context: _Context) -> Iterator[Operation]:
-    """Parameters of interfaces; /proc/sys of the container is read-only by now, so through a procfs of their own."""
-    writes = list(_parameters(context.spec.linux.sysctl, _PARAMETERS, late=True))
-    if writes:
+def _neighbours_word(endpoint: Endpoint) -> Operation:
+    """Before the interface is up: no route or address by a neighbour's router advertisement, and no IPv6 at all on a
+    network without (CVE-2020-13401, CVE-2024-32473). A kernel without IPv6 has neither file.
+    """
+    file, value = ("accept_ra", "0") if endpoint.address6 else ("disable_ipv6", "1")
+    return plan.optional(plan.write(_PARAMETERS, f"sys/net/ipv6/conf/{endpoint.interface}/{file}", value))
+
+
+def _own_procfs(context: _Context) -> Iterator[Operation]:
+    """For parameters of interfaces: /proc/sys of the container is read-only by now."""
+    if context.placement.endpoint is not None or any(map(_is_late, context.spec.linux.sysctl)):
         yield plan.filesystem(_PARAMETERS, "proc", "proc")
-        yield from writes
+
+
+def _late_parameters(context: _Context) -> Iterator[Operation]:
+    """Parameters of interfaces that the user asked for."""
+    yield from _parameters(context.spec.linux.sysctl, _PARAMETERS, late=True)
 
 
 def _close_root(context: _Context) -> Iterator[Operation]:
@@ -557,6 +569,7 @@ _CONTAINER: tuple[Step, ...] = (
     _devices_elsewhere,
     _working_directory,
     _hide,
+    _own_procfs,
     _network,
     _late_parameters,
     _close_root,

@@ -174,9 +174,9 @@ def test_the_id_is_written_to_the_cidfile(engine: Engine, capfd: Captured, tmp_p
 
 def test_a_cidfile_is_taken_back_when_nothing_was_created(engine: Engine, capfd: Captured, tmp_path: Path) -> None:
     path = tmp_path / "id"
-    assert run(f"create --cidfile {path} missing") == 125
+    assert run(f"create --cidfile {path} missing") == 1
     assert not path.exists()
-    assert run(f"create --cidfile {tmp_path}/no/id busybox") == 125
+    assert run(f"create --cidfile {tmp_path}/no/id busybox") == 1
     assert "failed to create the container ID file" in capfd.readouterr().err
 
 
