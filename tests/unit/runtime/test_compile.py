@@ -166,7 +166,7 @@ def test_cve_2025_52881_parameters_are_written_before_anyone_can_reach_the_procf
     assert names(operations)[write - 1] == "FILESYSTEM"
     assert names(operations)[write + 1] == "ATTACH"
     late = operations.index(plan.write(PARAMETERS, "sys/net/ipv4/conf/eth0.1/rp_filter", "2"))
-    assert operations[late - 1] == plan.filesystem(PARAMETERS, "proc", "proc")
+    assert operations.index(plan.filesystem(PARAMETERS, "proc", "proc")) < late
     assert names(operations).index("LINK_UP") < late
 
 
@@ -175,9 +175,11 @@ def test_the_network_comes_as_late_as_it_can() -> None:
     made = compile_container(spec().replace(mounts=(Mount(destination="/proc", type="proc"),)), place)
     assert made.parent == [plan.veth("bridge0", "v1", "eth0", b"\2\0\0\0\0\1"), plan.sync(1)]
     start = made.child.index(plan.sync(1))
-    assert made.child[start : start + 8] == [
+    assert made.child[start - 1] == plan.filesystem(PARAMETERS, "proc", "proc")
+    assert made.child[start : start + 9] == [
         plan.sync(1),
         plan.link_up("lo"),
+        plan.optional(plan.write(PARAMETERS, "sys/net/ipv6/conf/eth0/accept_ra", "0")),
         plan.address("eth0", bytes([10, 1, 0, 2]), 16),
         plan.address("eth0", bytes.fromhex("fd" + "0" * 28 + "02"), 64),
         plan.link_up("eth0"),
@@ -185,6 +187,13 @@ def test_the_network_comes_as_late_as_it_can() -> None:
         plan.route("eth0", bytes.fromhex("fd" + "0" * 28 + "01")),
         plan.pivot(ROOT),
     ]
+
+
+def test_cve_2024_32473_no_ipv6_on_a_network_without() -> None:
+    endpoint = Endpoint(address6="", gateway6="")
+    operations = compile_container(spec(), PLACE.replace(endpoint=endpoint)).child
+    off = operations.index(plan.optional(plan.write(PARAMETERS, "sys/net/ipv6/conf/eth0/disable_ipv6", "1")))
+    assert off < operations.index(plan.link_up("eth0"))
 
 
 def test_without_a_network_of_its_own_interfaces_are_left_alone() -> None:
