@@ -102,35 +102,39 @@ def _no_cgroups_left() -> Iterator[None]:
                 os.rmdir(directory)
 
 
-def _docker(stack: contextlib.ExitStack, found: Peers, place: Path, archive: Path) -> None:
+@contextlib.contextmanager
+def private_docker(place: Path, enter: Sequence[str] = ()) -> Iterator[tuple[list[str], list[int]]]:
+    """Run a dockerd with everything of its own below `place`; gives the client's words, and its and containerd's pids.
+
+    `enter` starts it inside other namespaces. Raises BenchError when it doesn't come up within a minute.
+    """
     socket = f"unix://{place}/docker.sock"
-    log = stack.enter_context((place / "dockerd.log").open("wb"))
-    daemon = subprocess.Popen(
-        [
-            "dockerd",
-            "--data-root",
-            place / "data",
-            "--exec-root",
-            place / "exec",
-            "--pidfile",
-            place / "pid",
-            "-H",
-            socket,
-        ],
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    stack.callback(_end, daemon)
-    words = ["docker", "-H", socket]
-    deadline = time.monotonic() + 60
-    while subprocess.run([*words, "version"], capture_output=True, check=False).returncode != 0:
-        if daemon.poll() is not None or time.monotonic() > deadline:
-            raise BenchError("dockerd did not start: " + (place / "dockerd.log").read_text()[-300:])
-        time.sleep(0.2)
+    words = [*enter, "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-H", socket]
+    client = ["docker", "-H", socket]
+    with (place / "dockerd.log").open("wb") as log:
+        daemon = subprocess.Popen(
+            [*words, "--pidfile", f"{place}/pid"],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while subprocess.run([*client, "version"], capture_output=True, check=False).returncode != 0:
+            if daemon.poll() is not None or time.monotonic() > deadline:
+                raise BenchError("dockerd did not start: " + (place / "dockerd.log").read_text()[-300:])
+            time.sleep(0.2)
+        yield client, [daemon.pid, *_children(daemon.pid)]
+    finally:
+        _end(daemon)
+
+
+def _docker(stack: contextlib.ExitStack, found: Peers, place: Path, archive: Path) -> None:
+    words, pids = stack.enter_context(private_docker(place))
     _run(*words, "import", str(archive), "busybox")
     _run(*words, "run", "--rm", "busybox", "true")
-    found.daemon_pids = [daemon.pid, *_children(daemon.pid)]
+    found.daemon_pids = pids
     found.programs.append(Program("docker", words))
 
 

@@ -153,8 +153,10 @@ class MinirunCommand:
 
 @pytest.fixture(scope="session")
 def minirun(roots: Roots) -> MinirunCommand:
-    """The command line on the session's roots."""
-    return MinirunCommand(roots)
+    """The command line on the session's roots, whose directories it makes, so that no test is the one that makes them."""
+    command = MinirunCommand(roots)
+    command("ps")
+    return command
 
 
 RunContainer = Callable[..., str]
@@ -177,7 +179,7 @@ def run_container(minirun: MinirunCommand) -> Iterator[RunContainer]:
 
 
 @pytest.fixture
-def engine(roots: Roots) -> Iterator[Any]:
+def engine(roots: Roots, minirun: MinirunCommand) -> Iterator[Any]:
     """The engine as a library, on the session's roots."""
     if not roots.root.exists():
         return
