@@ -154,7 +154,6 @@ enum mr_internal_kind {
 	MR_MSG_SYNC = 64,      /* value: stage; both ways */
 	MR_MSG_TERMINAL = 65,  /* with the pty master */
 	MR_MSG_EXECUTING = 66, /* the next thing to happen is execve: a closed socket after this means success */
-	MR_MSG_ENTERED = 67,   /* pid: the process that entered the container on behalf of the helper */
 };
 
 #define MR_NO_OPERATION UINT32_MAX /* the child died without a word (killed): FAILED names no operation */

@@ -41,7 +41,6 @@
 #define MR_HOST 0xffu
 #define MR_PLAN_MAX (4u << 20) /* bytes; a plan is never larger */
 
-
 enum mr_side { MR_SIDE_MONITOR = 0, MR_SIDE_PARENT = 1, MR_SIDE_CHILD = 2 };
 /* python: end */
 
@@ -64,6 +63,7 @@ struct mr_op_header {
 
 /* X(NAME, code, signature, "arguments") -- codes never change meaning; new ones are appended.
  * Settings are read by the monitor and by mr_spawn before clone3; actions are walked, each by its MR_ACTION(NAME). */
+/* clang-format off */
 #define MR_SETTINGS(X)                                                                                                     \
 	/* monitor side */                                                                                                 \
 	X(LOG, 1, "suu", "path max_bytes max_files")          /* json-file lines, rotated to path.1 .. path.(max_files-1) */ \
@@ -127,6 +127,7 @@ struct mr_op_header {
 	X(INIT, 98, "", "")                                   /* --init: fork; this process reaps, the new one goes on */  \
 	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */
 
+/* clang-format on */
 #define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)
 #define MR_FIRST_ACTION 16u
 

@@ -47,6 +47,12 @@ static int raise_capabilities(void)
 	return mr_result(syscall(SYS_capset, &header, data));
 }
 
+static void give(int descriptor, uint32_t uid)
+{
+	if (fchown(descriptor, uid, (gid_t)-1) < 0)
+		errno = 0; /* a program that can't reopen its own output is better than none */
+}
+
 /* A program of another user opens /dev/stdout, which is /proc/self/fd/1: it has to own the pipe. Only anonymous pipes and
  * the container's own terminal: what else the caller handed in (his terminal, his files) isn't ours to give away. */
 static void give_stdio(const struct mr_walk *walk, uint32_t uid)
@@ -58,9 +64,9 @@ static void give_stdio(const struct mr_walk *walk, uint32_t uid)
 		if (fstat(descriptor, &status) < 0 || status.st_uid == uid)
 			continue;
 		if (S_ISFIFO(status.st_mode) && fstatfs(descriptor, &filesystem) == 0 && filesystem.f_type == PIPEFS_MAGIC)
-			fchown(descriptor, uid, (gid_t)-1) == 0 ? (void)0 : (void)0;
+			give(descriptor, uid);
 		else if (S_ISCHR(status.st_mode) && walk->terminal >= 0)
-			fchown(descriptor, uid, (gid_t)-1) == 0 ? (void)0 : (void)0;
+			give(descriptor, uid);
 	}
 }
 

@@ -56,8 +56,9 @@ static int make_filesystem(const char *type, const char *source, struct mr_vecto
 /* slot type source options attributes */
 MR_ACTION(FILESYSTEM)
 {
-	return mr_slot_set(walk, argument[0].number,
-			   make_filesystem(argument[1].data, argument[2].data, mr_vector_of(&argument[3]), argument[4].number));
+	return mr_slot_set(
+		walk, argument[0].number,
+		make_filesystem(argument[1].data, argument[2].data, mr_vector_of(&argument[3]), argument[4].number));
 }
 
 /* slot beneath path recursive */
@@ -139,34 +140,16 @@ MR_ACTION(ATTACH)
  * cheaper; it has to be in our namespace for that, so it is made where it is needed first. */
 static int mask_directory(struct mr_walk *walk, int target)
 {
-	static const char limits[] = "nr_inodes=1";
+	struct mr_vector none = { NULL, 0 };
 	uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-	MR_AUTOCLOSE mount = -1;
-	int error;
+	int mount = walk->empty >= 0 ? mr_open_tree(walk->empty, "", false)
+				     : make_filesystem("tmpfs", "", none, attributes);
+	int error = mount < 0 ? mount : mr_move_mount(mount, target);
 
-	if (walk->empty >= 0) {
-		mount = mr_open_tree(walk->empty, "", false);
-		return mount < 0 ? mount : mr_move_mount(mount, target);
-	}
-	{
-		MR_AUTOCLOSE context = mr_fsopen("tmpfs");
-
-		if (context < 0)
-			return context;
-		error = configure(context, limits, sizeof limits - 1);
-		if (error == 0)
-			error = mr_fsconfig(context, FSCONFIG_SET_STRING, "mode", "0755");
-		if (error == 0)
-			error = mr_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL);
-		mount = error < 0 ? error : mr_fsmount(context, attributes);
-	}
-	if (mount < 0)
-		return mount;
-	error = mr_move_mount(mount, target);
-	if (error == 0) {
+	if (error == 0 && walk->empty < 0)
 		walk->empty = mount;
-		mount = -1;
-	}
+	else
+		mr_close(&mount);
 	return error;
 }
 

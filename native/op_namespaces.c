@@ -103,8 +103,8 @@ MR_ACTION(VETH)
 		return netlink;
 	if (walk->child <= 0)
 		return -EINVAL;
-	return mr_op_veth(netlink, argument[0].data, argument[1].data, argument[2].data, argument[3].data, argument[3].length,
-			  walk->child);
+	return mr_op_veth(netlink, argument[0].data, argument[1].data, argument[2].data, argument[3].data,
+			  argument[3].length, walk->child);
 }
 
 /* ---- User namespace ---- */

@@ -72,8 +72,7 @@ MR_ACTION(UMASK)
  * reachable from the root is refused however we got there (CVE-2024-21626); getcwd(2) says "(unreachable)" then. */
 MR_ACTION(DIRECTORY_CHANGE)
 {
-	MR_AUTOCLOSE directory =
-		mr_openat2(AT_FDCWD, argument[0].data, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_MAGICLINKS);
+	MR_AUTOCLOSE directory = mr_openat2(AT_FDCWD, argument[0].data, O_PATH | O_DIRECTORY, 0, RESOLVE_NO_MAGICLINKS);
 	char path[PATH_MAX];
 	long length;
 

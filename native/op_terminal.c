@@ -55,7 +55,8 @@ static int mount_console(int root, int slave)
 /* root rows columns */
 MR_ACTION(TERMINAL)
 {
-	struct winsize size = { .ws_row = (unsigned short)argument[1].number, .ws_col = (unsigned short)argument[2].number };
+	struct winsize size = { .ws_row = (unsigned short)argument[1].number,
+				.ws_col = (unsigned short)argument[2].number };
 	struct mr_message message = { .kind = MR_MSG_TERMINAL };
 	int root = mr_slot(walk, argument[0].number), slave, error;
 	MR_AUTOCLOSE master = -1;

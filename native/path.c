@@ -51,7 +51,8 @@ int mr_open_beneath(int root, const char *path, int flags)
 }
 
 /* Copies into a PATH_MAX buffer: prefix, '/', link, '/', rest (each may be empty). -ENAMETOOLONG when it doesn't fit. */
-static int join(char *buffer, const char *prefix, size_t prefix_length, const char *link, size_t link_length, const char *rest)
+static int join(char *buffer, const char *prefix, size_t prefix_length, const char *link, size_t link_length,
+		const char *rest)
 {
 	size_t rest_length = strlen(rest);
 

@@ -25,7 +25,7 @@ static const struct row rows[] = {
 };
 #define ROWS (sizeof rows / sizeof rows[0])
 
-#define CHECK_SIGNATURE(NAME, code, signature, arguments)                                                                  \
+#define CHECK_SIGNATURE(NAME, code, signature, arguments) \
 	_Static_assert(sizeof(signature) - 1 <= MR_ARGUMENTS_MAX, #NAME " has too many arguments");
 MR_OPERATIONS(CHECK_SIGNATURE)
 
@@ -33,8 +33,8 @@ MR_OPERATIONS(CHECK_SIGNATURE)
 static const char *signature_of(uint16_t code)
 {
 	switch (code) {
-#define CASE(NAME, code, signature, arguments)                                                                             \
-	case code:                                                                                                         \
+#define CASE(NAME, code, signature, arguments) \
+	case code:                             \
 		return signature;
 		MR_OPERATIONS(CASE)
 #undef CASE

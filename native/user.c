@@ -32,7 +32,7 @@ struct reader {
 
 struct field {
 	char text[PATH_MAX];
-	bool whole;    /* false: it was too long, and matches nothing */
+	bool whole; /* false: it was too long, and matches nothing */
 	char delimiter; /* what ended it: ':' ',' '\n' */
 };
 
@@ -73,7 +73,9 @@ static int next_field(struct reader *reader, struct field *field, bool comma)
 	if (more < 0)
 		return more;
 	field->text[length] = 0;
-	field->delimiter = more ? character : '\n';
+	field->delimiter = '\n';
+	if (more)
+		field->delimiter = character;
 	return more || length || !field->whole;
 }
 

@@ -68,9 +68,7 @@ int mr_slot_set(struct mr_walk *walk, uint64_t slot, int descriptor)
 
 void mr_walk_trace(struct mr_walk *walk, uint32_t index, int error, uint64_t nanoseconds)
 {
-	struct mr_message message = {
-		.kind = MR_MSG_TRACE, .operation = index, .error = -error, .time = nanoseconds
-	};
+	struct mr_message message = { .kind = MR_MSG_TRACE, .operation = index, .error = -error, .time = nanoseconds };
 
 	if (!walk->trace)
 		return;
@@ -83,8 +81,8 @@ void mr_walk_trace(struct mr_walk *walk, uint32_t index, int error, uint64_t nan
 static int perform(struct mr_walk *walk, const struct mr_operation *operation)
 {
 	switch (operation->code) {
-#define CASE(NAME, code, signature, parameters)                                                                             \
-	case code:                                                                                                         \
+#define CASE(NAME, code, signature, parameters) \
+	case code:                              \
 		return mr_do_##NAME(walk, operation->arguments);
 		MR_ACTIONS(CASE)
 #undef CASE

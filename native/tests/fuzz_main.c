@@ -27,7 +27,8 @@ static uint32_t chance(uint32_t below)
 
 static size_t mutate(unsigned char *input, size_t size)
 {
-	static const uint32_t lengths[] = { 0, 1, 3, 7, 8, 0x7f, 0xff, 0xffff, 0x7fffffff, 0x80000000, 0xfffffff8, 0xfffffffb, 0xffffffff };
+	static const uint32_t lengths[] = { 0,      1,          3,          7,          8,          0x7f,      0xff,
+					    0xffff, 0x7fffffff, 0x80000000, 0xfffffff8, 0xfffffffb, 0xffffffff };
 	uint32_t at = chance((uint32_t)size), other = chance((uint32_t)size), word, length;
 
 	switch (chance(6)) {

@@ -66,7 +66,14 @@ def test_the_decoder_survives_mutated_plans(seeds: Path, tmp_path: Path) -> None
         except subprocess.CalledProcessError:
             clang = None  # a clang without its run-time library
     if clang is not None:
-        command: list[str | Path] = [target, f"-max_total_time={SECONDS}", "-max_len=8192", "-rss_limit_mb=1024", "-seed=1", seeds]
+        command: list[str | Path] = [
+            target,
+            f"-max_total_time={SECONDS}",
+            "-max_len=8192",
+            "-rss_limit_mb=1024",
+            "-seed=1",
+            seeds,
+        ]
     else:
         _build("gcc", target, "address,undefined", "tests/fuzz_main.c")
         command = [target, str(SECONDS), *sorted(seeds.iterdir())]

@@ -23,7 +23,8 @@ def _index(plan: p.Plan, name: str) -> int:
 
 
 def _id(walk: Walk, container: Container, spec: str, *groups: str) -> str | int:
-    """What a process is after USER, as "uid gid groups home", or the errno of the failure.
+    """What a process is after USER, as "uid gid +groups home", or the errno of the failure. The primary group is among
+    the supplementary ones, so that a set-group-ID program can't drop it (CVE-2022-36109).
 
     By the kernel's own words: id(1) would read the account files that the test made hostile.
     """
@@ -40,18 +41,18 @@ def _id(walk: Walk, container: Container, spec: str, *groups: str) -> str | int:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ("", "0 0 + /root"),
-        ("root", "0 0 + /root"),
-        ("alice", "1000 1001 +29,50 /home/alice"),
-        ("1000", "1000 1001 +29,50 /home/alice"),
-        ("alice:", "1000 1001 +29,50 /home/alice"),
-        ("alice:audio", "1000 29 + /home/alice"),
-        ("alice:7", "1000 7 + /home/alice"),
-        (":audio", "0 29 + /root"),
-        ("4711", "4711 0 + /"),
-        ("4711:12", "4711 12 + /"),
-        ("007", "7 0 + /"),
-        ("2147483647", "2147483647 0 + /"),
+        ("", "0 0 +0 /root"),
+        ("root", "0 0 +0 /root"),
+        ("alice", "1000 1001 +29,50,1001 /home/alice"),
+        ("1000", "1000 1001 +29,50,1001 /home/alice"),
+        ("alice:", "1000 1001 +29,50,1001 /home/alice"),
+        ("alice:audio", "1000 29 +29 /home/alice"),
+        ("alice:7", "1000 7 +7 /home/alice"),
+        (":audio", "0 29 +29 /root"),
+        ("4711", "4711 0 +0 /"),
+        ("4711:12", "4711 12 +12 /"),
+        ("007", "7 0 +0 /"),
+        ("2147483647", "2147483647 0 +0 /"),
     ],
 )
 def test_a_user_is_found_as_docker_finds_it(walk: Walk, container: Container, spec: str, expected: str) -> None:
@@ -90,11 +91,11 @@ def test_a_number_is_exact_or_refused_whatever_the_image_says(
 def test_a_name_of_digits_is_never_looked_up(walk: Walk, container: Container, rootfs: Path) -> None:
     (rootfs / "etc/passwd").write_text("4711:x:0:0:evil:/evil:/bin/sh\n")
     (rootfs / "etc/group").write_text("12:x:0:\n")
-    assert _id(walk, container, "4711:12") == "4711 12 + /"
+    assert _id(walk, container, "4711:12") == "4711 12 +12 /"
 
 
 def test_extra_groups_by_name_and_number(walk: Walk, container: Container) -> None:
-    assert _id(walk, container, "alice:7", "audio", "5000", "audio") == "1000 7 +29,5000 /home/alice"
+    assert _id(walk, container, "alice:7", "audio", "5000", "audio") == "1000 7 +7,29,5000 /home/alice"
     assert _id(walk, container, "alice", "nonesuch") == errno.ESRCH
 
 
@@ -104,13 +105,13 @@ def test_extra_groups_by_name_and_number(walk: Walk, container: Container) -> No
 def test_a_malformed_line_is_passed_over(walk: Walk, container: Container, rootfs: Path, line: str) -> None:
     text = (rootfs / "etc/passwd").read_text()
     (rootfs / "etc/passwd").write_text(f"{line}\n{text}")
-    assert _id(walk, container, "alice:7") == "1000 7 + /home/alice"
+    assert _id(walk, container, "alice:7") == "1000 7 +7 /home/alice"
 
 
 def test_a_line_without_its_end(walk: Walk, container: Container, rootfs: Path) -> None:
     (rootfs / "etc/passwd").write_text("last:x:5:6:c:/h")
     (rootfs / "etc/group").write_text("g:x:9:last")
-    assert _id(walk, container, "last") == "5 6 +9 /h"
+    assert _id(walk, container, "last") == "5 6 +6,9 /h"
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "directory", "missing", "loop", "procfs"])
@@ -131,7 +132,7 @@ def test_account_files_that_are_no_files_count_as_absent(
         elif kind == "procfs":
             path.symlink_to("/proc/self/fd/0")
     started = time.monotonic()
-    assert _id(walk, container, "12:34") == "12 34 + /"
+    assert _id(walk, container, "12:34") == "12 34 +34 /"
     assert _id(walk, container, "alice") == errno.ENOENT
     assert time.monotonic() - started < 10
 
@@ -156,7 +157,7 @@ def test_account_files_of_any_size_are_given_up(walk: Walk, container: Container
 def test_a_line_of_a_million_members_is_read(walk: Walk, container: Container, rootfs: Path) -> None:
     with open(rootfs / "etc/group", "w") as file:
         file.write("big:x:77:" + ",".join(f"u{number}" for number in range(1_000_000)) + ",alice\n")
-    assert _id(walk, container, "alice") == "1000 1001 +77 /home/alice"
+    assert _id(walk, container, "alice") == "1000 1001 +77,1001 /home/alice"
 
 
 def test_too_many_groups_are_refused(walk: Walk, container: Container, rootfs: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -96,6 +98,38 @@ def test_an_overlay_of_a_missing_layer_fails(
 ) -> None:
     plan = _with(container("true"), overlay(lowers=("missing", "rootfs")))
     assert walk(plan).failed == (_index(plan, "OVERLAY"), errno.ENOENT)
+
+
+@pytest.mark.parametrize("character", ["x", " ", "%"])
+def test_an_overlay_whose_paths_are_too_long_for_a_parameter_is_mounted_by_a_string(
+    walk: Walk, container: Container, tmp_path: Path, rootfs: Path, character: str
+) -> None:
+    """It is also what kernels before 6.5 get."""
+    deep = tmp_path / (character * 150) / (character * 150)
+    for name in ("upper", "work"):
+        (deep / name).mkdir(parents=True)
+    (tmp_path / "mountpoint").mkdir(exist_ok=True)
+    root = p.overlay(0, str(tmp_path / "mountpoint"), str(tmp_path), ("rootfs",), f"{deep}/upper", f"{deep}/work")
+    outcome = walk(_with(container("sh", "-c", "echo new > /etc/new"), root))
+    assert outcome.failed is None
+    assert (deep / "upper/etc/new").read_text() == "new\n"
+
+
+@pytest.mark.parametrize("path", ["a,b", "a\\b", "x" * 200 + "," + "y" * 50])
+def test_characters_that_mean_something_in_a_string_mount_the_right_directory_or_nothing(
+    walk: Walk, container: Container, tmp_path: Path, rootfs: Path, path: str
+) -> None:
+    for name in ("upper", "work"):
+        (tmp_path / path / name).mkdir(parents=True)
+    (tmp_path / "mountpoint").mkdir(exist_ok=True)
+    upper, work = (str(tmp_path / path / name) for name in ("upper", "work"))
+    root = p.overlay(0, str(tmp_path / "mountpoint"), str(tmp_path), ("rootfs",), upper, work)
+    plan = _with(container("sh", "-c", "echo new > /etc/new"), root)
+    outcome = walk(plan)
+    if outcome.failed:
+        assert outcome.failed[0] == _index(plan, "OVERLAY")
+    else:
+        assert (tmp_path / path / "upper/etc/new").read_text() == "new\n"
 
 
 def _dev(*more: p.Operation) -> tuple[p.Operation, ...]:
@@ -199,6 +233,45 @@ def test_a_volume_is_not_laid_over_procfs_by_a_link(
     failed = walk(container("true", steps=steps)).failed
     assert failed is not None
     assert failed[1] == errno.ELOOP
+
+
+def _exchange(one: Path, other: Path, stop: threading.Event) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    count = 0
+    while not stop.is_set():
+        if libc.renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2) == 0:
+            count += 1
+    return count
+
+
+def test_a_target_that_is_swapped_for_a_link_while_it_is_mounted_on_stays_inside(
+    walk: Walk, container: Container, rootfs: Path, canary: Path, tmp_path: Path
+) -> None:
+    """CVE-2021-30465: another container shares the volume and swaps directory and link all the time."""
+    volume = tmp_path / "volume"
+    (volume / "target").mkdir(parents=True)
+    (volume / "link").symlink_to(canary)
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "mark").write_text("mounted")
+    steps = (
+        p.tree(2, p.HOST, str(volume), True),
+        p.attach(2, 0, "/data"),
+        p.tree(3, p.HOST, str(source), True),
+        p.attach(3, 0, "/data/target/deep/er", p.CREATE_DIRECTORY),
+    )
+    stop = threading.Event()
+    racer = threading.Thread(target=_exchange, args=(volume / "target", volume / "link", stop))
+    racer.start()
+    try:
+        for _ in range(60):
+            outcome = walk(container("true", steps=steps))
+            if outcome.failed:  # the kernel gave up on the race, or made half of it: never outside
+                assert outcome.failed[1] in (errno.ENOENT, errno.EEXIST, errno.EAGAIN, errno.ELOOP, errno.ENOTDIR)
+    finally:
+        stop.set()
+        racer.join()
+    assert sorted(path.name for path in canary.iterdir()) == ["secret"]
 
 
 def test_masked_and_read_only_paths(walk: Walk, container: Container) -> None:

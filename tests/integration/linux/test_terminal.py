@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,11 +35,20 @@ def test_a_terminal_of_the_containers_own(walk: Walk, container: Container) -> N
     assert outcome.output.splitlines() == ["/dev/pts/0", "33 99", "to the console", "to the terminal", "/dev/pts/0"]
 
 
-def test_ctrl_c_reaches_the_foreground(walk: Walk, container: Container) -> None:
+def test_ctrl_c_reaches_the_foreground(container: Container, driver: Path, tmp_path: Path) -> None:
     plan = container("sh", "-c", "trap 'echo caught; exit 5' INT; echo ready; read x", steps=_steps(p.terminal(0)))
-    outcome = walk(plan, stdin=b"\x03")
-    assert outcome.exit_code == 5
-    assert "caught" in outcome.output
+    (tmp_path / "plan").write_bytes(plan.encode())
+    with subprocess.Popen(
+        [driver, tmp_path / "plan", "2"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\r\n"  # typed before, it would meet a shell without a trap
+        process.stdin.write(b"\x03")
+        process.stdin.flush()
+        output, reports = process.communicate(timeout=30)
+    assert b"caught" in output
+    assert f"exited {5 << 8}" in reports.decode()
 
 
 def test_the_terminal_belongs_to_the_user(walk: Walk, container: Container) -> None:
