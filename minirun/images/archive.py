@@ -70,7 +70,7 @@ class Archive:
         if self._exists("oci-layout") and self._exists("index.json"):
             return self._oci_images()
         raise Corrupt(
-            f"{self.what} is no image archive: it has neither manifest.json nor oci-layout"
+            f"{self.what}: this is no image archive: it has neither manifest.json nor oci-layout"
             " (a root file system goes in with `minirun import`)"
         )
 

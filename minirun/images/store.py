@@ -8,10 +8,10 @@ Owns: `Images`, its queries. Leaves to others: each verb's way (loading, importi
 from __future__ import annotations
 
 import json
+from functools import cached_property
 
 from .. import database
 from ..errors import InvalidInput, NotFound
-from .blobs import Blobs
 from .image import SELECT, Image, Loaded, from_row
 from .reference import id_prefix, parse
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any, Protocol
 
     from .adding import Snapshots
+    from .blobs import Blobs
 
     class Stream(Protocol):
         """A binary file or pipe, read from where it stands."""
@@ -39,7 +40,13 @@ class Images:
         self.root = root
         self.connection = connection
         self.snapshots = snapshots
-        self.blobs = Blobs(root)
+
+    @cached_property
+    def blobs(self) -> Blobs:
+        """The blobs of this store; a start needs none of them."""
+        from .blobs import Blobs
+
+        return Blobs(self.root)
 
     # ---- questions
 

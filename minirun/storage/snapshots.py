@@ -18,7 +18,6 @@ import os
 
 from .. import database
 from ..errors import Corrupt
-from .staging import DIRECTORY, Staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from typing import Protocol
 
-    from .staging import Stage
+    from .staging import Stage, Staging
 
     class Prepared(Protocol):
         """An unpacked layer that waits in a stage: `directory` holds `fs`; `parent` is the chain below, "" for none."""
@@ -57,7 +56,7 @@ class Snapshots:
     def __init__(self, root: str, connection: sqlite3.Connection) -> None:
         self.root = root
         self._connection = connection
-        self._staging = Staging(f"{root}/staging")
+        self._staging_directory = f"{root}/staging"
 
     def lowers(self, chain_id: str) -> tuple[str, ...]:
         """Give the directories of a chain beneath `root`, the top first. One query; raises Corrupt when it isn't there."""
@@ -75,7 +74,7 @@ class Snapshots:
 
     def stage(self) -> Stage:
         """Make a private directory on this file system for unfinished work; it dies with the process."""
-        return self._staging.create()
+        return self._staging().create()
 
     def prepare_empty(self) -> None:
         """Make sure that snapshots/0/fs is there."""
@@ -135,7 +134,12 @@ class Snapshots:
         `also` collects further leftovers into the directory that it is given. The abandoned stages, which are the evidence, go last,
         so that a sweep that is killed is done again.
         """
-        abandoned = self._staging.abandoned()
+        try:
+            if not os.listdir(self._staging_directory):
+                return False
+        except FileNotFoundError:
+            return False
+        abandoned = self._staging().abandoned()
         if not abandoned:
             return False
         with self.stage() as stage:
@@ -146,6 +150,11 @@ class Snapshots:
             each.close()
         return True
 
+    def _staging(self) -> Staging:
+        from .staging import Staging  # not on the way of a start
+
+        return Staging(self._staging_directory)
+
     def _number(self, chain_id: str) -> int:
         row = self._connection.execute("SELECT number FROM snapshots WHERE chain_id = ?", (chain_id,)).fetchone()
         if row is None:
@@ -154,7 +163,7 @@ class Snapshots:
 
 
 def _sync_directory(path: str) -> None:
-    fd = os.open(path, DIRECTORY)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
     finally:
