@@ -31,6 +31,10 @@ class Containers:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._seen = (
+            "",
+            ContainerConfig(image=""),
+        )  # the last configuration that was read: a verb reads its row several times
 
     def insert(self, container: Container) -> None:
         """Add a row; raises Conflict when the name is taken, in docker's words."""
@@ -60,7 +64,7 @@ class Containers:
     def get(self, container_id: str) -> Container | None:
         """Give the container with this full id."""
         row = self._connection.execute(f"{_SELECT} WHERE id = ?", (container_id,)).fetchone()
-        return _from_row(row) if row else None
+        return self._from_row(row) if row else None
 
     def find(self, reference: str) -> Container:
         """Give the container that a user means by a full id, a name, or the beginning of an id: in this order.
@@ -72,25 +76,25 @@ class Containers:
             f"{_SELECT} WHERE id = ? OR name = ? ORDER BY id = ? DESC", (reference, name, reference)
         ).fetchone()
         if row:
-            return _from_row(row)
+            return self._from_row(row)
         if reference and all(digit in "0123456789abcdef" for digit in reference):
             rows = self._connection.execute(
                 f"{_SELECT} WHERE id >= ? AND id < ? LIMIT 2", (reference, reference + "g")
             ).fetchall()
             if len(rows) == 1:
-                return _from_row(rows[0])
+                return self._from_row(rows[0])
             if rows:
                 raise InvalidInput(f"multiple IDs found with provided prefix: {reference}")
         raise NotFound(f"No such container: {reference}")
 
     def all(self) -> list[Container]:
         """Give every container, the newest first."""
-        return [_from_row(row) for row in self._connection.execute(f"{_SELECT} ORDER BY created_ns DESC")]
+        return [self._from_row(row) for row in self._connection.execute(f"{_SELECT} ORDER BY created_ns DESC")]
 
     def running(self) -> list[Container]:
         """Give the containers that are recorded as running, the newest first."""
         return [
-            _from_row(row)
+            self._from_row(row)
             for row in self._connection.execute(f"{_SELECT} WHERE status = 'running' ORDER BY created_ns DESC")
         ]
 
@@ -99,6 +103,16 @@ class Containers:
         return self._connection.execute(
             "SELECT id, status FROM containers WHERE status NOT IN ('created', 'exited')"
         ).fetchall()
+
+    def _from_row(self, row: tuple[Any, ...]) -> Container:
+        values = dict(zip(COLUMNS, row, strict=True))
+        if values["config"] != self._seen[0]:
+            self._seen = (values["config"], ContainerConfig.from_json(json.loads(values["config"])))
+        values["config"] = self._seen[1]
+        values["arguments"] = tuple(json.loads(values["arguments"]))
+        values["ports"] = tuple(PortMapping(**item) for item in json.loads(values["ports"]))
+        values["oom_killed"] = bool(values["oom_killed"])
+        return Container(**values)
 
 
 def _to_sql(value: Any) -> Any:
@@ -113,12 +127,3 @@ def _to_sql(value: Any) -> Any:
 
 def _to_row(container: Container) -> tuple[Any, ...]:
     return tuple(_to_sql(getattr(container, name)) for name in COLUMNS)
-
-
-def _from_row(row: tuple[Any, ...]) -> Container:
-    values = dict(zip(COLUMNS, row, strict=True))
-    values["config"] = ContainerConfig.from_json(json.loads(values["config"]))
-    values["arguments"] = tuple(json.loads(values["arguments"]))
-    values["ports"] = tuple(PortMapping(**item) for item in json.loads(values["ports"]))
-    values["oom_killed"] = bool(values["oom_killed"])
-    return Container(**values)
