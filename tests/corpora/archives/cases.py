@@ -33,8 +33,6 @@ from tests.corpora.archives.tar import (
 )
 
 
-
-
 @dataclass(frozen=True)
 class Made:
     """What a name must be: "file", "directory", "symlink", "fifo", "character", "block", or "absent"."""
@@ -148,7 +146,9 @@ def dot_components() -> bytes:
 
 @makes(a=DIRECTORY)
 def root_entry_is_passed_over() -> bytes:
-    return archive(directory("./", mode=0o700, uid=12345), directory("/", mode=0), directory(".", mode=0), directory("a"))
+    return archive(
+        directory("./", mode=0o700, uid=12345), directory("/", mode=0), directory(".", mode=0), directory("a")
+    )
 
 
 @refused("only a directory can be the root")
@@ -554,7 +554,9 @@ def xattr_with_bad_base64() -> bytes:
 # ---- special files
 
 
-@makes(a=Made("character", device=(1, 3)), b=Made("block", device=(8, 200)), c=Made("character", device=(4095, 1048575)))
+@makes(
+    a=Made("character", device=(1, 3)), b=Made("block", device=(8, 200)), c=Made("character", device=(4095, 1048575))
+)
 def devices() -> bytes:
     return archive(device("a", b"3", 1, 3), device("b", b"4", 8, 200), device("c", b"3", 4095, 1048575))
 
@@ -865,7 +867,9 @@ def sparse_gnu_old() -> bytes:
 
 @makes(s=Made("file", b"".join(b"%d" % (i % 10) + b"\0" * 99 for i in range(60))))
 def sparse_gnu_with_further_blocks() -> bytes:
-    return archive(sparse_gnu([*((100 * i, 1) for i in range(60)), (6000, 0)], 6000, b"".join(b"%d" % (i % 10) for i in range(60))))
+    return archive(
+        sparse_gnu([*((100 * i, 1) for i in range(60)), (6000, 0)], 6000, b"".join(b"%d" % (i % 10) for i in range(60)))
+    )
 
 
 @makes(s=Made("file", SPARSE))
@@ -878,7 +882,12 @@ def sparse_pax_0_0() -> bytes:
 
 @makes(s=Made("file", SPARSE), x=ABSENT)
 def sparse_pax_0_1() -> bytes:
-    records = {"GNU.sparse.size": "8292", "GNU.sparse.map": "4096,3,8192,2,8292,0", "GNU.sparse.name": "s", "GNU.sparse.numblocks": "3"}
+    records = {
+        "GNU.sparse.size": "8292",
+        "GNU.sparse.map": "4096,3,8192,2,8292,0",
+        "GNU.sparse.name": "s",
+        "GNU.sparse.numblocks": "3",
+    }
     return archive(pax(records) + header("x", size=5) + pad(b"abcxy"))
 
 

@@ -122,7 +122,10 @@ def fifo(name: bytes | str) -> bytes:
 def with_xattrs(entry: bytes, attributes: dict[str, bytes], *, libarchive: bool = False) -> bytes:
     """An entry with extended attributes, as star and GNU tar write them or as libarchive does."""
     if libarchive:
-        return pax({f"LIBARCHIVE.xattr.{key}": base64.b64encode(value).rstrip(b"=") for key, value in attributes.items()}) + entry
+        return (
+            pax({f"LIBARCHIVE.xattr.{key}": base64.b64encode(value).rstrip(b"=") for key, value in attributes.items()})
+            + entry
+        )
     return pax({f"SCHILY.xattr.{key}": value for key, value in attributes.items()}) + entry
 
 

@@ -64,7 +64,15 @@ def test_root_inside_cannot_change_the_hosts_null_device(minirun, busybox, run_c
 
 def test_a_further_process_gets_neither_our_files_nor_our_terminal(minirun, busybox, run_container, tmp_path):
     name = run_container(busybox, "sleep", "1000")
-    words = [*minirun.words, "exec", "-i", name, "sh", "-c", "chmod 777 /proc/self/fd/*; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2"]
+    words = [
+        *minirun.words,
+        "exec",
+        "-i",
+        name,
+        "sh",
+        "-c",
+        "chmod 777 /proc/self/fd/*; readlink /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2",
+    ]
     source, target = tmp_path / "in", tmp_path / "out"
     source.write_text("")
     with open(source, "rb") as stdin, open(target, "wb") as stdout:

@@ -108,7 +108,9 @@ class Tree:
                 del node.children[name]
 
     def _holds(self, node: Node | None, wanted: Node) -> bool:
-        return node is not None and (node is wanted or any(self._holds(child, wanted) for child in node.children.values()))
+        return node is not None and (
+            node is wanted or any(self._holds(child, wanted) for child in node.children.values())
+        )
 
     def _parent(self, path: str) -> tuple[Node, str]:
         where, _, name = path.rpartition("/")

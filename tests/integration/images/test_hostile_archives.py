@@ -88,7 +88,9 @@ def check(root: Path, name: str, made: Made) -> None:
     }
     wanted = {key: getattr(made, key) for key in facts if getattr(made, key) is not None}
     assert {key: facts[key] for key in wanted} == wanted, name
-    attributes = {key: os.getxattr(path, key, follow_symlinks=False) for key in os.listxattr(path, follow_symlinks=False)}
+    attributes = {
+        key: os.getxattr(path, key, follow_symlinks=False) for key in os.listxattr(path, follow_symlinks=False)
+    }
     assert attributes == made.xattrs, name
 
 
@@ -203,7 +205,15 @@ def test_sparse_files_of_gnu_tar(form, tmp_path):
             file.seek(i * 1_000_000)
             file.write(b"data %d" % i)
         file.truncate(50_000_000)
-    words = ["tar", "-S", "-cf", "-", f"--format={kind}", *([f"--sparse-version={version}"] if version else []), "sparse"]
+    words = [
+        "tar",
+        "-S",
+        "-cf",
+        "-",
+        f"--format={kind}",
+        *([f"--sparse-version={version}"] if version else []),
+        "sparse",
+    ]
     data = subprocess.run(words, cwd=tmp_path, check=True, capture_output=True).stdout
     (tmp_path / "root").mkdir()
     unpack(data, tmp_path / "root")
@@ -215,7 +225,9 @@ def test_real_tree_is_unpacked_as_gnu_tar_does(tmp_path):
     """Files, links, modes and times of a part of this machine, in all three formats."""
     source = "/usr/share/perl-base" if os.path.isdir("/usr/share/perl-base") else "/usr/share/base-files"
     for form in ("gnu", "pax", "ustar"):
-        data = subprocess.run(["tar", "-cf", "-", f"--format={form}", "-C", "/", source[1:]], check=True, capture_output=True).stdout
+        data = subprocess.run(
+            ["tar", "-cf", "-", f"--format={form}", "-C", "/", source[1:]], check=True, capture_output=True
+        ).stdout
         ours, theirs = tmp_path / f"ours-{form}", tmp_path / f"theirs-{form}"
         for root in (ours, theirs):
             root.mkdir()

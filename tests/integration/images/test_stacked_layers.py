@@ -60,7 +60,15 @@ def unpack_chain(layers: Layers, root: Path) -> list[str]:
 def views(stacks: list[list[str]], directory: Path) -> list[dict[str, list[object]]]:
     """Mount each stack in a mount namespace of its own and list it."""
     directory.mkdir()
-    words = ["unshare", "-m", "--propagation", "private", sys.executable, str(Path(__file__).with_name("view.py")), str(directory)]
+    words = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        sys.executable,
+        str(Path(__file__).with_name("view.py")),
+        str(directory),
+    ]
     done = subprocess.run(words, input=json.dumps(stacks), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result: list[dict[str, list[object]]] = json.loads(done.stdout)
@@ -107,20 +115,32 @@ CHAINS: dict[str, Layers] = {
     "lower symlink two layers down": [[symlink("bin", "usr/bin")], [file("usr/bin/y")], [file("bin/x")]],
     "lower symlink out of the root": [[symlink("up", "../../..")], [file("up/x")]],
     "lower dangling symlink": [[symlink("a", "b")], [file("a/x")]],
-    "directory replaces lower symlink": [[directory("t"), file("t/f"), symlink("d", "t")], [directory("d"), file("d/x")]],
+    "directory replaces lower symlink": [
+        [directory("t"), file("t/f"), symlink("d", "t")],
+        [directory("d"), file("d/x")],
+    ],
     "hard link to a lower file": [[file("a", "low", 0o755, 7)], [hardlink("b", "a")]],
-    "hard link to a lower file through a symlink": [[file("usr/a", "low"), symlink("u", "usr")], [hardlink("b", "u/a")]],
+    "hard link to a lower file through a symlink": [
+        [file("usr/a", "low"), symlink("u", "usr")],
+        [hardlink("b", "u/a")],
+    ],
     "hard link to a lower symlink": [[symlink("s", "x")], [hardlink("b", "s")]],
     "hard link of a lower file to itself": [[file("a", "low")], [hardlink("a", "a")]],
     "hard link to a file two layers down": [[file("d/a", "low")], [directory("d", 0o700)], [hardlink("d/b", "d/a")]],
     "whiteout of a file": [[file("a"), file("b")], [whiteout("a")]],
     "whiteout of a directory": [[file("d/a"), file("d/e/f")], [whiteout("d")]],
-    "whiteout, then a new directory": [[file("d/a"), directory("d", 0o700)], [whiteout("d"), directory("d"), file("d/b")]],
+    "whiteout, then a new directory": [
+        [file("d/a"), directory("d", 0o700)],
+        [whiteout("d"), directory("d"), file("d/b")],
+    ],
     "whiteout, then a new implied directory": [[file("d/a"), directory("d", 0o700)], [whiteout("d"), file("d/b")]],
     "a new directory, then the whiteout": [[file("d/a")], [directory("d"), file("d/b"), whiteout("d")]],
     "a new file, then the whiteout": [[file("a", "old")], [file("a", "new"), whiteout("a")]],
     "whiteout inside, then of the whole": [[file("d/a"), file("d/b")], [whiteout("d/a"), whiteout("d")]],
-    "whiteout of a symlink that a path went through": [[symlink("bin", "usr/bin"), file("usr/bin/a")], [file("bin/x"), whiteout("bin")]],
+    "whiteout of a symlink that a path went through": [
+        [symlink("bin", "usr/bin"), file("usr/bin/a")],
+        [file("bin/x"), whiteout("bin")],
+    ],
     "whiteout of the target of a hard link": [[file("a", "low")], [hardlink("b", "a"), whiteout("a")]],
     "whiteout of a hard link stays without effect": [[file("a", "low")], [hardlink("b", "a"), whiteout("b")]],
     "opaque": [[file("d/a"), file("d/e/f")], [file("d/b"), opaque("d"), file("d/c")]],
@@ -132,13 +152,24 @@ CHAINS: dict[str, Layers] = {
     "opaque in a missing directory": [[file("a")], [opaque("nowhere")]],
     "opaque, then the next layer": [[file("d/a")], [opaque("d"), file("d/b")], [file("d/c")]],
     "whiteout, then the next layer brings it back": [[file("d/a")], [whiteout("d")], [file("d/b")]],
-    "whiteout two layers down hides the rest": [[directory("d", 0o700), file("d/a")], [whiteout("d")], [directory("x")], [file("d/b")]],
+    "whiteout two layers down hides the rest": [
+        [directory("d", 0o700), file("d/a")],
+        [whiteout("d")],
+        [directory("x")],
+        [file("d/b")],
+    ],
     "file over a lower directory": [[file("d/a")], [file("d")]],
     "file over a lower directory, directory above": [[file("d/a")], [file("d")], [directory("d"), file("d/b")]],
     "file, then directory in one layer": [[file("d/a")], [file("d"), directory("d"), file("d/b")]],
     "symlink over a lower directory": [[file("d/a"), directory("e")], [symlink("d", "e"), file("d/b")]],
-    "parent directory changes in one layer": [[directory("a"), directory("b")], [file("a/1"), symlink("a", "b"), file("a/2")]],
-    "directory entry changes what a path has copied": [[directory("d", 0o700, 9)], [file("d/a"), directory("d", 0o755, 1)]],
+    "parent directory changes in one layer": [
+        [directory("a"), directory("b")],
+        [file("a/1"), symlink("a", "b"), file("a/2")],
+    ],
+    "directory entry changes what a path has copied": [
+        [directory("d", 0o700, 9)],
+        [file("d/a"), directory("d", 0o755, 1)],
+    ],
     "file over a lower symlink": [[symlink("a", "b"), file("b", "old")], [file("a", "new")]],
     "nothing at all": [[file("a")], []],
 }
@@ -168,13 +199,23 @@ def raw_tree(root: Path) -> dict[str, tuple[object, ...]]:
         for name in (*directories, *files):
             path = os.path.join(where, name)
             status = os.lstat(path)
-            attributes = {key: os.getxattr(path, key, follow_symlinks=False) for key in os.listxattr(path, follow_symlinks=False)}
-            found[os.path.relpath(path, root)] = (status.st_mode, status.st_uid, status.st_rdev, status.st_nlink, repr(attributes))
+            attributes = {
+                key: os.getxattr(path, key, follow_symlinks=False) for key in os.listxattr(path, follow_symlinks=False)
+            }
+            found[os.path.relpath(path, root)] = (
+                status.st_mode,
+                status.st_uid,
+                status.st_rdev,
+                status.st_nlink,
+                repr(attributes),
+            )
     return found
 
 
 NAMES = ("a", "b", "c")
-PLACES = [name for name in NAMES] + [f"{x}/{y}" for x in NAMES for y in NAMES] + [f"a/{x}/{y}" for x in NAMES for y in NAMES]
+PLACES = (
+    [name for name in NAMES] + [f"{x}/{y}" for x in NAMES for y in NAMES] + [f"a/{x}/{y}" for x in NAMES for y in NAMES]
+)
 TARGETS = ("a", "b", "/a/b", "../b", "c", "a/b", "..", "/")
 
 

@@ -48,9 +48,13 @@ Walk = Callable[..., Outcome]
 @pytest.fixture(scope="session", params=["plain", "sanitized"])
 def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the driver, once per kind."""
-    target = tmp_path_factory.mktemp("driver") / "driver"
+    return compile_driver(tmp_path_factory.mktemp("driver") / "driver", sanitized=request.param == "sanitized")
+
+
+def compile_driver(target: Path, *, sanitized: bool) -> Path:
+    """Compile the driver to `target`."""
     sources = [NATIVE / name for name in interpreter_sources()]
-    extra = SANITIZE if request.param == "sanitized" else ("-static",)
+    extra = SANITIZE if sanitized else ("-static",)
     subprocess.run(["gcc", *FLAGS, *extra, "-I", NATIVE, "-o", target, NATIVE / "tests/driver.c", *sources], check=True)
     return target
 
@@ -156,6 +160,38 @@ def container(tmp_path: Path, rootfs: Path) -> Callable[..., p.Plan]:
             p.exec_("/bin", command, environment),
         ]
         return plan
+
+    return build
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """A directory of the host that no operation may touch."""
+    directory = tmp_path / "host"
+    directory.mkdir()
+    (directory / "secret").write_text("secret")
+    return directory
+
+
+@pytest.fixture
+def overlay(tmp_path: Path, rootfs: Path) -> Callable[..., p.Operation]:
+    """Give a function that makes an OVERLAY of two layers: the root file system under one with a file of its own."""
+    (tmp_path / "top").mkdir()
+    (tmp_path / "top/marker").write_text("top")
+    for name in ("upper", "work"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "mountpoint").mkdir(exist_ok=True)
+
+    def build(*options: str, upper: bool = True, lowers: tuple[str, ...] = ("top", "rootfs")) -> p.Operation:
+        return p.overlay(
+            0,
+            str(tmp_path / "mountpoint"),
+            str(tmp_path),
+            lowers,
+            "upper" if upper else "",
+            "work" if upper else "",
+            options,
+        )
 
     return build
 

@@ -26,38 +26,6 @@ def _index(plan: p.Plan, name: str) -> int:
     return next(i for i, (_, operation) in enumerate(plan.operations()) if operation.name == name)
 
 
-@pytest.fixture
-def canary(tmp_path: Path) -> Path:
-    """A directory of the host that no operation may touch."""
-    directory = tmp_path / "host"
-    directory.mkdir()
-    (directory / "secret").write_text("secret")
-    return directory
-
-
-@pytest.fixture
-def overlay(tmp_path: Path, rootfs: Path) -> Callable[..., p.Operation]:
-    """Give a function that makes an OVERLAY of two layers: the root file system under one with a file of its own."""
-    (tmp_path / "top").mkdir()
-    (tmp_path / "top/marker").write_text("top")
-    for name in ("upper", "work"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "mountpoint").mkdir(exist_ok=True)
-
-    def build(*options: str, upper: bool = True, lowers: tuple[str, ...] = ("top", "rootfs")) -> p.Operation:
-        return p.overlay(
-            0,
-            str(tmp_path / "mountpoint"),
-            str(tmp_path),
-            lowers,
-            "upper" if upper else "",
-            "work" if upper else "",
-            options,
-        )
-
-    return build
-
-
 def _with(plan: p.Plan, root: p.Operation) -> p.Plan:
     plan.child[1] = root
     return plan

@@ -1,0 +1,31 @@
+"""The same on Debian's own kernel in the virtual machine: 6.1 has no `lowerdir+`, and is stricter about detached mounts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.integration.linux.conftest import compile_driver
+from tests.integration.linux.test_enter import (  # noqa: F401  (they are tests of this module too)
+    running,
+    test_a_process_runs_inside_and_its_exit_code_comes_out,
+    test_a_user_and_a_terminal_in_an_exec,
+)
+from tests.integration.linux.test_identity import test_capabilities_of_a_user_are_ambient_or_gone  # noqa: F401
+from tests.integration.linux.test_mounts import (  # noqa: F401
+    test_a_bind_mount_is_read_only_when_asked,
+    test_a_kernel_parameter_is_written_through_a_private_procfs,
+    test_an_overlay_shows_its_layers_and_keeps_changes_in_the_upper,
+    test_an_overlay_without_upper_is_read_only,
+    test_masked_and_read_only_paths,
+)
+from tests.integration.linux.test_terminal import test_a_terminal_of_the_containers_own  # noqa: F401
+
+pytestmark = pytest.mark.vm_guest
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the driver, plain only: emulation is slow."""
+    return compile_driver(tmp_path_factory.mktemp("driver") / "driver", sanitized=False)
