@@ -1,6 +1,7 @@
 /* monitor.c: the parent of one container's first process, from before its birth until its exit is recorded.
  *
- *     minirun-monitor     descriptor 3: the owner's socket, 4: the plan, others: named by the plan's TAKE operations
+ *     minirun-monitor     descriptor 3: the owner's socket, 4: the plan, from 64 on: held until the container has ended (sockets
+ *                         that keep its host ports taken), others: named by the plan's TAKE operations
  *
  * Owns: the order of events. Leaves to others: see monitor.h for the files, minirun.h for the protocol.
  *
@@ -25,6 +26,7 @@
 
 #define OWNER_SOCKET 3
 #define PLAN 4
+#define HELD 64
 #define IDLE_MS 1000          /* without output for so long, buffers are given back */
 #define LINGER_NS 10000000000 /* how long a client may take to read what a dead container said */
 
@@ -32,6 +34,7 @@ struct container {
 	pid_t pid;
 	struct watch pidfd;
 	int run_directory, lock, cgroup;
+	int held_end; /* HELD, ... up to this one are only held */
 	int stdio[3]; /* the child's ends */
 	bool dead;
 	int status;
@@ -141,6 +144,23 @@ static int prepare(struct container *container, const struct settings *settings,
 	return status < 0 ? status : 0;
 }
 
+/* They were numbered without a gap. To be called before we open anything. */
+static int end_of_held(void)
+{
+	int end = HELD;
+	while (fcntl(end, F_GETFD) >= 0)
+		end++;
+	return end;
+}
+
+/* Before anybody is told of the end: who hears of it may start the container again, on the same host ports. */
+static void release_held(struct container *container)
+{
+	if (container->held_end > HELD)
+		syscall(SYS_close_range, (unsigned)HELD, (unsigned)container->held_end - 1, 0u);
+	container->held_end = HELD;
+}
+
 static void release_lock(struct container *container)
 {
 	if (container->lock >= 0)
@@ -153,6 +173,7 @@ static void fail(struct container *container, const struct mr_message *message)
 {
 	if (container->run_directory >= 0)
 		record_remove(container->run_directory);
+	release_held(container);
 	release_lock(container);
 	clients_report(NULL, message);
 	_exit(1);
@@ -220,6 +241,7 @@ static void finish(struct container *container)
 {
 	bool oom_killed = record_oom_killed(container->cgroup);
 	relay_drain();
+	release_held(container);
 	if (container->run_directory >= 0)
 		record_exit(container->run_directory, container->status, oom_killed, container->ended_ns);
 	relay_end_log(); /* after the record: who follows the log looks for it when the file is closed */
@@ -248,7 +270,7 @@ static void say_goodbye(struct container *container)
 int main(void)
 {
 	isolate();
-	struct container container = { .run_directory = -1, .lock = -1, .cgroup = -1, .stdio = { -1, -1, -1 } };
+	struct container container = { .run_directory = -1, .lock = -1, .cgroup = -1, .held_end = end_of_held(), .stdio = { -1, -1, -1 } };
 	struct settings settings;
 	uint32_t failed = MR_NO_OPERATION;
 	size_t length = 0;

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from .container import Container
     from .engine import Engine
 
-FIRST_PORT_DESCRIPTOR = 64  # of the monitor: sockets that keep the host ports; no operation names them
-
 
 def start(engine: Engine, container: Container, attachment: Attachment | None) -> Session:
     """Start a container at rest and give its owner's session; one that runs already gives a guest's session.
@@ -177,6 +175,7 @@ def _join_network(
 def _join_bridge(
     engine: Engine, container: Container, lent: ExitStack
 ) -> tuple[Endpoint, tuple[PortMapping, ...], dict[int, int]]:
+    from ..monitor.launch import HELD
     from . import etc
 
     engine.networks.ensure()
@@ -188,7 +187,7 @@ def _join_bridge(
     lent.callback(reservation.close)
     engine.networks.publish(container.id)
     etc.write(engine, container, endpoint, None)
-    inherited = {FIRST_PORT_DESCRIPTOR + place: descriptor for place, descriptor in enumerate(reservation.descriptors)}
+    inherited = {HELD + place: descriptor for place, descriptor in enumerate(reservation.descriptors)}
     return endpoint, reservation.mappings, inherited
 
 

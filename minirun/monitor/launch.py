@@ -24,9 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Detached", "LaunchFailed", "Signal", "Trace", "launch"]
 
-# The monitor's descriptors: native/monitor.c. TAKE operations name what comes after them.
+# The monitor's descriptors: native/monitor.c. TAKE operations name what comes between.
 OWNER_SOCKET = 3
 PLAN = 4
+HELD = 64  # and on, without a gap: used by nobody, closed when the container has ended and before anybody is told
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "minirun-monitor")
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
@@ -34,7 +35,7 @@ SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 def launch(plan: Plan, *, inherited: Mapping[int, int] = {}, cgroup_fd: int = -1) -> Connection:
     """Start a monitor on a plan and give its owner's connection; `wait_started` says what came of it.
 
-    `inherited` maps the monitor's descriptor numbers (5 and up, as the plan's TAKE operations name them) to ours. The
+    `inherited` maps the monitor's descriptor numbers (HELD and up, or as the plan's TAKE operations name them) to ours. The
     monitor is born in the cgroup of `cgroup_fd`. It gets no environment; it keeps our stdin, stdout and stderr only for
     a process that inherits them.
     """

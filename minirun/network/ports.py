@@ -5,7 +5,7 @@ Leaves to others: reading `-p` (cli), the map elements (firewall), handing the s
 
 A published port is translated before any socket sees the packet, so nothing would stop a program of the host from binding it
 too and wondering why nobody comes. Therefore each mapping holds a socket that is bound and never listens; the monitor inherits
-it, and the port is free again when the monitor ends. Whether two mappings are in each other's way (0.0.0.0 and 127.0.0.1,
+it, and the port is free again when the container ends. Whether two mappings are in each other's way (0.0.0.0 and 127.0.0.1,
 [::] and everything) is thus the kernel's own judgement; the rows say who was first.
 """
 

@@ -107,6 +107,18 @@ def test_restart_gives_a_new_process_and_keeps_the_files(minirun, sleeper):
     minirun("exec", sleeper, "test", "-e", "/kept")
 
 
+def test_a_host_port_is_free_as_soon_as_the_container_has_ended(minirun, busybox):
+    server = ("-p", "127.0.0.1:18099:80", busybox, "httpd", "-f")
+    minirun("run", "-d", "--name", "server", *server)
+    try:
+        for _ in range(5):
+            minirun("restart", "-t", "0", "server")
+        minirun("rm", "-f", "server")
+        minirun("run", "-d", "--name", "server", *server)
+    finally:
+        minirun("rm", "-f", "server", check=False)
+
+
 def test_wait_gives_the_exit_code_also_to_those_who_come_late(minirun, sleeper):
     waiting = minirun.start("wait", sleeper, stdout=subprocess.PIPE, text=True)
     minirun("stop", sleeper)
