@@ -243,8 +243,8 @@ sys.exit(7 if os.getppid() == 1 and os.getpid() != 1 else 9)
 
 def test_init_forwards_signals(start: Start) -> None:
     source = (
-        "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(11));"
-        "print('ready', flush=True); signal.pause()"
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(11));"
+        "print('ready', flush=True)\nwhile True: time.sleep(0.02)"
     )
     running = start(python(source), init=True)
     until(lambda: running.logged() == b"ready\n")

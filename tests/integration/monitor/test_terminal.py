@@ -13,7 +13,8 @@ from minirun.monitor.exits import Exit
 from tests.integration.monitor.conftest import Sink, Start, python, until
 
 MakeSink = Callable[[], Sink]
-SIZE = "import os, signal; signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size(0), flush=True));"
+# sleeping, not signal.pause(): a signal just before it would wait for the next one
+SIZE = "import os, signal, time; signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size(0), flush=True));"
 
 
 class Person:
@@ -94,7 +95,7 @@ def test_ctrl_c_reaches_the_program_below_init_once(start: Start, sink: MakeSink
 
 
 def test_size_is_that_of_the_plan_and_changes(start: Start, sink: MakeSink) -> None:
-    source = SIZE + "print(os.get_terminal_size(0), flush=True)\nwhile True: signal.pause()"
+    source = SIZE + "print(os.get_terminal_size(0), flush=True)\nwhile True: time.sleep(0.02)"
     running = start(python(source), terminal=True, attach=(False, True, False))
     until(lambda: b"columns=80, lines=24" in running.logged())
     running.connection.resize(50, 132)
