@@ -24,6 +24,7 @@
 #define CHUNK ((size_t)128 * 1024) /* read at once; fits the second-level cache with what becomes of it */
 #define PIPE_SIZE (1 << 20)        /* of a stream that flows; /proc/sys/fs/pipe-max-size */
 #define FLOWING ((size_t)64 * 1024) /* a whole pipe of the default size was waiting */
+#define ROUNDS 64                   /* a client's pipe holds less; somebody else may keep on writing to it */
 #define DRAIN_MAX ((size_t)4 << 20) /* a daemon that outlives the container's process may write on and on */
 
 struct source { /* the container's end of a stream, as we see it */
@@ -299,26 +300,28 @@ static void flush_to_terminal(void)
 		block_input(false);
 }
 
-static void type_into_terminal(struct client *client)
+/* Moves what a client says; false when nothing was moved: there is nothing, no room, or no client's stdin any more. */
+static bool type_into_terminal(struct client *client)
 {
 	ssize_t got = read(client->input.fd, input.text, sizeof input.text);
 	if (got < 0 && errno == EAGAIN)
-		return;
+		return false;
 	if (got <= 0) {
 		end_client_input(client);
-		return;
+		return false;
 	}
 	input.start = 0;
 	input.end = (size_t)got;
 	flush_to_terminal();
+	return true;
 }
 
-static void feed_pipe(struct client *client)
+static bool feed_pipe(struct client *client)
 {
 	int waiting = 0;
 	if (client->closing_stdin && ioctl(client->input.fd, FIONREAD, &waiting) == 0 && waiting == 0) {
 		end_client_input(client);
-		return;
+		return false;
 	}
 	ssize_t moved = splice(client->input.fd, NULL, input.pipe.fd, NULL, PIPE_SIZE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 	if (moved == 0)
@@ -327,19 +330,32 @@ static void feed_pipe(struct client *client)
 		block_input(true);
 	else if (moved < 0)
 		close_input(); /* EPIPE: the container has closed its stdin */
-	else if (client->closing_stdin)
-		feed_pipe(client);
+	return moved > 0;
+}
+
+static bool take_input(struct client *client)
+{
+	if (input.pipe.fd >= 0)
+		return is_terminal ? type_into_terminal(client) : feed_pipe(client);
+	close_client_input(client);
+	return false;
+}
+
+/* Takes all that a client has said so far, but not for ever. */
+static void take_all_input(struct client *client)
+{
+	for (int round = 0; round < ROUNDS && client->input.fd >= 0 && !input.blocked; round++)
+		if (!take_input(client))
+			break;
 }
 
 static void client_input_ready(void *context)
 {
 	struct client *client = context;
-	if (input.pipe.fd < 0)
-		close_client_input(client);
-	else if (is_terminal)
-		type_into_terminal(client);
+	if (client->closing_stdin)
+		take_all_input(client);
 	else
-		feed_pipe(client);
+		take_input(client);
 }
 
 /* The container has room for input again. */
@@ -359,8 +375,8 @@ void relay_close_stdin(struct client *client)
 	client->closing_stdin = true;
 	if (client->input.fd < 0)
 		close_input();
-	else if (!input.blocked)
-		feed_pipe(client);
+	else
+		take_all_input(client);
 }
 
 void relay_resize(uint64_t rows_and_columns)
@@ -460,6 +476,7 @@ void relay_attach(struct client *client, int in, int out, int err)
 
 void relay_detach(struct client *client)
 {
+	take_all_input(client); /* what it said before it left */
 	/* docker's StdinOnce: with its owner gone a container's stdin is at its end */
 	if (client->input.fd >= 0)
 		end_client_input(client);

@@ -14,7 +14,7 @@ from tests.integration.monitor.conftest import Sink, Start, python, until
 
 MakeSink = Callable[[], Sink]
 # sleeping, not signal.pause(): a signal just before it would wait for the next one
-SIZE = "import os, signal, time; signal.signal(signal.SIGWINCH, lambda *_: print(os.get_terminal_size(0), flush=True));"
+SIZE = "import os, signal, time; signal.signal(signal.SIGWINCH, lambda *_: os.write(1, f'{os.get_terminal_size(0)}\\n'.encode()));"
 
 
 class Person:
