@@ -27,10 +27,18 @@ Things = dict[str, frozenset[str]]  # kind -> what is there
 # Made once per data root and kept: not a leak. Two cgroups and the cache of compiled filters; the directories themselves, with
 # the two files that make one an OCI layout. What lies in them is counted.
 MADE_ONCE = ("monitors", "confined", "seccomp")
-SKELETON = (
-    "containers locks rootfs snapshots snapshots/staging images images/oci-layout images/index.json "
-    "images/blobs images/blobs/sha256"
-).split()
+SKELETON = [
+    "containers",
+    "locks",
+    "rootfs",
+    "snapshots",
+    "snapshots/staging",
+    "images",
+    "images/oci-layout",
+    "images/index.json",
+    "images/blobs",
+    "images/blobs/sha256",
+]
 
 
 class Census:
