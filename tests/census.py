@@ -154,7 +154,12 @@ class Census:
         names = [name for name in os.listdir("/sys/class/net") if name != bridge]
         if self.whole_host:
             return names
-        return [name for name in names if os.path.basename(os.path.realpath(f"/sys/class/net/{name}/master")) == bridge]
+        found = []
+        for name in names:
+            with contextlib.suppress(OSError):  # without a master, or gone meanwhile
+                if os.path.basename(os.readlink(f"/sys/class/net/{name}/master")) == bridge:
+                    found.append(name)
+        return found
 
     def _elements(self) -> list[str]:
         done = subprocess.run(
