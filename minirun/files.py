@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 from contextlib import suppress
+from struct import pack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,56 +65,44 @@ def read_bytes(path: str, limit: int = 1 << 20) -> bytes | None:
 
 
 class Lock:
-    """An exclusive flock(2) on a file that is made for it; the kernel drops it when the process ends, however it ends.
+    """An exclusive lock on one number, by a file that all numbers share; the kernel drops it when the process ends, however.
 
-    The file is removed by `release(remove=True)`. A waiter that then holds a lock on a removed file notices (the name
-    no longer leads to its inode) and starts again, so that two never believe to hold the same name.
+    It is a lock on one byte of the file (open file description locks, fcntl(2)): nothing has to be made for it, so nothing is
+    left of it, neither by a kill nor by the end of what it guards, and no waiter can hold a lock whose file is gone.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, number: int) -> None:
         self.path = path
+        self.number = number
         self._descriptor = -1
 
     def acquire(self, *, wait: bool = True) -> bool:
         """Take the lock; gives False when `wait` is False and somebody has it. Blocks otherwise. Raises OSError."""
-        while True:
-            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-                if _leads_to(self.path, descriptor):
-                    self._descriptor = descriptor
-                    return True
-            except OSError as error:
-                os.close(descriptor)
-                if error.errno == errno.EWOULDBLOCK:
-                    return False
-                raise
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        # struct flock: l_type, l_whence, l_start, l_len, l_pid
+        byte = pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, self.number, 1, 0)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW if wait else fcntl.F_OFD_SETLK, byte)
+        except OSError as error:
             os.close(descriptor)
+            if error.errno in (errno.EAGAIN, errno.EACCES):
+                return False
+            raise
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
 
-    def release(self, *, remove: bool = False) -> None:
-        """Give the lock back; `remove` deletes its file first, while it is still held."""
-        if self._descriptor < 0:
-            return
-        if remove:
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
-        os.close(self._descriptor)
-        self._descriptor = -1
+    def release(self) -> None:
+        """Give the lock back. Safe to repeat."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def __enter__(self) -> Lock:
         self.acquire()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.release()
-
-
-def _leads_to(path: str, descriptor: int) -> bool:
-    try:
-        named = os.stat(path, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    held = os.fstat(descriptor)
-    return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)

@@ -29,7 +29,7 @@ Things = dict[str, frozenset[str]]  # kind -> what is there
 MADE_ONCE = ("monitors", "confined", "seccomp")
 SKELETON = [
     "containers",
-    "locks",
+    "container-locks",
     "rootfs",
     "snapshots",
     "snapshots/staging",

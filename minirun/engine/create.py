@@ -24,10 +24,7 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
     """Make a container at rest; raises NotFound (image), Conflict (name), InvalidInput. Nothing is left behind on failure."""
     image = find_image(engine, config.image)
     container = describe(config, image)
-    lock = engine.lock(container.id)
-    lock.acquire()
-    made = False
-    try:
+    with engine.lock(container.id):
         container = _insert(engine, container)
         try:
             make_directory(engine, container.id)
@@ -38,9 +35,6 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
             raise
         with database.transaction(engine.connection):
             engine.rows.update(container.id, status="created")
-        made = True
-    finally:
-        lock.release(remove=not made)
     return container.replace(status="created")
 
 
@@ -78,6 +72,7 @@ def _insert(engine: Engine, container: Container) -> Container:
     for attempt in range(20):
         try:
             with database.transaction(engine.connection):
+                engine.images.resolve(container.image_id)  # still there: from now on the row keeps it
                 engine.rows.insert(container)
             return container
         except Conflict:

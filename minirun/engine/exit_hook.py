@@ -17,21 +17,11 @@ def command(root: str, run_root: str, container_id: str) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     from .engine import Engine
-    from .life import settle_locked
-    from .remove import remove_locked
+    from .life import settle
 
     root, run_root, container_id = arguments
     with Engine(root, run_root) as engine:
-        lock = engine.lock(container_id)
-        lock.acquire()
-        gone = False
-        try:
-            container = settle_locked(engine, container_id)
-            gone = container is None
-            if container is not None and container.status == "exited" and container.config.auto_remove:
-                gone = remove_locked(engine, container, force=False)
-        finally:
-            lock.release(remove=gone)
+        settle(engine, container_id)
     return 0
 
 

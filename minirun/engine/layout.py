@@ -42,8 +42,9 @@ class Layout(Record):
     def log(self, container_id: str) -> str:
         return f"{self.root}/containers/{container_id}/{container_id}-json.log"
 
-    def lock(self, container_id: str) -> str:
-        return f"{self.run_root}/locks/{container_id}"
+    @property
+    def locks(self) -> str:
+        return f"{self.run_root}/container-locks"
 
     def tag(self) -> str:
         """A short word that differs between data roots: it keeps bridges, tables and cgroups of several roots apart."""
@@ -60,7 +61,6 @@ class Layout(Record):
             for below in (
                 f"{self.root}/containers",
                 f"{self.run_root}/containers",
-                f"{self.run_root}/locks",
                 self.mountpoint,
             ):
                 os.makedirs(below, 0o700, exist_ok=True)

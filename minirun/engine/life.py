@@ -1,10 +1,11 @@
 """The end of a container's run: noticing it, recording it, giving back what the run held.
 
 Owns: `settle` (record an exit exactly once, whoever notices it) and `give_back` (cgroup, network, run directory).
-Leaves to others: who calls it (the owner's session, the monitor's exit hook, engine/reconcile, `stop`), removal.
+Leaves to others: who calls it (the owner's session, the monitor's exit hook, engine/reconcile, `stop`), the removal itself.
 
 Three can notice the same end at once: the owner, the monitor's exit hook, and any other command. All call `settle`; the
-container's lock lets one do the work and the others find it done.
+container's lock lets one do the work and the others find it done. A container that was started with --rm goes with its
+end, also whoever notices it: it is `removing` from the moment that the exit is recorded, so that nobody has to remember it.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ def is_over(engine: Engine, container_id: str) -> bool:
 
 
 def settle(engine: Engine, container_id: str) -> Container | None:
-    """Record the exit of a container that has ended and give back what its run held; gives the row, None when removed.
+    """Record the exit of a container that has ended and give back what its run held.
 
-    A container that still runs stays as it is. Blocks while another command changes it.
+    Gives the container as it then is, with the status `removing` when it went with its end (--rm), None when it was gone
+    before. One that still runs stays as it is. Blocks while another command changes it.
     """
     with engine.lock(container_id):
         return settle_locked(engine, container_id)
@@ -44,17 +46,27 @@ def settle_locked(engine: Engine, container_id: str) -> Container | None:
     container = engine.rows.get(container_id)
     if container is None or container.status not in ("running", "starting") or not is_over(engine, container_id):
         return container
-    return record_exit(engine, container, exits.read_exit(engine.layout.run(container_id)))
+    return end_run(engine, container, exits.read_exit(engine.layout.run(container_id)))
 
 
-def record_exit(engine: Engine, container: Container, end: Exit | None) -> Container:
+def end_run(engine: Engine, container: Container, end: Exit | None) -> Container:
+    """Record how a run ended (`record_exit`), and remove the container if it was started with --rm."""
+    ended = record_exit(engine, container, end, status="removing" if container.config.auto_remove else "exited")
+    if container.config.auto_remove:
+        from .remove import erase
+
+        erase(engine, ended)
+    return ended
+
+
+def record_exit(engine: Engine, container: Container, end: Exit | None, *, status: str = "exited") -> Container:
     """Write how a run ended; `end` None means that its monitor was killed or the host went down."""
     import time
 
     run_is_there = os.path.isdir(engine.layout.run(container.id))
     give_back(engine, container.id)
     changes = {
-        "status": "exited",
+        "status": status,
         "pid": 0,
         "exit_code": end.exit_code if end else (KILLED if run_is_there else LOST),
         "oom_killed": bool(end and end.oom_killed),

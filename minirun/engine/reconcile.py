@@ -15,8 +15,9 @@ Owns: the sweep over rows in a passing state and over runs that nobody watches. 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
-from .. import database
+from ..errors import MinirunError
 from ..monitor import exits
 
 TYPE_CHECKING = False
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 
 
 def reconcile(engine: Engine) -> None:
-    """Settle every container whose command or monitor was killed. Takes microseconds per running container; never blocks."""
+    """Settle every container whose command or monitor was killed. Takes microseconds per running container; never blocks.
+
+    One that can't be settled (a process that doesn't die, a file that can't be removed) stays as it is: it must not stop
+    commands that are about others, and its own `rm` says what is wrong.
+    """
     for container_id, status in engine.rows.unsettled():
         if status == "running" and exits.is_running(engine.layout.run(container_id)):
             continue
@@ -33,23 +38,23 @@ def reconcile(engine: Engine) -> None:
         if not lock.acquire(wait=False):
             continue  # somebody is at it
         try:
-            gone = _settle(engine, container_id)
-        except BaseException:
+            with suppress(OSError, MinirunError):
+                _settle(engine, container_id)
+        finally:
             lock.release()
-            raise
-        lock.release(remove=gone)
 
 
-def _settle(engine: Engine, container_id: str) -> bool:
+def _settle(engine: Engine, container_id: str) -> None:
     from .life import give_back, settle_locked
     from .remove import erase
+    from .start import RUNNING
 
     container = engine.rows.get(container_id)
     if container is None:
-        return True
+        return
     if container.status in ("creating", "removing"):
         erase(engine, container)
-        return True
+        return
     run = engine.layout.run(container_id)
     if container.status == "starting":
         started = exits.read_started(run)
@@ -64,15 +69,9 @@ def _settle(engine: Engine, container_id: str) -> bool:
                 mac="",
                 ports=(),
             )
-            return False
-        engine.rows.update(container_id, status="running", pid=started.pid, started_ns=started.time_ns)
-    container = settle_locked(engine, container_id)
-    if container is not None and container.status == "exited" and container.config.auto_remove:
-        with database.transaction(engine.connection):
-            engine.rows.update(container_id, status="removing")
-        erase(engine, container)
-        return True
-    return False
+            return
+        engine.rows.update(container_id, **RUNNING, pid=started.pid, started_ns=started.time_ns)
+    settle_locked(engine, container_id)
 
 
 def sweep_directories(engine: Engine) -> list[str]:

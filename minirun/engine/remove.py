@@ -21,24 +21,18 @@ def remove(engine: Engine, container: Container, *, force: bool = False, volumes
 
     `volumes` is accepted for anonymous volumes, of which there are none yet. Blocks until its processes are gone.
     """
-    lock = engine.lock(container.id)
     if container.is_running and force:
         engine.hierarchy.kill(container.id)  # without the lock: a `stop` that waits must not hold us up
-    lock.acquire()
-    gone = False
-    try:
-        gone = remove_locked(engine, container, force=force)
-    finally:
-        lock.release(remove=gone)
+    with engine.lock(container.id):
+        _remove_locked(engine, container, force=force)
 
 
-def remove_locked(engine: Engine, container: Container, *, force: bool) -> bool:
-    """As `remove`, for a caller that holds the lock; gives True: the container is gone."""
+def _remove_locked(engine: Engine, container: Container, *, force: bool) -> None:
     from .life import is_over
 
     current = engine.rows.get(container.id)
     if current is None:
-        return True
+        return
     if current.is_running and not force and not is_over(engine, current.id):
         raise Conflict(
             f'cannot remove container "/{current.name}": container is running: stop the container before removing or force remove'
@@ -46,7 +40,6 @@ def remove_locked(engine: Engine, container: Container, *, force: bool) -> bool:
     with database.transaction(engine.connection):
         engine.rows.update(current.id, status="removing")
     erase(engine, current)
-    return True
 
 
 def erase(engine: Engine, container: Container) -> None:

@@ -2,9 +2,9 @@
 
 Owns: `Session` with its three roles, `join` (attach) and `wait`. Leaves to others: bytes and descriptors (monitor/).
 
-    owner   started the container; when it ends, records the exit, removes it if asked to, and acknowledges, so that
-            the monitor needn't run the exit hook. An owner that goes away leaves both to the hook.
-    guest   attached or waits; records the exit too if it happens to be first (engine/life.settle does it once).
+    owner   started the container; when it ends, records the exit and acknowledges, so that the monitor needn't run the
+            exit hook. An owner that goes away leaves that to the hook.
+    guest   attached or waits; records the exit too if it happens to be first (engine/life does it once).
     exec    a further process: its end changes no row.
 """
 
@@ -67,23 +67,18 @@ class Session:
 
     def finish(self, end: Exit) -> int:
         """Record the end, remove the container if it was started with --rm, acknowledge; gives the exit code."""
-        from .life import settle_locked
-        from .remove import remove_locked
+        from .life import end_run, settle_locked
 
         if self.role == "exec":
             self.connection.acknowledge()
             self.close()
             return end.exit_code
-        lock = self.engine.lock(self.container.id)
-        gone = False
-        lock.acquire()
-        try:
-            if self.role == "owner" and self.container.config.auto_remove:
-                gone = remove_locked(self.engine, self.container, force=False)
+        with self.engine.lock(self.container.id):
+            current = self.engine.rows.get(self.container.id)
+            if current is not None and current.is_running and current.started_ns == self.container.started_ns:
+                end_run(self.engine, current, end)  # what we were told counts, should the record have been lost
             else:
-                gone = settle_locked(self.engine, self.container.id) is None
-        finally:
-            lock.release(remove=gone)
+                settle_locked(self.engine, self.container.id)
         if self.role == "owner":
             self.connection.acknowledge()
         self.close()
@@ -129,8 +124,9 @@ def join(engine: Engine, container: Container, attachment: Attachment) -> Sessio
 
 def wait(engine: Engine, container: Container) -> int:
     """Block until the container has ended; gives its exit code at once when it doesn't run."""
-    from ..monitor import attach
+    from ..monitor import attach, exits
     from .life import settle
+    from .stop import ends_within
 
     while container.status in ("running", "starting"):
         try:
@@ -141,10 +137,14 @@ def wait(engine: Engine, container: Container) -> int:
             try:
                 return Session(engine, container, connection, "guest", container.pid).wait()
             except (OSError, EOFError):
-                pass  # the monitor was killed: settle says what is known
+                # the monitor was killed: settle says what is known. Or it has no room for one more client.
+                if exits.is_running(engine.layout.run(container.id)):
+                    ends_within(engine, container, -1)
         settled = settle(engine, container.id)
         if settled is None:
             return 0  # somebody removed it before we could look
+        if container.is_running and settled.started_ns != container.started_ns:
+            break  # it ended and was started again: that run isn't the one we wait for
         container = settled
     return container.exit_code
 

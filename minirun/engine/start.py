@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .container import Container
     from .engine import Engine
 
+RUNNING = {"status": "running", "error": "", "exit_code": 0, "oom_killed": False}
+
 
 def start(engine: Engine, container: Container, attachment: Attachment | None) -> Session:
     """Start a container at rest and give its owner's session; one that runs already gives a guest's session.
@@ -37,10 +39,7 @@ def start(engine: Engine, container: Container, attachment: Attachment | None) -
     with engine.lock(container.id):
         resting = _at_rest(engine, container)
         if resting is not None:
-            with ExitStack() as undo:
-                session = _start_locked(engine, resting, attachment, undo)
-                undo.pop_all()
-                return session
+            return start_locked(engine, resting, attachment)
     return join(engine, engine.rows.find(container.id), attachment)
 
 
@@ -54,7 +53,15 @@ def _at_rest(engine: Engine, container: Container) -> Container | None:
     return None if current.is_running else current
 
 
-def _start_locked(engine: Engine, container: Container, attachment: Attachment, undo: ExitStack) -> Session:
+def start_locked(engine: Engine, container: Container, attachment: Attachment) -> Session:
+    """As `start`, for a container at rest and a caller that holds its lock."""
+    with ExitStack() as undo:
+        session = _start(engine, container, attachment, undo)
+        undo.pop_all()
+        return session
+
+
+def _start(engine: Engine, container: Container, attachment: Attachment, undo: ExitStack) -> Session:
     from ..monitor.launch import LaunchFailed, launch
     from .failures import explain_failure
     from .life import give_back
@@ -73,8 +80,7 @@ def _start_locked(engine: Engine, container: Container, attachment: Attachment, 
     except LaunchFailed as failure:
         raise explain_failure(plan, failure.operation_index, failure.errno) from failure
     changes = {
-        "status": "running", "pid": started.pid, "started_ns": started.time_ns, "error": "", "exit_code": 0, "oom_killed": False,
-        "ports": ports, **_addresses(endpoint),
+        **RUNNING, "pid": started.pid, "started_ns": started.time_ns, "ports": ports, **_addresses(endpoint),
     }  # fmt: skip
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
@@ -146,7 +152,9 @@ def _mark_failed(engine: Engine, container: Container, error: BaseException | No
     code = error.exit_code if isinstance(error, MinirunError) else 125
     status = container.status if container.status != "starting" else "created"
     with database.transaction(engine.connection):
-        engine.rows.update(container.id, status=status, pid=0, error=str(error or ""), exit_code=code)
+        engine.rows.update(
+            container.id, status=status, pid=0, error=str(error or ""), exit_code=code, address4="", address6="", mac="", ports=()
+        )
 
 
 def _join_network(
@@ -181,9 +189,10 @@ def _join_bridge(
     engine.networks.ensure()
     mappings = wanted_ports(engine, container)
     with database.transaction(engine.connection):
-        engine.rows.update(container.id, status="starting")
         endpoint = engine.networks.lease(container.id)
         reservation = engine.networks.reserve(container.id, endpoint, mappings)
+        # All that engine/reconcile needs to say when it finds the container running and this command dead.
+        engine.rows.update(container.id, status="starting", ports=reservation.mappings, **_addresses(endpoint))
     lent.callback(reservation.close)
     engine.networks.publish(container.id)
     etc.write(engine, container, endpoint, None)

@@ -1,6 +1,6 @@
 """Ending a container: signals, the time given to react, and the kill.
 
-Owns: `stop`, `kill`, `send`, and the names of signals. Leaves to others: recording the end (engine/life).
+Owns: `stop`, `restart`, `kill`, `send`, and the names of signals. Leaves to others: recording the end (engine/life).
 """
 
 from __future__ import annotations
@@ -100,15 +100,45 @@ def stop(engine: Engine, container: Container, timeout_seconds: float | None, si
     """
     if not container.is_running:
         return
+    _end(engine, container, timeout_seconds, signal)
+    from .session import wait
+
+    wait(engine, container)
+
+
+def restart(engine: Engine, container: Container, timeout_seconds: float | None, signal: str = "") -> None:
+    """Stop a container if it runs, then start it, under its lock: nobody sees it at rest, and --rm doesn't remove it."""
+    from ..errors import NotFound
+    from ..monitor import attach, exits
+    from .life import record_exit
+    from .session import Attachment
+    from .start import start_locked
+
+    with engine.lock(container.id):
+        current = engine.rows.get(container.id)
+        if current is None or current.status == "removing":
+            raise NotFound(f"No such container: {container.name}")
+        if current.is_running:
+            _end(engine, current, timeout_seconds, signal)
+            run = engine.layout.run(container.id)
+            end = None
+            try:
+                with attach.connect(run) as connection:
+                    end = connection.wait_exited()
+            except (OSError, EOFError):
+                pass  # it has ended already, or its monitor was killed
+            current = record_exit(engine, current, end or exits.read_exit(run))
+        start_locked(engine, current, Attachment()).detach()
+
+
+def _end(engine: Engine, container: Container, timeout_seconds: float | None, signal: str) -> None:
+    """Signal, patience, kill."""
     if timeout_seconds is None:
         configured = container.config.stop_timeout_seconds
         timeout_seconds = STOP_TIMEOUT_SECONDS if configured is None else configured
     number = signal_number(signal) if signal else _stop_signal(engine, container)
-    if send(engine, container, number) and not _ends_within(engine, container, timeout_seconds):
+    if send(engine, container, number) and not ends_within(engine, container, timeout_seconds):
         engine.hierarchy.kill(container.id)
-    from .session import wait
-
-    wait(engine, container)
 
 
 def _stop_signal(engine: Engine, container: Container) -> int:
@@ -121,7 +151,7 @@ def _stop_signal(engine: Engine, container: Container) -> int:
         return signal_number(container.config.stop_signal or "TERM")
 
 
-def _ends_within(engine: Engine, container: Container, seconds: float) -> bool:
+def ends_within(engine: Engine, container: Container, seconds: float) -> bool:
     """Wait on the first process's pidfd, which becomes readable when it ends; pidfd_open(2)."""
     import os
     import select

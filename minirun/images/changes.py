@@ -44,7 +44,7 @@ def apply(changes: Sequence[str]) -> Config:
             instruction(config, rest.strip())
         except ValueError as error:
             reason = "it is no UTF-8" if isinstance(error, UnicodeError) else str(error)
-            raise InvalidInput(f"invalid change {ascii(change[:200])}: {reason}") from error
+            raise InvalidInput(f"invalid change {change[:200]!a}: {reason}") from error
     return config
 
 

@@ -112,7 +112,7 @@ def read_descriptor(item: Any, what: str) -> Descriptor:
     if not is_digest(digest):
         if digest.startswith("sha512:"):
             raise NotSupported(f"{what}: only sha256 digests are supported")
-        raise Corrupt(f"{what}: malformed digest {ascii(digest[:100])}")
+        raise Corrupt(f"{what}: malformed digest {digest[:100]!a}")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise Corrupt(f"{what}: malformed size")
     annotations = item.get("annotations") or {}

@@ -1,0 +1,119 @@
+"""How a run ends when things happen at once or somebody was killed: the record tells the truth, and nothing is left."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from minirun import Engine
+from minirun.engine.session import wait
+
+
+def state(minirun, name: str) -> dict:
+    return json.loads(minirun("inspect", name).stdout)[0]
+
+
+def monitor_of(minirun, name: str) -> int:
+    """The parent of the container's first process."""
+    with open(f"/proc/{state(minirun, name)['State']['Pid']}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def test_who_waits_for_a_container_with_rm_leaves_none_when_the_monitor_was_killed(minirun, busybox, engine):
+    minirun("run", "-d", "--rm", "--name", "watched", busybox, "sleep", "1000")
+    try:
+        seen = engine.container("watched")
+        ending = os.pidfd_open(seen.pid)
+        os.kill(monitor_of(minirun, "watched"), signal.SIGKILL)
+        select.select([ending], [], [], 60)
+        os.close(ending)
+        assert wait(engine, seen) == 137  # there is no exit hook any more that would remove it
+        assert engine.containers(all=True, filters={"name": ["watched"]}) == []
+    finally:
+        minirun("rm", "-f", "watched", check=False)
+
+
+def test_restart_keeps_a_container_with_rm_while_its_owner_sees_the_first_run_end(minirun, busybox):
+    owner = minirun.start("run", "--rm", "-i", "--name", "owned", busybox, "sh", "-c", "echo up; cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    try:
+        assert owner.stdout.readline() == b"up\n"
+        minirun("restart", "-t", "0", "owned")
+        assert owner.wait(60) == 137
+        assert state(minirun, "owned")["RestartCount"] == 0
+    finally:
+        owner.stdin.close()
+        owner.stdout.close()
+        owner.wait(60)
+        minirun("rm", "-f", "owned", check=False)
+
+
+def test_a_container_that_cannot_be_settled_stops_no_command_about_others(roots, minirun, busybox, monkeypatch):
+    container_id = minirun("create", busybox).stdout.strip()
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBUSY, "remove it")
+
+    with Engine(str(roots.root), str(roots.run_root)) as engine:
+        engine.rows.update(container_id, status="removing")
+    with monkeypatch.context() as broken:
+        broken.setattr("minirun.engine.remove.erase", refuse)
+        with Engine(str(roots.root), str(roots.run_root)) as engine:
+            assert engine.container(container_id).status == "removing"
+            with pytest.raises(OSError, match="remove it"):
+                engine.remove(container_id)
+    assert minirun("ps", "-aq").stdout == ""
+
+
+KILLED_AFTER_THE_START = """
+import os, signal
+from minirun.monitor.connection import Connection
+from minirun.cli import main
+heard = Connection.wait_started
+def wait_started(self):
+    heard(self)
+    os.kill(os.getpid(), signal.SIGKILL)
+Connection.wait_started = wait_started
+main.entry()
+"""
+
+
+def test_a_container_whose_command_was_killed_at_the_last_moment_is_found_with_address_and_ports(minirun, busybox):
+    words = [*minirun.words[1:], "run", "-d", "--name", "orphan", "-p", "127.0.0.1::80", busybox, "sleep", "1000"]
+    done = subprocess.run([sys.executable, "-c", KILLED_AFTER_THE_START, *words], check=False, stdin=subprocess.DEVNULL)
+    try:
+        assert done.returncode == -signal.SIGKILL
+        found = state(minirun, "orphan")
+        assert found["State"]["Running"] is True
+        assert found["NetworkSettings"]["IPAddress"]
+        assert found["NetworkSettings"]["Ports"]["80/tcp"][0]["HostIp"] == "127.0.0.1"
+    finally:
+        minirun("rm", "-f", "orphan", check=False)
+
+
+def test_more_clients_can_wait_than_the_monitor_has_room_for(minirun, busybox, run_container):
+    name = run_container(busybox, "sleep", "1000")
+    script = (
+        "import sys; from minirun import Engine; from concurrent.futures import ThreadPoolExecutor as Pool\n"
+        "def wait(_):\n    with Engine(*sys.argv[1:3]) as engine: return engine.wait(sys.argv[3])\n"
+        "print(set(Pool(40).map(wait, range(40))))\n"
+    )
+    roots = [minirun.words[2], minirun.words[4]]
+    waiting = subprocess.Popen([sys.executable, "-c", script, *roots, name], stdout=subprocess.PIPE)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(3)
+        with open(f"/proc/{waiting.pid}/stat") as file:
+            ticks = sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
+        assert ticks / os.sysconf("SC_CLK_TCK") < 2  # waiting costs nothing
+        minirun("kill", name)
+        assert waiting.communicate(timeout=60)[0] == b"{137}\n"
+    finally:
+        waiting.kill()
+        waiting.wait()
