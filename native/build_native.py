@@ -18,8 +18,10 @@ import sysconfig
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Wshadow", "-Wconversion", "-Werror"]
+# -U first: some distributions' compilers define it already, and a second definition is a warning.
+HARDENING = ["-fstack-protector-strong", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
 # Python's own headers aren't ours to make warning-free.
-EXTENSION_FLAGS = [*FLAGS, "-isystem", sysconfig.get_path("include")]
+EXTENSION_FLAGS = [*FLAGS, *HARDENING, "-isystem", sysconfig.get_path("include")]
 
 # Files with a main(), or that only the monitor's process may run: what is executed inside a container must never have
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
@@ -66,7 +68,7 @@ def build_monitor(target: str, *, compiler: str = "", flags: tuple[str, ...] = (
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = f"{target}.{os.getpid()}.new"
     sources = [os.path.join(HERE, name) for name in monitor_sources()]
-    command = [compiler or os.environ.get("CC", "gcc"), *FLAGS, *flags, "-I", HERE, "-o", temporary, *sources]
+    command = [compiler or os.environ.get("CC", "gcc"), *FLAGS, *HARDENING, *flags, "-I", HERE, "-o", temporary, *sources]
     subprocess.run(command, check=True)
     os.replace(temporary, target)  # a running monitor keeps the file that it was started from
 
