@@ -14,6 +14,7 @@ import os
 from contextlib import suppress
 
 from .. import database
+from ..errors import NotSupported
 from ..monitor import exits
 
 TYPE_CHECKING = False
@@ -86,7 +87,8 @@ def record_exit(engine: Engine, container: Container, end: Exit | None, *, statu
 
 def give_back(engine: Engine, container_id: str) -> None:
     """Kill what is left of a run, free its cgroup, addresses and ports, remove its run directory. Safe to repeat."""
-    engine.hierarchy.remove(container_id)
+    with suppress(NotSupported):  # no cgroup tree is mounted any more: then nothing lives in one
+        engine.hierarchy.remove(container_id)
     if engine.networks.is_leased(container_id):
         engine.networks.release(container_id)
     remove_run_directory(engine.layout.run(container_id))
