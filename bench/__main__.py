@@ -6,6 +6,7 @@ Owns: the command line and the run's own namespaces: everything that any program
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+from minirun.engine.layout import Layout
 
 from . import commands, library, memory, output
 from .measure import BenchError
@@ -63,10 +66,11 @@ def _measure(directory: Path, groups: list[str], rounds: int, target: Path | Non
     archive = Path(subprocess.check_output([fixture, "archive", "busybox"], text=True).strip())
     rows: list[Row] = []
     failed = False
-    with peers(directory, archive) as found:
+    with peers(directory, archive) as found, contextlib.ExitStack() as stack:
         setting = Setting(directory, found, rounds)
         words = " ".join(setting.minirun.words)
         subprocess.run([fixture, "import", "busybox", "--minirun", words], check=True, stdout=subprocess.DEVNULL)
+        stack.callback(_remove_all, setting)
         for group in groups:
             print(f"measuring: {group} ...", file=sys.stderr, flush=True)
             try:
@@ -82,6 +86,17 @@ def _measure(directory: Path, groups: list[str], rounds: int, target: Path | Non
     if target is not None:
         save(rows, target)
     return 1 if failed or any(not met for row in rows for _, met in row.targets) else 0
+
+
+def _remove_all(setting: Setting) -> None:
+    """Remove the containers that a group left when it failed; docker's end with its daemon."""
+    for program in setting.programs:
+        listed = subprocess.run([*program.words, "ps", "-aq"], capture_output=True, text=True, check=False)
+        if listed.stdout.split():
+            subprocess.run(program.remove(*listed.stdout.split()), stdout=subprocess.DEVNULL, check=False)
+    for top in Path("/sys/fs/cgroup").glob(f"**/minirun-{Layout(root=str(setting.root)).tag()}"):
+        for place, _, _ in os.walk(top, topdown=False):
+            os.rmdir(place)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ end, also whoever notices it: it is `removing` from the moment that the exit is 
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 
@@ -95,13 +96,21 @@ def give_back(engine: Engine, container_id: str) -> None:
 
 
 def remove_run_directory(path: str) -> None:
-    """Remove the files of a run; the monitor that is about to leave keeps its descriptors and needs no names."""
-    try:
-        names = os.listdir(path)
-    except FileNotFoundError:
-        return
-    for name in names:
-        with suppress(FileNotFoundError):
-            os.unlink(f"{path}/{name}")
-    with suppress(FileNotFoundError):
-        os.rmdir(path)
+    """Remove the files of a run; the monitor that is about to leave keeps its descriptors and needs no names.
+
+    It may be writing its exit record right now, so a directory that filled again is emptied again; once it is gone,
+    nothing can be made in it.
+    """
+    while True:
+        try:
+            for name in os.listdir(path):
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{path}/{name}")
+            os.rmdir(path)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+        else:
+            return
