@@ -86,9 +86,9 @@ static int unlink_entry(int parent, const char *name, int flags)
 	if (unlinkat(parent, name, flags) == 0 || errno == ENOENT)
 		return 0;
 	int reason = errno;
-	if ((reason == EPERM || reason == EACCES) && make_entry_mutable(parent, name) && unlinkat(parent, name, flags) == 0)
-		return 0;
-	return -reason;
+	if (reason != EPERM || !make_entry_mutable(parent, name))
+		return -reason;
+	return unlinkat(parent, name, flags) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
 static bool is_not_empty(int result)

@@ -49,9 +49,7 @@ class Reference(Record):
     @property
     def familiar_name(self) -> str:
         """The repository as users write it: busybox."""
-        if self.domain != DEFAULT_DOMAIN:
-            return self.name
-        return self.path.removeprefix(f"{OFFICIAL}/")
+        return familiar(self.name)
 
     @property
     def familiar(self) -> str:
@@ -61,6 +59,8 @@ class Reference(Record):
 
 def parse(text: str) -> Reference:
     """Parse a name with an optional tag and digest; raises InvalidInput."""
+    if len(text) == 64 and set(text) <= HEX:
+        raise _invalid(text, "a name can't look like an image id")
     rest, _, digest = text.partition("@")
     if "@" in text and not is_digest(digest):
         raise _invalid(text, f"'{_shown(digest)}' is no digest (sha256: and 64 hexadecimal digits)")
@@ -80,8 +80,6 @@ def parse(text: str) -> Reference:
         raise _invalid(text)
     if len(domain) + 1 + len(path) > NAME_MAX:
         raise _invalid(text, f"a repository name has at most {NAME_MAX} characters")
-    if len(path) == 64 and set(path) <= HEX:
-        raise _invalid(text, "a name can't look like an image id")
     return Reference(domain=domain, path=path, tag=tag, digest=digest)
 
 
@@ -89,7 +87,9 @@ def familiar(full: str) -> str:
     """Give the short form of a stored name without checking it again: the way out, for each row of a table."""
     if not full.startswith(f"{DEFAULT_DOMAIN}/"):
         return full
-    return full[len(DEFAULT_DOMAIN) + 1 :].removeprefix(f"{OFFICIAL}/")
+    path = full[len(DEFAULT_DOMAIN) + 1 :]
+    official = path.removeprefix(f"{OFFICIAL}/")
+    return path if "/" in official else official
 
 
 def is_digest(text: str) -> bool:
