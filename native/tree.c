@@ -113,8 +113,10 @@ static int postpone(struct removal *r, int parent, const char *name)
 			continue;
 		}
 		int reason = errno;
-		if (retried || reason != EPERM || !(make_entry_mutable(parent, name) | make_mutable(r->top)))
+		if (retried || reason != EPERM)
 			return -reason;
+		(void)make_entry_mutable(parent, name);
+		(void)make_mutable(r->top);
 		retried = true;
 	}
 }

@@ -3,7 +3,8 @@
  *     fuzz SECONDS SEED_FILE...
  *
  * Mutates the seeds: bits, bytes, 32-bit words that mean lengths, cuts, copies of a part to elsewhere. No coverage guides it, so
- * the seeds should have one of everything; it finds what is wrong with lengths. The sequence is always the same.
+ * the seeds should have one of everything; it finds what is wrong with lengths. Each seed runs as it is at least once, with
+ * 0 seconds nothing else does. The sequence is always the same.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -71,7 +72,7 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		return 2;
 	end = time(NULL) + atoi(argv[1]);
-	while (time(NULL) < end) {
+	do {
 		for (int i = 2; i < argc; i++) {
 			FILE *file = fopen(argv[i], "rb");
 			size_t size = file ? fread(seed, 1, sizeof seed, file) : 0;
@@ -81,7 +82,7 @@ int main(int argc, char **argv)
 			if (size == 0)
 				return 2;
 			LLVMFuzzerTestOneInput(seed, size);
-			for (int round = 0; round < 2000; round++, runs++) {
+			for (int round = 0; round < 2000 && time(NULL) < end; round++, runs++) {
 				size_t length = size;
 
 				memcpy(input, seed, size);
@@ -90,7 +91,7 @@ int main(int argc, char **argv)
 				LLVMFuzzerTestOneInput(input, length);
 			}
 		}
-	}
+	} while (time(NULL) < end);
 	printf("%lu inputs\n", runs);
 	return 0;
 }
