@@ -46,7 +46,9 @@ if TYPE_CHECKING:
         def make_directory(self, name: str) -> str: ...
         def sync(self) -> None: ...
         def __enter__(self) -> Stage: ...
-        def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+        def __exit__(
+            self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        ) -> None: ...
 
     class Snapshots(Protocol):
         """What images need of storage/snapshots, which they don't know: the engine hands it in."""
@@ -111,7 +113,9 @@ class Addition:
         """Say whether a blob needs no reading: it is in the store or in this addition, verified."""
         return digest in self._staged or self._blobs.has(digest)
 
-    def read_layer(self, read: Source, what: str, *, below: str, unpack: bool, keep: int = -1, needs_end_mark: bool = False) -> Layer:
+    def read_layer(
+        self, read: Source, what: str, *, below: str, unpack: bool, keep: int = -1, needs_end_mark: bool = False
+    ) -> Layer:
         """Hash a layer and, with `unpack`, unpack it above the chain `below` ("" for none); raises as images/layers does."""
         target = ""
         if unpack:
@@ -125,7 +129,9 @@ class Addition:
             chain_id = chain_ids_above(below, layer.diff_id)
             self._unpacked.setdefault(
                 chain_id,
-                Unpacked(chain_id=chain_id, parent=below, directory=os.path.dirname(target), size_bytes=layer.unpacked_bytes),
+                Unpacked(
+                    chain_id=chain_id, parent=below, directory=os.path.dirname(target), size_bytes=layer.unpacked_bytes
+                ),
             )
         return layer
 

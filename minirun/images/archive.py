@@ -135,9 +135,13 @@ class Archive:
             for chosen in self._chosen(group, NESTING_MAX):
                 names = (name,) if name else ()
                 known = images.get(chosen.digest)
-                images[chosen.digest] = known.replace(names=known.names + names) if known else self._oci_image(chosen, names)
+                images[chosen.digest] = (
+                    known.replace(names=known.names + names) if known else self._oci_image(chosen, names)
+                )
         if not images:
-            offered = ", ".join(sorted({str(each.platform) for each in candidates if each.platform})) or "no image at all"
+            offered = (
+                ", ".join(sorted({str(each.platform) for each in candidates if each.platform})) or "no image at all"
+            )
             raise NotFound(f"{self.what} has no image for {self._wanted}: it has {_shown(offered)}")
         return list(images.values())
 
@@ -160,7 +164,9 @@ class Archive:
     def _chosen(self, group: list[Descriptor], nesting: int) -> list[Descriptor]:
         """Resolve indexes to the image for the wanted platform; a single manifest is taken whatever it says it is for."""
         chosen = []
-        with_platform = [each for each in group if each.platform is not None and each.media_type not in documents.INDEXES]
+        with_platform = [
+            each for each in group if each.platform is not None and each.media_type not in documents.INDEXES
+        ]
         if len(with_platform) > 1:
             best = choose(with_platform, self._wanted)
             group = [each for each in group if each not in with_platform or each is best]
@@ -184,7 +190,9 @@ class Archive:
         return ArchivedImage(
             names=names,
             config_data=self._blob(manifest.config),
-            layers=tuple(ArchivedLayer(member=_member_of(layer.digest), digest=layer.digest) for layer in manifest.layers),
+            layers=tuple(
+                ArchivedLayer(member=_member_of(layer.digest), digest=layer.digest) for layer in manifest.layers
+            ),
             manifest_data=data,
             manifest_type=manifest.media_type,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 
 from ..errors import Corrupt
 from ..files import write_atomically, write_new
@@ -55,17 +56,17 @@ class Blobs:
             with open(self.path(digest), "rb") as file:
                 data = file.read(DOCUMENT_MAX + 1)
         except FileNotFoundError as error:
-            raise Corrupt(f"blob {digest} is missing below {self.directory}: remove the image and load it again") from error
+            raise Corrupt(
+                f"blob {digest} is missing below {self.directory}: remove the image and load it again"
+            ) from error
         if len(data) > DOCUMENT_MAX:
             raise Corrupt(f"blob {digest} is larger than {DOCUMENT_MAX} bytes")
         return data
 
     def add(self, staged: str, digest: str) -> None:
         """Give a verified, synced file its name; nothing when the blob is there already. `staged` stays. link(2)"""
-        try:
+        with suppress(FileExistsError):
             os.link(staged, self.path(digest))
-        except FileExistsError:
-            pass
 
     def names(self) -> list[str]:
         """Give the digests of all blobs, and the names of files that are none."""
@@ -80,7 +81,10 @@ class Blobs:
         for media_type, digest, size, name in entries:
             descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
             if name:
-                descriptor["annotations"] = {"org.opencontainers.image.ref.name": name, "io.containerd.image.name": name}
+                descriptor["annotations"] = {
+                    "org.opencontainers.image.ref.name": name,
+                    "io.containerd.image.name": name,
+                }
             manifests.append(descriptor)
         document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
         write_atomically(f"{self.root}/index.json", json.dumps(document, indent=1).encode(), 0o644, durable=True)

@@ -72,8 +72,12 @@ def _expose(config: Config, rest: str) -> None:
         protocol = protocol.lower() if slash else "tcp"
         first, dash, last = ports.partition("-")
         numbers = (first, last) if dash else (first, first)
-        if protocol not in PROTOCOLS or not all(each.isascii() and each.isdigit() and 0 < int(each) < 65536 for each in numbers):
-            raise ValueError(f"'{word}' is no port: a number from 1 to 65535, or two joined by '-', with /tcp, /udp or /sctp")
+        if protocol not in PROTOCOLS or not all(
+            each.isascii() and each.isdigit() and 0 < int(each) < 65536 for each in numbers
+        ):
+            raise ValueError(
+                f"'{word}' is no port: a number from 1 to 65535, or two joined by '-', with /tcp, /udp or /sctp"
+            )
         if int(numbers[0]) > int(numbers[1]):
             raise ValueError(f"'{word}': the range ends before it begins")
         for number in range(int(numbers[0]), int(numbers[1]) + 1):
@@ -121,7 +125,7 @@ INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
 def _command(rest: str) -> list[str]:
     """The exec form is a JSON list; anything else is for the shell."""
     words = _json_list(rest)
-    return SHELL + [rest] if words is None else words
+    return [*SHELL, rest] if words is None else words
 
 
 def _json_list(rest: str) -> list[str] | None:

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 def check(images: Images, image: Image) -> list[str]:
     """Give a sentence for each blob that is missing or changed and each missing directory; blocks while all is read."""
     problems = []
-    (manifest, blobs) = images.connection.execute("SELECT manifest_digest, blobs FROM images WHERE id = ?", (image.id,)).fetchone()
+    (manifest, blobs) = images.connection.execute(
+        "SELECT manifest_digest, blobs FROM images WHERE id = ?", (image.id,)
+    ).fetchone()
     import json
 
     for digest in (image.id, manifest, *json.loads(blobs)):

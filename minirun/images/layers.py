@@ -52,9 +52,9 @@ def read_layer(
 ) -> Layer:
     """Take a layer in: hash it, and unpack it into the new directory `target` when one is given.
 
-    `lowers` are the directories of the layers below, the nearest first. `keep` gets the bytes as they come. `what` names the layer in
-    errors: Corrupt (the archive), Exhausted (no space), MinirunError (the host). What was written by then stays, for the caller's
-    stage to remove. Blocks; memory stays flat.
+    `lowers` are the directories of the layers below, the nearest first. `keep` gets the bytes as they come. `what` names
+    the layer in errors: Corrupt (the archive), Exhausted (no space), MinirunError (the host). What was written by then
+    stays, for the caller's stage to remove. Blocks; memory stays flat.
     """
     try:
         return _read_layer(read, target, lowers, keep, needs_end_mark)

@@ -3,8 +3,8 @@
 Owns: the way of one archive: spooled, read, verified layer by layer, unpacked above its parents, published. Leaves to others:
 each of these steps.
 
-An archive from a pipe can't be read twice and its manifest may come last, so it is spooled first; the spooled files become the blobs
-by link(2), without another copy.
+An archive from a pipe can't be read twice and its manifest may come last, so it is spooled first; the spooled files
+become the blobs by link(2), without another copy.
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ def load(images: Images, read: Source, what: str, progress: Progress | None) -> 
 def _add(addition: Addition, archive: Archive, image: ArchivedImage, progress: Progress | None) -> list[Loaded]:
     settings = configuration.read(image.config_data, f"{archive.what}: configuration")
     if len(settings.diff_ids) != len(image.layers):
-        raise Corrupt(f"{archive.what}: the image has {len(image.layers)} layers, its configuration names {len(settings.diff_ids)}")
+        raise Corrupt(
+            f"{archive.what}: the image has {len(image.layers)} layers, its configuration names {len(settings.diff_ids)}"
+        )
     taken, below = [], ""
     for layer, diff_id in zip(image.layers, settings.diff_ids, strict=True):
         if progress is not None:

@@ -93,5 +93,3 @@ def _remove_image(images: Images, image: Image, *, by_name: bool, force: bool) -
         return images.connection.execute("SELECT 1 FROM images WHERE chain_id = ?", (chain_id,)).fetchone() is not None
 
     return lines + [f"Deleted: {chain_id}" for chain_id in images.snapshots.release(image.chain_id, is_wanted)]
-
-

@@ -61,7 +61,9 @@ class Images:
             else:
                 row = self._first("WHERE id = (SELECT image_id FROM tags WHERE name = ?1)", reference.full)
         if row is None and digits:
-            rows = self.connection.execute(f"{SELECT} WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (f"sha256:{digits}",)).fetchall()
+            rows = self.connection.execute(
+                f"{SELECT} WHERE id >= ?1 AND id < ?1 || 'g' LIMIT 2", (f"sha256:{digits}",)
+            ).fetchall()
             if len(rows) > 1:
                 raise InvalidInput(f"'{wanted}' is ambiguous: more than one image id begins so; give more digits")
             row = rows[0] if rows else None
@@ -85,7 +87,9 @@ class Images:
 
     # ---- verbs
 
-    def import_archive(self, stream: Stream, reference: str = "", changes: Sequence[str] = (), message: str = "") -> Image:
+    def import_archive(
+        self, stream: Stream, reference: str = "", changes: Sequence[str] = (), message: str = ""
+    ) -> Image:
         """Make an image with one layer of the archive of a root file system (tar, gzip or plain); blocks.
 
         Raises InvalidInput (name, changes), Corrupt, Exhausted, MinirunError; then nothing is left behind.

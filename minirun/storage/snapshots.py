@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         @property
         def size_bytes(self) -> int: ...
 
+
 CHAIN = """
 WITH RECURSIVE chain (number, parent, depth) AS (
     SELECT number, parent, 0 FROM snapshots WHERE chain_id = ?
@@ -93,7 +94,9 @@ class Snapshots:
                 continue
             parent = self._number(snapshot.parent) if snapshot.parent else None
             values = (snapshot.chain_id, parent, snapshot.size_bytes)
-            number = self._connection.execute("INSERT INTO snapshots (chain_id, parent, size_bytes) VALUES (?, ?, ?)", values).lastrowid
+            number = self._connection.execute(
+                "INSERT INTO snapshots (chain_id, parent, size_bytes) VALUES (?, ?, ?)", values
+            ).lastrowid
             home = f"{self.root}/{number}"
             if os.path.lexists(home):  # of a process that was killed before its commit; the row is ours now
                 os.rename(home, f"{aside}/orphan-{number}")
@@ -111,8 +114,13 @@ class Snapshots:
         """
         released = []
         while chain_id and not is_wanted(chain_id):
-            row = self._connection.execute("SELECT number, parent FROM snapshots WHERE chain_id = ?", (chain_id,)).fetchone()
-            if row is None or self._connection.execute("SELECT 1 FROM snapshots WHERE parent = ?", (row[0],)).fetchone():
+            row = self._connection.execute(
+                "SELECT number, parent FROM snapshots WHERE chain_id = ?", (chain_id,)
+            ).fetchone()
+            if (
+                row is None
+                or self._connection.execute("SELECT 1 FROM snapshots WHERE parent = ?", (row[0],)).fetchone()
+            ):
                 break
             self._connection.execute("DELETE FROM snapshots WHERE number = ?", (row[0],))
             released.append(chain_id)
@@ -123,7 +131,10 @@ class Snapshots:
     def collect(self, aside: str) -> None:
         """Move the directories that no row names into `aside`, the directory of a stage, whose end removes them."""
         with database.transaction(self._connection):
-            known = {str(number) for (number,) in self._connection.execute("SELECT number FROM snapshots")} | {"0", "staging"}
+            known = {str(number) for (number,) in self._connection.execute("SELECT number FROM snapshots")} | {
+                "0",
+                "staging",
+            }
             for name in os.listdir(self.root):
                 if name not in known:
                     os.rename(f"{self.root}/{name}", f"{aside}/orphan-{name}")
@@ -131,8 +142,8 @@ class Snapshots:
     def sweep(self, also: Callable[[str], None] | None = None) -> bool:
         """Remove what killed processes have left; says whether there was something. One listing when there is nothing.
 
-        `also` collects further leftovers into the directory that it is given. The abandoned stages, which are the evidence, go last,
-        so that a sweep that is killed is done again.
+        `also` collects further leftovers into the directory that it is given. The abandoned stages, which are the
+        evidence, go last, so that a sweep that is killed is done again.
         """
         try:
             if not os.listdir(self._staging_directory):

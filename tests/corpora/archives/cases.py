@@ -8,7 +8,6 @@ says what must be there afterwards, by name: see `Made`.
 
 from __future__ import annotations
 
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

@@ -163,7 +163,10 @@ def multi_platform(platforms, *, nested=1, attestation=True):
     for _ in range(nested):
         top = [oci_index(members, top)]
     for each in top:
-        each["annotations"] = {"io.containerd.image.name": "docker.io/library/multi:1", "org.opencontainers.image.ref.name": "1"}
+        each["annotations"] = {
+            "io.containerd.image.name": "docker.io/library/multi:1",
+            "org.opencontainers.image.ref.name": "1",
+        }
     members["index.json"] = json.dumps({"schemaVersion": 2, "manifests": top}).encode()
     return members
 
@@ -176,7 +179,9 @@ def amd64(monkeypatch):
 @pytest.mark.usefixtures("amd64")
 @pytest.mark.parametrize("nested", [0, 1, 2, 3])
 def test_the_image_for_this_machine_is_chosen(nested, store):
-    members = multi_platform([{"architecture": "arm64"}, {"architecture": "amd64"}, {"architecture": "arm", "variant": "v7"}], nested=nested)
+    members = multi_platform(
+        [{"architecture": "arm64"}, {"architecture": "amd64"}, {"architecture": "arm", "variant": "v7"}], nested=nested
+    )
     loaded = load(store, pack(members))
     assert [each.reference for each in loaded] == ["multi:1"]
     assert store.resolve("multi:1").architecture == "amd64"
@@ -295,7 +300,10 @@ LIES = {
     "name with terminal codes": (set_manifest(RepoTags=["a\x1b]0;x\x07"]), "\\x1b"),
     "names are no list": (set_manifest(RepoTags="thing"), "RepoTags is no list"),
     "diff ids missing": (with_config(rootfs={"type": "layers", "diff_ids": "x"}), "no list of diff_ids"),
-    "diff id is a path": (with_config(rootfs={"type": "layers", "diff_ids": ["sha256:../../x", "sha256:" + "A" * 64]}), "no list of diff_ids"),
+    "diff id is a path": (
+        with_config(rootfs={"type": "layers", "diff_ids": ["sha256:../../x", "sha256:" + "A" * 64]}),
+        "no list of diff_ids",
+    ),
     "environment is text": (with_config(config={"Env": "A=1"}), "malformed Env"),
     "environment with NUL": (with_config(config={"Env": ["A=1\0B=2"]}), "malformed Env"),
     "command is text": (with_config(config={"Cmd": "true"}), "malformed Cmd"),
@@ -303,7 +311,10 @@ LIES = {
     "user is a number": (with_config(config={"User": 0}), "malformed User"),
     "config is a list": (with_config(config=[1]), "config is no object"),
     "another operating system": (with_config(os="windows"), "only Linux images"),
-    "too many layers": (with_config(rootfs={"type": "layers", "diff_ids": ["sha256:" + "0" * 64] * 128}), "at most 127"),
+    "too many layers": (
+        with_config(rootfs={"type": "layers", "diff_ids": ["sha256:" + "0" * 64] * 128}),
+        "at most 127",
+    ),
 }
 
 
@@ -366,7 +377,10 @@ OCI_LIES = {
         "of another type than its index says",
     ),
     "schema 1": (lambda m, i: rewrite_manifest(m, i, schemaVersion=1), "old schema 1"),
-    "digest is a path": (lambda m, i: i["manifests"][0].update(digest="sha256:../../../etc/passwd"), "malformed digest"),
+    "digest is a path": (
+        lambda m, i: i["manifests"][0].update(digest="sha256:../../../etc/passwd"),
+        "malformed digest",
+    ),
     "digest in capitals": (lambda m, i: i["manifests"][0].update(digest="sha256:" + "A" * 64), "malformed digest"),
     "digest too short": (lambda m, i: i["manifests"][0].update(digest="sha256:abc"), "malformed digest"),
     "digest sha512": (lambda m, i: i["manifests"][0].update(digest="sha512:" + "a" * 128), "only sha256"),

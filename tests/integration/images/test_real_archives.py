@@ -125,7 +125,17 @@ class Docker:
         self.socket = f"unix://{top}/docker.sock"
         self.top = top
         words = [
-            *("dockerd", "--data-root", f"{top}/data", "--exec-root", f"{top}/exec", "-p", f"{top}/pid", "-H", self.socket),
+            *(
+                "dockerd",
+                "--data-root",
+                f"{top}/data",
+                "--exec-root",
+                f"{top}/exec",
+                "-p",
+                f"{top}/pid",
+                "-H",
+                self.socket,
+            ),
             *("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false"),
             *("--storage-driver", "vfs", "--log-level", "error"),
         ]
@@ -183,7 +193,9 @@ def test_docker_save_and_docker_load(docker, docker_archive, store, loaded, tmp_
     assert tree_of(store, ours) == tree
 
     (tmp_path / "rootfs.tar").write_bytes(LAYERS[0])
-    identity = docker("import", "-c", 'CMD ["/bin/tool"]', "-c", "ENV X=1", str(tmp_path / "rootfs.tar"), "imported:2").strip()
+    identity = docker(
+        "import", "-c", 'CMD ["/bin/tool"]', "-c", "ENV X=1", str(tmp_path / "rootfs.tar"), "imported:2"
+    ).strip()
     docker("save", "-o", str(tmp_path / "both.tar"), "real:1", "imported:2")
     with open(tmp_path / "both.tar", "rb") as stream:
         assert sorted(each.reference for each in store.load(stream)) == ["imported:2", "real:1"]
@@ -195,5 +207,3 @@ def test_docker_save_and_docker_load(docker, docker_archive, store, loaded, tmp_
     assert ours.config["Env"][-1] == "X=1"
     assert ours.chain_id == theirs.chain_id
     assert fingerprint(store, ours) == fingerprint(store, theirs)
-
-

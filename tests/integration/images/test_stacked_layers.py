@@ -213,9 +213,7 @@ def raw_tree(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 NAMES = ("a", "b", "c")
-PLACES = (
-    [name for name in NAMES] + [f"{x}/{y}" for x in NAMES for y in NAMES] + [f"a/{x}/{y}" for x in NAMES for y in NAMES]
-)
+PLACES = list(NAMES) + [f"{x}/{y}" for x in NAMES for y in NAMES] + [f"a/{x}/{y}" for x in NAMES for y in NAMES]
 TARGETS = ("a", "b", "/a/b", "../b", "c", "a/b", "..", "/")
 
 

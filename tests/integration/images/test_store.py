@@ -122,7 +122,14 @@ def test_what_a_name_or_an_id_leads_to(store):
         image.id[7:11],
     ):
         assert store.resolve(wanted) == image, wanted
-    for wanted in ("busybox:1", "other", "f" * 64, "sha256:" + "f" * 64, "docker.io/me/busybox", "busybox@sha256:" + "0" * 64):
+    for wanted in (
+        "busybox:1",
+        "other",
+        "f" * 64,
+        "sha256:" + "f" * 64,
+        "docker.io/me/busybox",
+        "busybox@sha256:" + "0" * 64,
+    ):
         with pytest.raises(NotFound, match=f"No such image: {wanted}"):
             store.resolve(wanted)
 
@@ -223,7 +230,9 @@ def test_an_image_in_use_stays(status, store):
     with pytest.raises(Conflict, match=r"\(cannot be forced\)"):
         store.remove(image.id, force=True)
     assert store.remove("thing", force=True) == ["Untagged: thing:latest"]
-    assert [name for name in files_of(store) if "index.json" not in name] == [n for n in before if "index.json" not in n]
+    assert [name for name in files_of(store) if "index.json" not in name] == [
+        n for n in before if "index.json" not in n
+    ]
     store.connection.execute("DELETE FROM containers")
     store.remove(image.id)
     assert files_of(store) == NOTHING
@@ -335,8 +344,10 @@ KILLS = {
     ),
     "before the commit": (
         "bring('late')",
-        "from minirun.images import blobs\nold = blobs.Blobs.write_index\n"
-        "def write(self, e): old(self, e); os.kill(os.getpid(), 9)\nblobs.Blobs.write_index = write",
+        (
+            "from minirun.images import blobs\nold = blobs.Blobs.write_index\n"
+            "def write(self, e): old(self, e); os.kill(os.getpid(), 9)\nblobs.Blobs.write_index = write"
+        ),
     ),
     "after rows were deleted": (
         "images.remove('early')",
@@ -450,7 +461,20 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     root.mkdir()
     text = PROGRAM.format(textwrap.dedent(body))
     script = f'mount -t tmpfs -o size=10m none {root} && exec "$@"'
-    words = ["unshare", "-m", "--propagation", "private", "sh", "-c", script, "sh", sys.executable, "-c", text, str(root)]
+    words = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+        "sh",
+        sys.executable,
+        "-c",
+        text,
+        str(root),
+    ]
     done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()

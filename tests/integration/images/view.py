@@ -1,7 +1,8 @@
 """What a container would see: mounts stacks of layers with overlayfs in a mount namespace of its own, and lists them.
 
-Run as a program by the test of stacked layers: `unshare -m --propagation private python view.py DIRECTORY`, with a JSON list on stdin,
-each item a list of lower directories, the top first; prints a JSON list of listings. DIRECTORY is empty and stays so.
+Run as a program by the test of stacked layers: `unshare -m --propagation private python view.py DIRECTORY`, with a JSON
+list on stdin, each item a list of lower directories, the top first; prints a JSON list of listings. DIRECTORY is empty
+and stays so.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ GOOD = {
     "ENV A=": {"Env": ["A="]},
     "ENV A=a\\ b": {"Env": ["A=a b"]},
     'ENV A="x\\"y"': {"Env": ['A=x"y']},
-    "EXPOSE 80 53/udp 90-92/tcp": {"ExposedPorts": {"80/tcp": {}, "53/udp": {}, "90/tcp": {}, "91/tcp": {}, "92/tcp": {}}},
+    "EXPOSE 80 53/udp 90-92/tcp": {
+        "ExposedPorts": {"80/tcp": {}, "53/udp": {}, "90/tcp": {}, "91/tcp": {}, "92/tcp": {}}
+    },
     'LABEL a=1 "b c"=2': {"Labels": {"a": "1", "b c": "2"}},
     "USER 1000:1000": {"User": "1000:1000"},
     'VOLUME ["/a b"]': {"Volumes": {"/a b": {}}},

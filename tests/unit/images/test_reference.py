@@ -102,7 +102,9 @@ def test_a_digest_is_kept():
     assert (reference.full, reference.digest) == ("docker.io/me/app:1", DIGEST)
 
 
-@pytest.mark.parametrize("text", ["sha256:" + "A" * 64, "sha256:" + "0" * 63, "sha256:../../x", "", "sha512:" + "0" * 64, DIGEST + "\n"])
+@pytest.mark.parametrize(
+    "text", ["sha256:" + "A" * 64, "sha256:" + "0" * 63, "sha256:../../x", "", "sha512:" + "0" * 64, DIGEST + "\n"]
+)
 def test_only_sha256_in_lower_case_is_a_digest(text):
     assert is_digest(DIGEST)
     assert not is_digest(text)
