@@ -16,7 +16,7 @@ from contextlib import suppress
 from .. import __version__
 from ..errors import MinirunError, UsageError, WrongCommand
 from .invocation import Invocation
-from .options import NOUNS, find, global_options
+from .options import ABSENT_COMMANDS, NOUNS, find, global_options
 from .output import say, warn, write
 from .parse import parse, parse_command
 
@@ -77,15 +77,22 @@ def _find(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]]:
         if verb in ("--help", "-h"):
             return name, name, ()
         if verb not in NOUNS[name] or not verb:
-            raise WrongCommand(f"unknown command: minirun {name} {verb}")
+            raise _unknown(f"minirun {name} {verb}", verb)
         return f"{name} {verb}", NOUNS[name][verb], rest[1:]
     return name, name, rest
+
+
+def _unknown(words: str, verb: str) -> WrongCommand:
+    advice = ABSENT_COMMANDS.get(verb)
+    return WrongCommand(
+        f"unknown command: {words}" + ("" if advice is None else f" (docker has it, minirun does not yet{advice})")
+    )
 
 
 def _run(spelling: str, name: str, rest: Sequence[str], options: Parsed) -> int:
     command = find(name)
     if command is None:
-        raise WrongCommand(f"unknown command: minirun {name}")
+        raise _unknown(f"minirun {name}", name)
     parsed = parse_command(command, rest)
     if parsed.flag("help"):
         from .help import command_help

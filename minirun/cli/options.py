@@ -310,6 +310,17 @@ ABSENT = frozenset(
     tlskey tlsverify tree use-api-socket userns uts volume-driver volumes-from""".split()
 )
 
+# Docker's commands that minirun doesn't have, and what to do instead, where there is something.
+ABSENT_COMMANDS = {
+    **dict.fromkeys(
+        """builder buildx commit compose config context cp diff events export history login logout manifest network pause plugin
+        port prune push rename save search service stack stats swarm top trust unpause update volume""".split(),
+        "",
+    ),
+    "build": ": bring images with 'minirun import' or 'minirun load'",
+    "pull": ": bring images with 'minirun load' or 'minirun import'",
+}
+
 
 def find(name: str) -> Command | None:
     """Give the command of that name."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ...units import binary_size
 from ..describe import say_object
+from ..output import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,15 +16,46 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
         facts = engine.info()
-    say_object(facts, invocation.parsed.text("format"), lambda shown: "".join(line + "\n" for line in lines(shown)))
+    template = invocation.parsed.text("format")
+    say_object(facts, template, lambda shown: "".join(line + "\n" for line in lines(shown)))
+    if not template:
+        for warning in facts.get("Warnings", ()):
+            warn(f"WARNING: {warning}")
     return 0
+
+
+# Docker's words for people, where they aren't the name of the field with spaces in it. None: not in the list.
+LABELS: dict[str, str | None] = {
+    "ContainersRunning": " Running",
+    "ContainersPaused": " Paused",
+    "ContainersStopped": " Stopped",
+    "Driver": "Storage Driver",
+    "NCPU": "CPUs",
+    "MemTotal": "Total Memory",
+    "Warnings": None,
+}
+
+
+def label(name: str) -> str | None:
+    """Give what a field is called in the list: `KernelVersion` is "Kernel Version"."""
+    if name in LABELS:
+        return LABELS[name]
+    words = ""
+    for place, letter in enumerate(name):
+        words += " " + letter if place and letter.isupper() and name[place - 1].islower() else letter
+    return words
 
 
 def lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     """Give a nested object as indented lines: `Name: value`."""
     shown: list[str] = []
-    for name, value in facts.items():
-        if isinstance(value, dict):
+    for field, value in facts.items():
+        name = label(field)
+        if name is None:
+            continue
+        if field == "MemTotal":
+            shown.append(f"{indent}{name}: {binary_size(value)}")
+        elif isinstance(value, dict):
             shown += [f"{indent}{name}:", *lines(value, indent + " ")]
         elif isinstance(value, (list, tuple)):
             shown.append(f"{indent}{name}: {' '.join(map(str, value))}".rstrip())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import NotFound
-from ..output import say
+from ..output import say, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ def run(invocation: Invocation) -> int:
         def remove(name: str) -> None:
             try:
                 engine.remove(name, force=force, volumes=parsed.flag("volumes"))
-            except NotFound:
-                if not force:  # with --force, that it isn't there is what was wanted
+            except NotFound as error:
+                if not force:
                     raise
+                warn(f"Error: {error}")  # said as docker does, but that it isn't there is what was wanted
             else:
                 say(name)
 

@@ -130,7 +130,14 @@ class Engine:
         return {"Id": found.id, "Name": f"/{found.name}", "State": {"Pid": 7}}
 
     def info(self) -> dict[str, Any]:
-        return {"Containers": 1, "Cgroup": {"Version": 2, "Controllers": ["cpu", "memory"]}, "IPv6": True}
+        return {
+            "Containers": 1,
+            "ContainersRunning": 1,
+            "KernelVersion": "6.1",
+            "MemTotal": 1 << 30,
+            "Cgroup": {"Version": 2, "Controllers": ["cpu", "memory"]},
+            "IPv6": True,
+        }
 
 
 class Entry:

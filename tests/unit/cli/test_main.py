@@ -97,6 +97,17 @@ def test_a_wrong_flag_ends_with_125(line: str, sentence: str, capfd: Captured) -
     [
         ("run", "minirun: 'minirun run' requires at least 1 argument. See 'minirun run --help'."),
         ("frob", "minirun: unknown command: minirun frob. See 'minirun --help'."),
+        (
+            "pull busybox",
+            (
+                "minirun: unknown command: minirun pull (docker has it, minirun does not yet:"
+                " bring images with 'minirun load' or 'minirun import'). See 'minirun --help'."
+            ),
+        ),
+        (
+            "container top box",
+            "minirun: unknown command: minirun container top (docker has it, minirun does not yet). See 'minirun --help'.",
+        ),
         ("container frob", "minirun: unknown command: minirun container frob. See 'minirun --help'."),
     ],
 )
@@ -212,7 +223,7 @@ def test_options_reach_the_engine(engine: Engine, capfd: Captured) -> None:
 
 def test_forced_removal_of_nothing_is_no_error(engine: Engine, capfd: Captured) -> None:
     assert run("rm -f missing") == 0
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", "Error: No such container: missing\n")
 
 
 def test_ps(engine: Engine, capfd: Captured) -> None:
@@ -267,9 +278,22 @@ def test_inspect_shows_what_it_finds(engine: Engine, capfd: Captured) -> None:
 
 def test_info(engine: Engine, capfd: Captured) -> None:
     assert run("info") == 0
-    assert capfd.readouterr().out == ("Containers: 1\nCgroup:\n Version: 2\n Controllers: cpu memory\nIPv6: true\n")
+    assert capfd.readouterr().out == (
+        "Containers: 1\n Running: 1\nKernel Version: 6.1\nTotal Memory: 1GiB\n"
+        "Cgroup:\n Version: 2\n Controllers: cpu memory\nIPv6: true\n"
+    )
     assert run("system info --format json") == 0
     assert json.loads(capfd.readouterr().out)["Containers"] == 1
+
+
+def test_info_warns_on_standard_error_line_by_line(
+    engine: Engine, capfd: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "info", lambda: {"Images": 1, "Warnings": ["no this", "no that"]})
+    assert run("info") == 0
+    assert capfd.readouterr() == ("Images: 1\n", "WARNING: no this\nWARNING: no that\n")
+    assert run("info -f {{.Images}}") == 0
+    assert capfd.readouterr() == ("1\n", "")
 
 
 def test_a_missing_container(engine: Engine, capfd: Captured) -> None:
