@@ -19,8 +19,10 @@ def say_trace(session: Session) -> None:
     if session.plan is None:  # it ran already: nothing was started
         return
     total = 0
+    operations = session.plan.operations()
     for entry in session.connection.traces:
         total += entry.duration_ns
         failed = f"  ({os.strerror(entry.errno)}; optional)" if entry.errno else ""
-        warn(f"{entry.duration_ns / 1000:10.1f} us  {session.plan.describe(entry.operation_index)}{failed}")
+        side = operations[entry.operation_index][0]
+        warn(f"{entry.duration_ns / 1000:10.1f} us  {side:<8} {session.plan.describe(entry.operation_index)}{failed}")
     warn(f"{total / 1000:10.1f} us  in all")

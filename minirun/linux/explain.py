@@ -32,7 +32,7 @@ def lines(plan: Plan) -> list[str]:
 
 
 def describe_at(plan: Plan, index: int) -> str:
-    """Say what the operation at `index` of the encoded order does."""
+    """Say what the operation at `index` of the encoded order does, without its side."""
     held: Slots = {}
     operations = plan.operations()
     wanted = operations[index]
