@@ -157,6 +157,6 @@ def _new_name(text: str) -> str:
 
 
 def _name_of(stream: Stream) -> str:
-    """Give what errors call an archive: its path, "-" for a pipe."""
-    name = getattr(stream, "name", "-")
-    return ascii(name)[1:-1] if isinstance(name, str) and not name.startswith("<") else "-"
+    """Give what errors call an archive: its path, or that it is no file with a name."""
+    name = getattr(stream, "name", None)
+    return ascii(name)[1:-1] if isinstance(name, str) and not name.startswith("<") else "standard input"

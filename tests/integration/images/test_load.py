@@ -326,7 +326,7 @@ def test_a_lie_is_refused_and_leaves_nothing(lie, store):
     message = str(caught.value)
     assert text in message
     assert isinstance(caught.value, (Corrupt, NotSupported))
-    assert message.startswith("-: ")
+    assert message.startswith("standard input: ")
     assert "\n" not in message
     assert message.isprintable()
     assert files_of(store) == ["snapshots/staging"]
