@@ -61,7 +61,7 @@ def describe(config: ContainerConfig, image: Image) -> Container:
         image_name=config.image,
         config=config,
         arguments=arguments_of(config, image),
-        hostname=config.hostname or container_id[:12],
+        hostname=config.hostname or (os.uname().nodename if config.network == "host" else container_id[:12]),
         status="creating",
         created_ns=time.time_ns(),
     )

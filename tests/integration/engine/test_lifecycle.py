@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -183,6 +184,10 @@ def test_containers_are_found_by_the_beginning_of_their_id(minirun, sleeper):
     full = minirun("ps", "-q", "--no-trunc").stdout.strip()
     assert len(full) == 64
     assert minirun("inspect", "-f", "{{.Name}}", full[:6]).stdout == "/sleeper\n"
+
+
+def test_the_network_of_the_host_comes_with_its_name(minirun, busybox):
+    assert minirun("run", "--rm", "--network", "host", busybox, "hostname").stdout == os.uname().nodename + "\n"
 
 
 def test_network_of_another_container_is_shared(minirun, sleeper, busybox):
