@@ -136,6 +136,7 @@ $(VENV)/.tests: $(VENV)/.built
 $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@$(check_root)
 	@mkdir -p $(PREFIX)/lib $(PREFIX)/bin
+	@echo "installing minirun into $(HOME_OF_INSTALL)"
 	@[[ -x $(HOME_OF_INSTALL)/bin/python ]] || $(PYTHON) -m venv $(HOME_OF_INSTALL)
 	@rm -rf build
 	@$(HOME_OF_INSTALL)/bin/pip -q install .
