@@ -1,7 +1,7 @@
 /* log.h: the container's log, one JSON object a line.
  *
  * Owns: the text of a record, the file it goes to, rotation, what happens when the disk is full.
- * Leaves to others: where the bytes come from (monitor_relay.c), reading the log (minirun/monitor/logs.py).
+ * Leaves to others: where the bytes come from (monitor_output.c), reading the log (minirun/monitor/logs.py).
  */
 #ifndef MINIRUN_LOG_H
 #define MINIRUN_LOG_H

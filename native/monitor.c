@@ -131,14 +131,16 @@ static int prepare(struct container *container, const struct settings *settings,
 		struct mr_log *log = NULL;
 		*failed = settings->log_operation;
 		status = mr_log_open(&log, settings->log_path, settings->log_bytes, settings->log_files);
-		relay_log_to(log);
+		output_log_to(log);
 	}
 	if (settings->cgroup) /* mr_spawn says what is wrong with it, if something is */
 		container->cgroup = open(settings->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (status >= 0) {
 		*failed = MR_NO_OPERATION;
-		status = relay_prepare(settings, container->stdio);
+		status = output_prepare(settings, container->stdio);
 	}
+	if (status >= 0)
+		status = input_prepare(settings, container->stdio);
 	if (status >= 0)
 		status = replace_null(settings, container->stdio);
 	return status < 0 ? status : 0;
@@ -213,7 +215,10 @@ static void start(struct container *container, const struct settings *settings, 
 	clients_started(&spawned.message);
 	for (int fd = 0; fd < 3; fd++)
 		mr_close(&container->stdio[fd]);
-	relay_start(spawned.terminal);
+	if (spawned.terminal >= 0)
+		set_nonblocking(spawned.terminal);
+	output_start(spawned.terminal);
+	input_start(spawned.terminal);
 }
 
 /* The child has what it needs: inherited descriptors and the plan are no use to us any more. */
@@ -233,18 +238,19 @@ static void leave_inheritance(const struct settings *settings, const void *plan,
 static void watch_over(struct container *container)
 {
 	while (!container->dead)
-		if (!loop_turn(relay_is_warm() ? IDLE_MS : -1))
-			relay_idle();
+		if (!loop_turn(output_is_warm() ? IDLE_MS : -1))
+			output_idle();
 }
 
 static void finish(struct container *container)
 {
 	bool oom_killed = record_oom_killed(container->cgroup);
-	relay_drain();
+	output_drain();
+	input_close();
 	release_held(container);
 	if (container->run_directory >= 0)
 		record_exit(container->run_directory, container->status, oom_killed, container->ended_ns);
-	relay_end_log(); /* after the record: who follows the log looks for it when the file is closed */
+	output_end_log(); /* after the record: who follows the log looks for it when the file is closed */
 	if (container->run_directory >= 0)
 		unlinkat(container->run_directory, "attach.sock", 0);
 	clients_exited(&(struct mr_message){ .kind = MR_MSG_EXITED,

@@ -3,7 +3,8 @@
  *     monitor.c            main: the steps of a container's life, in order
  *     monitor_settings.c   the monitor's side of the plan, as a struct
  *     monitor_loop.c       epoll: one descriptor, one function
- *     monitor_relay.c      output to log and clients, input from clients
+ *     monitor_output.c     from the container to the log and to clients
+ *     monitor_input.c      from clients to the container
  *     monitor_clients.c    the owner and attach.sock: messages in, messages out
  *     monitor_record.c     the run directory: lock, started, exit; the exit hook
  *     log.c, encode.c      the log file
@@ -34,6 +35,10 @@ int loop_init(void);
 void watch_open(struct watch *watch, int fd, void (*ready)(void *), void *context);
 void watch_for(struct watch *watch, uint32_t events);
 void watch_close(struct watch *watch); /* closes the descriptor as well; harmless when it is closed */
+/* Opens a pipe for a watch that is set up but for its descriptor: our end, which doesn't block, to read (O_RDONLY) or to write
+ * (O_WRONLY). 0 or -errno. */
+int watch_pipe(struct watch *watch, int mode, int *theirs);
+int set_nonblocking(int fd);
 /* Waits for one descriptor and calls its function; false after timeout_ms (-1: none) without any. */
 bool loop_turn(int timeout_ms);
 
@@ -77,25 +82,36 @@ struct client {
 	bool told; /* has been sent EXITED */
 };
 
-/* ---- Relay (monitor_relay.c) ----------------------------------------------------------------------------------------- */
+/* ---- Output (monitor_output.c) ------------------------------------------------------------------------------- */
 
-/* Makes the pipes that a STDIO mode asks for: the child's ends go to `child` (-1: the monitor's own /dev/null or the caller's). */
-int relay_prepare(const struct settings *settings, int child[3]);
-/* Starts to relay. terminal: the pty master, or -1. */
-void relay_start(int terminal);
-void relay_log_to(struct mr_log *log);
+#define PIPE_SIZE (1 << 20) /* of a stream that flows; /proc/sys/fs/pipe-max-size */
+
+/* Makes the pipes that a STDIO mode asks for; the child's ends go to `child`, where nothing is needed it stays as it is. */
+int output_prepare(const struct settings *settings, int child[3]);
+void output_log_to(struct mr_log *log);
+/* Begins to read. terminal: the pty master, or -1. */
+void output_start(int terminal);
 /* Reads and logs what the dead container left in its pipes, without regard for slow clients. */
-void relay_drain(void);
-void relay_end_log(void);
-void relay_idle(void); /* gives memory back */
-bool relay_is_warm(void); /* something was relayed since relay_idle */
-void relay_resize(uint64_t rows_and_columns);
+void output_drain(void);
+void output_end_log(void);
+bool output_is_warm(void); /* something came since output_idle */
+void output_idle(void);    /* gives memory back */
+void output_resize(uint64_t rows_and_columns);
 
-/* What changes when a client comes, asks to close stdin, goes. */
-void relay_attach(struct client *client, int input, int output, int error);
-void relay_close_stdin(struct client *client);
-void relay_detach(struct client *client);
-bool relay_owes(const struct client *client); /* output is waiting for this client's pipe */
+void output_attach(struct client *client, enum mr_log_stream stream, int fd);
+void output_detach(struct client *client);
+bool output_owes(const struct client *client); /* something is waiting for this client's pipe */
+
+/* ---- Input (monitor_input.c) --------------------------------------------------------------------------------- */
+
+int input_prepare(const struct settings *settings, int child[3]);
+void input_start(int terminal);
+/* Closes the container's stdin: it reads what is in the pipe, then the end. */
+void input_close(void);
+
+void input_attach(struct client *client, int fd);
+void input_close_for(struct client *client); /* the same, once what this client has said so far is through */
+void input_detach(struct client *client);
 
 /* ---- Clients (monitor_clients.c) ------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /* monitor_clients.c: who listens to this container, and what they say. The protocol is drawn in minirun.h.
  *
  * Owns: the owner's socket, attach.sock, messages in and out.
- * Leaves to others: what is done with the descriptors that a client sends (monitor_relay.c).
+ * Leaves to others: what is done with the descriptors that a client sends (monitor_output.c,
+ * monitor_input.c).
  *
  * Clients are trusted as far as the socket's mode goes (root), but not to be well: any may send garbage, stop reading or die between
  * two bytes. What isn't understood ends that client and nothing else.
@@ -42,10 +43,16 @@ static void open_client(struct client *client, int socket)
 	watch_for(&client->socket, EPOLLIN);
 }
 
+static void detach(struct client *client)
+{
+	input_detach(client);
+	output_detach(client);
+}
+
 static void close_client(struct client *client)
 {
 	watch_close(&client->socket);
-	relay_detach(client);
+	detach(client);
 }
 
 static void tell(struct client *client, const struct mr_message *message)
@@ -86,7 +93,9 @@ static bool attach(struct client *client, uint64_t bits, int fds[RECEIVED])
 	}
 	client->attached = true;
 	client->trace = (bits & MR_ATTACH_TRACE) != 0;
-	relay_attach(client, taken[0], taken[1], taken[2]);
+	output_attach(client, MR_LOG_STDOUT, taken[1]);
+	output_attach(client, MR_LOG_STDERR, taken[2]);
+	input_attach(client, taken[0]);
 	if (started.kind)
 		tell(client, &started);
 	return true;
@@ -98,10 +107,10 @@ static bool handle(struct client *client, const struct mr_message *message, int 
 	case MR_MSG_ATTACH:
 		return attach(client, message->value, fds);
 	case MR_MSG_RESIZE:
-		relay_resize(message->value);
+		output_resize(message->value);
 		return true;
 	case MR_MSG_CLOSE_STDIN:
-		relay_close_stdin(client);
+		input_close_for(client);
 		return true;
 	case MR_MSG_ACK:
 		acknowledged = acknowledged || (client->owner && client->told);
@@ -198,10 +207,10 @@ void clients_started(const struct mr_message *message)
 
 void clients_settle(struct client *client)
 {
-	if (!ended.kind || client->told || client->socket.fd < 0 || relay_owes(client))
+	if (!ended.kind || client->told || client->socket.fd < 0 || output_owes(client))
 		return;
 	client->told = true;
-	relay_detach(client); /* pipes first: what is in them is all that there will ever be */
+	detach(client); /* pipes first: what is in them is all that there will ever be */
 	tell(client, &ended);
 	if (!client->owner)
 		close_client(client);

@@ -1,6 +1,7 @@
 /* monitor_loop.c: the monitor's one place to wait. epoll(7). */
 #include "monitor.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 static int epoll = -1;
@@ -33,6 +34,21 @@ void watch_close(struct watch *watch)
 	watch_for(watch, 0); /* closing wouldn't do: whoever passed the descriptor may hold it too */
 	close(watch->fd);
 	watch->fd = -1;
+}
+
+int set_nonblocking(int fd)
+{
+	return mr_result(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK));
+}
+
+int watch_pipe(struct watch *watch, int mode, int *theirs)
+{
+	int ends[2], ours = mode == O_RDONLY ? 0 : 1;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	watch->fd = ends[ours];
+	*theirs = ends[!ours];
+	return set_nonblocking(watch->fd);
 }
 
 bool loop_turn(int timeout_ms)

@@ -198,7 +198,7 @@ class Engine:
             since_ns=since_ns,
             until_ns=until_ns,
             follow=follow,
-            is_alive=lambda: exits.is_alive(run),
+            is_alive=lambda: exits.is_running(run),
         )
 
     def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:

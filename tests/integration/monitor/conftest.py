@@ -16,10 +16,22 @@ import pytest
 from minirun.linux import flags, syscalls
 from minirun.linux import plan as p
 from minirun.monitor import attach, exits
+from minirun.monitor import launch as monitor_program
 from minirun.monitor.connection import Connection
 from minirun.monitor.launch import launch
 from minirun.monitor.logs import read
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "native"))
+
+import build_native
+
+SANITIZE = (
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+    "-fno-omit-frame-pointer",
+    "-static-libasan",
+    "-static-libubsan",
+)
 MS_PRIVATE = 1 << 18
 MS_REC = 1 << 14
 SECONDS = 20
@@ -111,12 +123,23 @@ def holder_of(path: str) -> int:
     raise AssertionError(f"nobody has {path} open")
 
 
+@pytest.fixture(scope="session", params=["plain", "sanitized"])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give the installed monitor, and one under the address and undefined behaviour sanitizers: each test runs with both."""
+    if request.param == "plain":
+        return monitor_program.PROGRAM
+    target = str(tmp_path_factory.mktemp("monitor") / "minirun-monitor")
+    build_native.build_monitor(target, flags=SANITIZE)
+    return target
+
+
 Start = Callable[..., Running]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Give a function that starts a monitored process; what still runs at the end of the test is killed."""
+    monkeypatch.setattr(monitor_program, "PROGRAM", program)
     started: list[Running] = []
 
     def run(

@@ -198,6 +198,7 @@ def test_a_killed_monitor_takes_its_container_along(start: Start) -> None:
     assert exits.read_exit(running.run) is None
 
 
+@pytest.mark.parametrize("program", ["plain"], indirect=True)
 def test_an_idle_monitor_is_small_and_holds_few_descriptors(start: Start) -> None:
     running = start(python("print('x' * 5_000_000, flush=True); input()"), stdin=True, attach=(False, False, False))
     until(lambda: len(running.logged()) == 5_000_001, "the log")

@@ -1,10 +1,9 @@
-/* monitor_relay.c: what the container says goes to the log and to the clients, what clients say goes to the container.
+/* monitor_output.c: what the container says goes to the log and to the clients.
  *
- *     container's stdout --+--tee(2)--> client's pipe      the usual case: one client, no copy on its way
- *                          +--read----> log
+ *     container's pipe --+--tee(2)--> client's pipe     the usual case: one client, nothing is copied on its way
+ *                        +--read----> log
  *
  *     several clients, or a terminal: read once, log, write to each
- *     client's pipe --splice(2)--> container's stdin       a terminal: read, write
  *
  * A client that doesn't read makes the container wait, as a pipe would; one that hangs up is dropped and nobody waits for it.
  * Once the container is dead nothing has to wait any more: what it left in its pipes (their size is a bound) is logged
@@ -21,36 +20,23 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)128 * 1024) /* read at once; fits the second-level cache with what becomes of it */
-#define PIPE_SIZE (1 << 20)        /* of a stream that flows; /proc/sys/fs/pipe-max-size */
+#define CHUNK ((size_t)128 * 1024)  /* read at once; fits the second-level cache with what becomes of it */
 #define FLOWING ((size_t)64 * 1024) /* a whole pipe of the default size was waiting */
-#define ROUNDS 64                   /* a client's pipe holds less; somebody else may keep on writing to it */
 #define DRAIN_MAX ((size_t)4 << 20) /* a daemon that outlives the container's process may write on and on */
 
-struct source { /* the container's end of a stream, as we see it */
+struct source { /* our end of a stream of the container */
 	struct watch pipe;
 	enum mr_log_stream stream;
 	bool large; /* has PIPE_SIZE */
 };
 
 static struct source sources[STREAMS];
-static bool is_terminal, is_running, is_warm, is_dead;
+static bool is_terminal, is_warm;
+static int peer = -1; /* the terminal's other side */
 static struct mr_log *journal;
-static char *buffer; /* CHUNK bytes, mapped */
+static char *buffer; /* CHUNK bytes, mapped; NULL: there is nothing to relay */
 
-static struct {
-	struct watch pipe; /* the container's stdin, or a second descriptor of the terminal */
-	bool blocked;
-	size_t start, end;
-	char text[4096]; /* for the terminal, on its way */
-} input;
-
-static void output_ready(void *context);
-static void input_ready(void *context);
 static void delivery_ready(void *context);
-static void close_input(void);
-
-/* ---- output: container -> log, clients ------------------------------------------------------------------------ */
 
 /* Reads from the container only while every client has room. */
 static void update_source(struct source *source)
@@ -159,7 +145,7 @@ static ssize_t read_and_log(struct source *source, size_t length)
 {
 	ssize_t got = read(source->pipe.fd, buffer, length < CHUNK ? length : CHUNK);
 	if (got < 0)
-		return errno == EIO ? 0 : -errno; /* EIO: nobody holds the other side of the terminal */
+		return errno == EIO ? 0 : -errno; /* EIO: a terminal that is hung up */
 	is_warm = true;
 	if (got > 0 && journal)
 		mr_log_append(journal, source->stream, buffer, (size_t)got, mr_wall_clock());
@@ -225,9 +211,8 @@ static void output_ready(void *context)
 		relay_to_all(source);
 }
 
-void relay_drain(void)
+void output_drain(void)
 {
-	is_dead = true;
 	for (struct source *source = sources; source < sources + STREAMS; source++) {
 		size_t total = 0;
 		while (source->pipe.fd >= 0 && total < DRAIN_MAX) {
@@ -238,179 +223,16 @@ void relay_drain(void)
 		}
 		end_source(source);
 	}
-	close_input();
+	mr_close(&peer);
 	if (journal)
 		mr_log_finish(journal, mr_wall_clock());
 }
 
-void relay_end_log(void)
-{
-	if (journal)
-		mr_log_close(journal);
-	journal = NULL;
-}
-
-/* ---- input: clients -> container ------------------------------------------------------------------------------ */
-
-static void close_client_input(struct client *client)
-{
-	watch_close(&client->input);
-}
-
-/* Closes the container's stdin: it reads what is in the pipe, then the end. */
-static void close_input(void)
-{
-	watch_close(&input.pipe);
-	input.blocked = false;
-	for (struct client *client = clients; client < clients + CLIENTS; client++)
-		close_client_input(client);
-}
-
-static void block_input(bool blocked)
-{
-	input.blocked = blocked;
-	watch_for(&input.pipe, blocked ? EPOLLOUT : 0);
-	for (struct client *client = clients; client < clients + CLIENTS; client++)
-		watch_for(&client->input, blocked ? 0 : EPOLLIN);
-}
-
-/* A client's stdin has ended. The owner's end is the container's end, as with `docker run -i`; a terminal stays. */
-static void end_client_input(struct client *client)
-{
-	bool ends_all = (client->owner || client->closing_stdin) && !is_terminal;
-	close_client_input(client);
-	if (ends_all)
-		close_input();
-}
-
-static void flush_to_terminal(void)
-{
-	while (input.start < input.end) {
-		ssize_t wrote = write(input.pipe.fd, input.text + input.start, input.end - input.start);
-		if (wrote < 0) {
-			if (errno == EAGAIN)
-				block_input(true);
-			else
-				close_input();
-			return;
-		}
-		input.start += (size_t)wrote;
-	}
-	if (input.blocked)
-		block_input(false);
-}
-
-/* Moves what a client says; false when nothing was moved: there is nothing, no room, or no client's stdin any more. */
-static bool type_into_terminal(struct client *client)
-{
-	ssize_t got = read(client->input.fd, input.text, sizeof input.text);
-	if (got < 0 && errno == EAGAIN)
-		return false;
-	if (got <= 0) {
-		end_client_input(client);
-		return false;
-	}
-	input.start = 0;
-	input.end = (size_t)got;
-	flush_to_terminal();
-	return true;
-}
-
-static bool feed_pipe(struct client *client)
-{
-	int waiting = 0;
-	if (client->closing_stdin && ioctl(client->input.fd, FIONREAD, &waiting) == 0 && waiting == 0) {
-		end_client_input(client);
-		return false;
-	}
-	ssize_t moved = splice(client->input.fd, NULL, input.pipe.fd, NULL, PIPE_SIZE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
-	if (moved == 0)
-		end_client_input(client);
-	else if (moved < 0 && errno == EAGAIN)
-		block_input(true);
-	else if (moved < 0)
-		close_input(); /* EPIPE: the container has closed its stdin */
-	return moved > 0;
-}
-
-static bool take_input(struct client *client)
-{
-	if (input.pipe.fd >= 0)
-		return is_terminal ? type_into_terminal(client) : feed_pipe(client);
-	close_client_input(client);
-	return false;
-}
-
-/* Takes all that a client has said so far, but not for ever. */
-static void take_all_input(struct client *client)
-{
-	for (int round = 0; round < ROUNDS && client->input.fd >= 0 && !input.blocked; round++)
-		if (!take_input(client))
-			break;
-}
-
-static void client_input_ready(void *context)
-{
-	struct client *client = context;
-	if (client->closing_stdin)
-		take_all_input(client);
-	else
-		take_input(client);
-}
-
-/* The container has room for input again. */
-static void input_ready(void *context)
-{
-	(void)context;
-	if (is_terminal)
-		flush_to_terminal();
-	else
-		block_input(false);
-}
-
-void relay_close_stdin(struct client *client)
-{
-	if (is_terminal || input.pipe.fd < 0)
-		return;
-	client->closing_stdin = true;
-	if (client->input.fd < 0)
-		close_input();
-	else
-		take_all_input(client);
-}
-
-void relay_resize(uint64_t rows_and_columns)
-{
-	struct winsize size = { .ws_row = (unsigned short)(rows_and_columns >> 16 & 0xffff),
-		                .ws_col = (unsigned short)(rows_and_columns & 0xffff) };
-	if (is_terminal && sources[STREAM_OUT].pipe.fd >= 0)
-		ioctl(sources[STREAM_OUT].pipe.fd, TIOCSWINSZ, &size);
-}
-
 /* ---- beginning, clients coming and going ---------------------------------------------------------------------- */
 
-static int set_nonblocking(int fd)
+int output_prepare(const struct settings *settings, int child[3])
 {
-	return fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-}
-
-/* A pipe whose end for us doesn't block; `ours` is 0 to read from it, 1 to write. */
-static int open_pipe(struct watch *watch, int ours, int *theirs, void (*ready)(void *), void *context)
-{
-	int ends[2];
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	set_nonblocking(ends[ours]);
-	watch_open(watch, ends[ours], ready, context);
-	*theirs = ends[!ours];
-	return 0;
-}
-
-int relay_prepare(const struct settings *settings, int child[3])
-{
-	child[0] = child[1] = child[2] = -1;
 	is_terminal = settings->stdio == MR_STDIO_TERMINAL;
-	watch_open(&input.pipe, -1, input_ready, NULL);
 	for (int stream = 0; stream < STREAMS; stream++) {
 		sources[stream].stream = (enum mr_log_stream)stream;
 		watch_open(&sources[stream].pipe, -1, output_ready, &sources[stream]);
@@ -418,83 +240,76 @@ int relay_prepare(const struct settings *settings, int child[3])
 	if (settings->stdio != MR_STDIO_PIPES && !is_terminal)
 		return 0;
 	buffer = mmap(NULL, CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (buffer == MAP_FAILED)
-		return -errno;
-	int status = 0;
+	int status = buffer == MAP_FAILED ? -errno : 0;
 	for (int stream = 0; status == 0 && !is_terminal && stream < STREAMS; stream++)
-		status = open_pipe(&sources[stream].pipe, 0, &child[stream + 1], output_ready, &sources[stream]);
-	if (status == 0 && !is_terminal && settings->open_stdin)
-		status = open_pipe(&input.pipe, 1, &child[0], input_ready, NULL);
+		status = watch_pipe(&sources[stream].pipe, O_RDONLY, &child[stream + 1]);
 	return status;
 }
 
-void relay_log_to(struct mr_log *log)
+void output_log_to(struct mr_log *log)
 {
 	journal = log;
 }
 
-void relay_start(int terminal)
+void output_end_log(void)
 {
-	if (is_terminal && terminal >= 0) {
-		set_nonblocking(terminal);
-		/* a second descriptor, since epoll knows a descriptor only once, and in and out wait for different things */
-		watch_open(&input.pipe, fcntl(terminal, F_DUPFD_CLOEXEC, 3), input_ready, NULL);
+	if (journal)
+		mr_log_close(journal);
+	journal = NULL;
+}
+
+void output_start(int terminal)
+{
+	if (terminal >= 0) {
+		/* While nobody has its other side open a terminal reads as hung up. A program that closes it and opens it again (systemd
+		 * does so with its console) shouldn't find it gone: so somebody always has. */
+		peer = ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 		watch_open(&sources[STREAM_OUT].pipe, terminal, output_ready, &sources[STREAM_OUT]);
 	}
 	for (struct source *source = sources; source < sources + STREAMS; source++)
 		update_source(source);
-	is_running = true;
-	block_input(false);
 }
 
-static void attach_output(struct client *client, enum mr_log_stream stream, int fd)
+void output_resize(uint64_t rows_and_columns)
+{
+	struct winsize size = { .ws_row = (unsigned short)(rows_and_columns >> 16 & 0xffff),
+		                .ws_col = (unsigned short)(rows_and_columns & 0xffff) };
+	if (is_terminal && sources[STREAM_OUT].pipe.fd >= 0)
+		ioctl(sources[STREAM_OUT].pipe.fd, TIOCSWINSZ, &size);
+}
+
+void output_attach(struct client *client, enum mr_log_stream stream, int fd)
 {
 	struct delivery *delivery = &client->output[stream];
-	if (fd >= 0 && (is_dead || !buffer || (is_terminal && stream == MR_LOG_STDERR))) {
-		close(fd);
-		fd = -1;
-	}
-	if (fd >= 0)
-		set_nonblocking(fd);
 	*delivery = (struct delivery){ .client = client, .stream = stream };
+	if (fd >= 0 && (!buffer || (is_terminal && stream == MR_LOG_STDERR)))
+		mr_close(&fd); /* nothing will ever come */
 	watch_open(&delivery->pipe, fd, delivery_ready, delivery);
 	watch_for(&delivery->pipe, EPOLLERR);
-	if (fd >= 0 && sources[stream].large)
+	if (fd < 0)
+		return;
+	set_nonblocking(fd);
+	if (sources[stream].large)
 		fcntl(fd, F_SETPIPE_SZ, PIPE_SIZE);
 }
 
-void relay_attach(struct client *client, int in, int out, int err)
+void output_detach(struct client *client)
 {
-	if (in >= 0)
-		set_nonblocking(in);
-	watch_open(&client->input, in, client_input_ready, client);
-	attach_output(client, MR_LOG_STDOUT, out);
-	attach_output(client, MR_LOG_STDERR, err);
-	if (is_running)
-		watch_for(&client->input, input.blocked ? 0 : EPOLLIN);
-}
-
-void relay_detach(struct client *client)
-{
-	take_all_input(client); /* what it said before it left */
-	/* docker's StdinOnce: with its owner gone a container's stdin is at its end */
-	if (client->input.fd >= 0)
-		end_client_input(client);
 	close_delivery(&client->output[STREAM_OUT]);
 	close_delivery(&client->output[STREAM_ERR]);
 }
 
-bool relay_owes(const struct client *client)
+bool output_owes(const struct client *client)
 {
 	return client->output[STREAM_OUT].backlog || client->output[STREAM_ERR].backlog;
 }
 
-bool relay_is_warm(void)
+bool output_is_warm(void)
 {
 	return is_warm;
 }
 
-void relay_idle(void)
+void output_idle(void)
 {
 	is_warm = false;
 	if (buffer)
