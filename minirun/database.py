@@ -13,17 +13,42 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 
-from .errors import Corrupt, MinirunError, NotSupported
+from .errors import Corrupt, Exhausted, MinirunError, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import Any
 
 VERSION = 1
 BUSY_TIMEOUT_SECONDS = 30.0
 CHECKPOINT_PAGES = (
     200  # 800 KiB: a checkpoint costs two fdatasync(2), and whoever opens first reads the whole log again
 )
+
+
+class Connection(sqlite3.Connection):
+    """A connection whose refusals are sentences: Exhausted for a full disk, Corrupt, MinirunError for all that the host does."""
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        try:
+            return super().execute(*arguments)
+        except sqlite3.IntegrityError:
+            raise  # about the rows: the caller knows what it means
+        except sqlite3.DatabaseError as error:
+            raise _translated(error) from error
+
+
+def _translated(error: sqlite3.DatabaseError) -> MinirunError:
+    code = error.sqlite_errorcode & 0xFF  # without the extended part
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return Corrupt(f"read the database: {error}; move it away to start afresh")
+    if code == sqlite3.SQLITE_FULL:
+        return Exhausted("write the database: the disk is full: free some space and try again")
+    if code == sqlite3.SQLITE_BUSY:
+        held = f"{BUSY_TIMEOUT_SECONDS:g} seconds"
+        return MinirunError(f"write the database: another minirun command has held it for {held}; is it stopped?")
+    return MinirunError(f"use the database: {error}")
 
 
 def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
@@ -33,7 +58,7 @@ def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
     database. Waits up to 30 seconds for another process's transaction.
     """
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection)
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -43,10 +68,10 @@ def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
             raise NotSupported(
                 f"{path} was written by a newer minirun (format {version}, this one knows {VERSION}): upgrade minirun"
             )
-    except sqlite3.OperationalError as error:
-        raise MinirunError(f"open the database {path}: {error}") from error
     except sqlite3.DatabaseError as error:
-        raise Corrupt(f"open the database {path}: {error}; move it away to start afresh") from error
+        raise MinirunError(f"open the database {path}: {error}") from error
+    except (Corrupt, Exhausted) as error:
+        raise type(error)(f"open {path}: {error}") from error
     return connection
 
 
@@ -83,11 +108,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        if _is_open(connection):  # SQLite itself rolls back when the disk is full
+        if _is_open(connection):  # also after a commit that failed; SQLite itself may have rolled back when the disk is full
             connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")
 
 
 def _is_open(connection: sqlite3.Connection) -> bool:

@@ -210,8 +210,12 @@ static void start(struct container *container, const struct settings *settings, 
 	container->pid = spawned.pid;
 	watch_open(&container->pidfd, spawned.pidfd, child_ready, container);
 	watch_for(&container->pidfd, EPOLLIN);
-	if (container->run_directory >= 0)
-		record_started(container->run_directory, spawned.pid, spawned.message.time);
+	int recorded = container->run_directory < 0 ? 0 : record_started(container->run_directory, spawned.pid, spawned.message.time);
+	if (recorded < 0) { /* nobody would find it */
+		kill(spawned.pid, SIGKILL);
+		waitpid(spawned.pid, NULL, __WALL);
+		fail_at(container, settings->run_operation, recorded);
+	}
 	clients_started(&spawned.message);
 	for (int fd = 0; fd < 3; fd++)
 		mr_close(&container->stdio[fd]);

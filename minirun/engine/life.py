@@ -65,8 +65,9 @@ def record_exit(engine: Engine, container: Container, end: Exit | None, *, statu
     """Write how a run ended; `end` None means that its monitor was killed or the host went down."""
     import time
 
-    run_is_there = os.path.isdir(engine.layout.run(container.id))
-    give_back(engine, container.id)
+    run = engine.layout.run(container.id)
+    run_is_there = os.path.isdir(run)
+    _release(engine, container.id)
     changes = {
         "status": status,
         "pid": 0,
@@ -83,16 +84,21 @@ def record_exit(engine: Engine, container: Container, end: Exit | None, *, statu
     }
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
+    remove_run_directory(run)  # it holds the only record of the exit until the row does
     return container.replace(**changes)
 
 
 def give_back(engine: Engine, container_id: str) -> None:
     """Kill what is left of a run, free its cgroup, addresses and ports, remove its run directory. Safe to repeat."""
+    _release(engine, container_id)
+    remove_run_directory(engine.layout.run(container_id))
+
+
+def _release(engine: Engine, container_id: str) -> None:
     with suppress(NotSupported):  # no cgroup tree is mounted any more: then nothing lives in one
         engine.hierarchy.remove(container_id)
     if engine.networks.is_leased(container_id):
         engine.networks.release(container_id)
-    remove_run_directory(engine.layout.run(container_id))
 
 
 def remove_run_directory(path: str) -> None:

@@ -151,9 +151,10 @@ def _mark_failed(engine: Engine, container: Container, error: BaseException | No
     """Put the row to rest again, with the reason; the last step of the undo."""
     code = error.exit_code if isinstance(error, MinirunError) else 125
     status = container.status if container.status != "starting" else "created"
+    text = str(error or "").encode("utf-8", "backslashreplace").decode()  # names of files may be no UTF-8, the database is
     with database.transaction(engine.connection):
         engine.rows.update(
-            container.id, status=status, pid=0, error=str(error or ""), exit_code=code, address4="", address6="", mac="", ports=()
+            container.id, status=status, pid=0, error=text, exit_code=code, address4="", address6="", mac="", ports=()
         )
 
 

@@ -72,6 +72,8 @@ class Containers:
         Raises NotFound, and InvalidInput when the beginning fits several.
         """
         name = reference.removeprefix("/")
+        if not reference.isascii():  # no id or name is, and what isn't UTF-8 can't be asked for
+            raise NotFound(f"No such container: {reference}")
         row = self._connection.execute(
             f"{_SELECT} WHERE id = ? OR name = ? ORDER BY id = ? DESC", (reference, name, reference)
         ).fetchone()

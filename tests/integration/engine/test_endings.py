@@ -13,7 +13,10 @@ import sys
 import pytest
 
 from minirun import Engine
+from minirun.engine.config import ContainerConfig
+from minirun.engine.life import settle
 from minirun.engine.session import wait
+from minirun.errors import Exhausted
 
 
 def state(minirun, name: str) -> dict:
@@ -41,7 +44,8 @@ def test_who_waits_for_a_container_with_rm_leaves_none_when_the_monitor_was_kill
 
 
 def test_restart_keeps_a_container_with_rm_while_its_owner_sees_the_first_run_end(minirun, busybox):
-    owner = minirun.start("run", "--rm", "-i", "--name", "owned", busybox, "sh", "-c", "echo up; cat", stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+    words = ("run", "--rm", "-i", "--name", "owned", busybox, "sh", "-c", "echo up; cat")
+    owner = minirun.start(*words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
         assert owner.stdout.readline() == b"up\n"
         minirun("restart", "-t", "0", "owned")
@@ -117,3 +121,31 @@ def test_more_clients_can_wait_than_the_monitor_has_room_for(minirun, busybox, r
     finally:
         waiting.kill()
         waiting.wait()
+
+
+def test_an_exit_survives_until_its_row_is_written(engine, busybox, monkeypatch):
+    container = engine.create(ContainerConfig(image=busybox, command=("sh", "-c", "exit 9"), network="none"))
+    try:
+        with engine.start(container.id) as session:
+            session.connection.wait_exited()
+
+            def refuse(*_: object, **__: object) -> None:
+                raise Exhausted("the disk is full")
+
+            with monkeypatch.context() as full:
+                full.setattr(engine.rows, "update", refuse)
+                with pytest.raises(Exhausted):
+                    settle(engine, container.id)
+        settled = settle(engine, container.id)
+        assert settled is not None
+        assert (settled.status, settled.exit_code, settled.error) == ("exited", 9, "")
+        assert not os.path.exists(engine.layout.run(container.id))
+    finally:
+        engine.remove(container.id, force=True)
+
+
+def test_a_command_whose_name_is_no_utf8_fails_like_any_other(minirun, busybox):
+    for name in (b"/\xff", b"\xff"):
+        assert minirun("run", "--rm", busybox, os.fsdecode(name), check=False).returncode == 127
+    assert "No such container" in minirun("stop", os.fsdecode(b"\xff"), check=False).stderr
+    assert minirun("ps", "-aq").stdout == ""

@@ -45,7 +45,7 @@ def test_no_descriptor_of_the_start_serves_as_working_directory(minirun, busybox
 
 
 def test_root_inside_cannot_change_the_hosts_null_device(minirun, busybox, run_container):
-    """What masks files and what stands in for stdin is the host's own device: its mode and owner are not the container's to change."""
+    """What masks files and what stands in for stdin is the host's own device: mode and owner are not the container's."""
     before = os.stat("/dev/null")
     script = "for path in /proc/self/fd/0 /proc/interrupts /proc/keys /proc/timer_list; do chmod 667 $path; chown 7 $path; done"
     name = run_container(busybox, "sleep", "1000")

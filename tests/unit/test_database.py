@@ -1,0 +1,64 @@
+"""Transactions that fail at their last moment, and refusals as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minirun import database
+from minirun.errors import Corrupt, Exhausted, MinirunError
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[database.Connection]:
+    opened = database.connect(str(tmp_path / "db"), lambda: "CREATE TABLE things (name TEXT UNIQUE, size INTEGER)")
+    yield opened
+    opened.close()
+
+
+def test_a_full_disk_is_said_in_a_sentence_and_nothing_stays_open(connection: database.Connection) -> None:
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages + 2}")
+
+    def fill() -> None:
+        with database.transaction(connection):
+            for number in range(1000):
+                connection.execute("INSERT INTO things VALUES (?, ?)", (f"{number:0200}", number))
+
+    with pytest.raises(Exhausted, match="free some space"):
+        fill()
+    assert not connection.in_transaction
+    with database.transaction(connection):
+        connection.execute("INSERT INTO things VALUES ('small', 1)")
+    assert connection.execute("SELECT count(*) FROM things").fetchone() == (1,)
+
+
+def test_a_commit_that_fails_is_rolled_back(connection: database.Connection) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("CREATE TABLE parts (thing TEXT REFERENCES things (name) DEFERRABLE INITIALLY DEFERRED)")
+    with pytest.raises(Exception, match="FOREIGN KEY"), database.transaction(connection):
+        connection.execute("INSERT INTO parts VALUES ('nothing')")
+    assert not connection.in_transaction
+    assert connection.execute("SELECT count(*) FROM parts").fetchone() == (0,)
+
+
+def test_another_who_holds_the_lock_too_long_is_named(
+    connection: database.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.01)
+    other = database.connect(str(tmp_path / "db"), lambda: "")
+    with (
+        database.transaction(connection),
+        pytest.raises(MinirunError, match="another minirun command"),
+        database.transaction(other),
+    ):
+        pass
+    other.close()
+
+
+def test_a_file_that_is_no_database_is_said_to_be_corrupt(tmp_path: Path) -> None:
+    (tmp_path / "db").write_bytes(b"no database at all " * 100)
+    with pytest.raises(Corrupt, match="start afresh"):
+        database.connect(str(tmp_path / "db"), lambda: "")
