@@ -30,6 +30,7 @@ GROUPS: dict[str, Callable[[Setting], list[Row]]] = {
     "memory": memory.rows,
     "output": output.rows,
 }
+BUSY = 0.5  # load per CPU from which figures mean little
 INSIDE = "MINIRUN_BENCH_INSIDE"
 
 
@@ -45,6 +46,13 @@ def main() -> int:
         parser.error(f"there is no group {' '.join(sorted(unknown))}; there are: {' '.join(GROUPS)}")
     if INSIDE not in os.environ:
         _enter_namespaces()
+
+    busy = os.getloadavg()[0] / (os.cpu_count() or 1)
+    if busy > BUSY:
+        print(
+            f"bench: this machine is busy (load {busy:.1f} per CPU): believe the ratios, not the figures",
+            file=sys.stderr,
+        )
 
     directory = Path(tempfile.mkdtemp(prefix="minirun-bench-", dir="/var/tmp"))
     try:
@@ -67,7 +75,7 @@ def _measure(directory: Path, groups: list[str], rounds: int, target: Path | Non
     rows: list[Row] = []
     failed = False
     with peers(directory, archive) as found, contextlib.ExitStack() as stack:
-        setting = Setting(directory, found, rounds)
+        setting = Setting(directory, found, archive, rounds)
         words = " ".join(setting.minirun.words)
         subprocess.run([fixture, "import", "busybox", "--minirun", words], check=True, stdout=subprocess.DEVNULL)
         stack.callback(_remove_all, setting)

@@ -1,6 +1,7 @@
-"""Cold commands: nothing of ours runs before. The floor, `run` without a network, `run` on the bridge, `exec`, `ps -a`.
+"""Cold commands: nothing of ours runs before. `run` without a network, `run` on the bridge, `exec`, `ps -a`.
 
 Owns: these rows and their targets. Leaves to others: timing (measure), peers.
+The floor, what the interpreter needs to do nothing, takes part in each comparison: a machine is never equally fast twice.
 """
 
 from __future__ import annotations
@@ -13,15 +14,8 @@ LISTED_CONTAINERS = 300
 
 
 def rows(setting: Setting) -> list[Row]:
-    """Measure them all; the floor comes first, the targets need it."""
-    return [_floor(setting), _run_alone(setting), _run_on_bridge(setting), _exec(setting), _list(setting)]
-
-
-def _floor(setting: Setting) -> Row:
-    subject = Subject("minirun", [setting.python, "-I", "-c", "pass"])
-    compare([subject], setting.rounds)
-    setting.floor_ms = subject.median_ms
-    return Row("floor: python -I -c pass", "ms", {"minirun": subject.median_ms})
+    """Measure them all."""
+    return [_run_alone(setting), _run_on_bridge(setting), _exec(setting), _list(setting)]
 
 
 def _run_alone(setting: Setting) -> Row:
@@ -30,13 +24,13 @@ def _run_alone(setting: Setting) -> Row:
         for program in setting.programs
     ]
     row = _compared("run --rm --network none busybox true", [*subjects, *setting.peers.runtimes], setting)
-    return row.at_most(setting.floor_ms + 35, "floor + 35").fraction_of("docker", 1 / 5)
+    return row.above_floor(35).fraction_of("docker", 1 / 5)
 
 
 def _run_on_bridge(setting: Setting) -> Row:
     subjects = [Subject(program.name, program.run("--rm", command=["true"])) for program in setting.programs]
     row = _compared("run --rm busybox true (bridge)", subjects, setting)
-    return row.at_most(setting.floor_ms + 38, "floor + 38").fraction_of("docker", 1 / 7)
+    return row.above_floor(38).fraction_of("docker", 1 / 7)
 
 
 def _exec(setting: Setting) -> Row:
@@ -46,7 +40,7 @@ def _exec(setting: Setting) -> Row:
     row = _compared("exec NAME true", subjects, setting)
     for program in setting.programs:
         quietly(program.remove("target"))
-    return row.at_most(setting.floor_ms + 25, "floor + 25").fraction_of("docker", 1 / 2)
+    return row.above_floor(25).fraction_of("docker", 1 / 2)
 
 
 def _list(setting: Setting) -> Row:
@@ -59,9 +53,10 @@ def _list(setting: Setting) -> Row:
     with Engine(str(setting.root), str(setting.run_root)) as engine:
         for container_id in made:
             engine.remove(container_id)
-    return row.at_most(setting.floor_ms + 40, "floor + 40")
+    return row.above_floor(40)
 
 
 def _compared(what: str, subjects: list[Subject], setting: Setting) -> Row:
-    compare(subjects, setting.rounds)
-    return Row(what, "ms", {subject.name: subject.median_ms for subject in subjects})
+    floor = Subject("floor", [setting.python, "-I", "-c", "pass"])
+    compare([floor, *subjects], setting.rounds)
+    return Row(what, "ms", {subject.name: subject.median_ms for subject in (floor, *subjects)})

@@ -5,6 +5,8 @@ Owns: this row. Leaves to others: setting up programs. Shared pages and files ar
 
 from __future__ import annotations
 
+import contextlib
+import os
 import statistics
 import time
 from pathlib import Path
@@ -22,11 +24,10 @@ def rows(setting: Setting) -> list[Row]:
     values = {}
     names = [f"idle{number}" for number in range(CONTAINERS)]
     for program in setting.programs:
-        before = set(_watchers(WATCHERS[program.name]))
         for container in names:
             quietly(program.run("-d", "--name", container, command=["sleep", "1000"]))
         time.sleep(1)  # let them settle: it is idle memory that is asked for
-        pids = [pid for pid in _watchers(WATCHERS[program.name]) if pid not in before]
+        pids = _watchers(setting, program.name)
         values[program.name] = statistics.median(_private_dirty_kib(pid) for pid in pids) * len(pids) / CONTAINERS
         if program is setting.minirun:
             setting.notes.append(f"processes per idle container of minirun: {len(pids) / CONTAINERS:g}")
@@ -37,16 +38,17 @@ def rows(setting: Setting) -> list[Row]:
     return [Row("resident per idle container", "KiB", values).at_most(200, "200 KiB")]
 
 
-def _watchers(name: str) -> list[int]:
+def _watchers(setting: Setting, program: str) -> list[int]:
+    """Give the processes of that name that this run of the benchmark started: they have its directory in a word or a file."""
+    name, mark = WATCHERS[program].encode(), os.fsencode(setting.directory)
     found = []
-    for directory in Path("/proc").iterdir():
-        if directory.name.isdigit():
-            try:
-                program = (directory / "cmdline").read_bytes().split(b"\0")[0]
-            except OSError:
-                continue
-            if program.rpartition(b"/")[2].startswith(name.encode()):
-                found.append(int(directory.name))
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            line = (process / "cmdline").read_bytes()
+            if line.split(b"\0")[0].rpartition(b"/")[2].startswith(name):
+                files = [os.fsencode(os.readlink(link)) for link in (process / "fd").iterdir()]
+                if any(mark in text for text in (line, *files)):
+                    found.append(int(process.name))
     return found
 
 

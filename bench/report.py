@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-COLUMNS = ("minirun", "docker", "podman", "runc", "crun", "bare C")
+COLUMNS = ("floor", "minirun", "docker", "podman", "runc", "crun", "bare C")
 
 
 class Row:
@@ -24,6 +24,11 @@ class Row:
         """Add the target that minirun's value is at most `limit`."""
         self.targets.append((f"{words} <= {_number(limit)}", self.values["minirun"] <= limit))
         return self
+
+    def above_floor(self, milliseconds: float) -> Row:
+        """Add the target that minirun needs at most so much more than the bare interpreter."""
+        limit = self.values["floor"] + milliseconds
+        return self.at_most(limit, f"floor + {milliseconds:g}")
 
     def at_least(self, limit: float, words: str) -> Row:
         """Add the target that minirun's value is at least `limit`."""

@@ -14,8 +14,9 @@ from .peers import Peers, Program
 class Setting:
     """One run of the benchmark."""
 
-    def __init__(self, directory: Path, peers: Peers, rounds: int) -> None:
+    def __init__(self, directory: Path, peers: Peers, archive: Path, rounds: int) -> None:
         self.directory = directory
+        self.archive = archive
         self.peers = peers
         self.rounds = rounds
         self.root = directory / "minirun" / "data"
@@ -23,7 +24,6 @@ class Setting:
         self.python = sys.executable
         program = Path(sys.executable).parent / "minirun"
         self.minirun = Program("minirun", [str(program), "--root", str(self.root), "--run-root", str(self.run_root)])
-        self.floor_ms = 0.0
         self.notes: list[str] = []
 
     @property
