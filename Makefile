@@ -90,7 +90,9 @@ install: packages-run $(HOME_OF_INSTALL)/.installed ## minirun on the PATH, for 
 images: packages-demo install ## busybox and hello-world for the installed minirun
 	@rootfs-fixtures/fixture.py import busybox hello-world --minirun $(HOME_OF_INSTALL)/bin/minirun
 
-uninstall: ## what `make install` made; images and containers in /var/lib/minirun stay
+uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
+	@$(check_root)
+	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -rf $(HOME_OF_INSTALL)
 	@[[ "$$(readlink $(PREFIX)/bin/minirun)" != $(HOME_OF_INSTALL)/bin/minirun ]] || rm $(PREFIX)/bin/minirun
 

@@ -168,8 +168,13 @@ class Hierarchy:
             if error.errno not in _GONE:  # removed by somebody else meanwhile
                 raise
 
-    def destroy(self) -> None:
-        """Remove our directory, when no container is left in it; OSError (EBUSY) otherwise. For uninstallation and tests."""
+    def destroy(self, timeout_seconds: float = 10.0) -> None:
+        """Remove our directory, when no container is left in it; OSError (EBUSY) otherwise. For uninstallation and tests.
+
+        Waits for monitors that are about to leave.
+        """
+        if os.path.isdir(self.root):
+            _wait(self.root, lambda events: events.get("populated") == "0", timeout_seconds)
         for path in (self.confined, f"{self.root}/monitors", self.root):
             with suppress(FileNotFoundError):
                 os.rmdir(path)
