@@ -132,10 +132,14 @@ static void client_input_ready(void *context)
 static void input_ready(void *context)
 {
 	(void)context;
-	if (is_terminal)
+	if (is_terminal) {
 		flush_to_terminal();
-	else
-		block_input(false);
+		return;
+	}
+	block_input(false);
+	for (struct client *client = clients; client < clients + CLIENTS; client++)
+		if (client->closing_stdin && client->input.fd >= 0)
+			take_all_input(client); /* it may have said all already, and then nothing wakes us */
 }
 
 void input_close_for(struct client *client)

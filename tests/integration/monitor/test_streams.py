@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from minirun._native import lib
 from minirun.monitor.connection import Connection, Signal
 from minirun.monitor.exits import Exit
 from tests.integration.monitor.conftest import Sink, Start, python, until
@@ -184,6 +185,18 @@ def test_stdin_through_the_detach_filter_is_exact(start: Start, tmp_path: Path, 
         out.hang_up()
         reader.join(20)
     assert data[0] == text
+    running.connection.acknowledge()
+
+
+def test_stdin_is_closed_on_request_once_all_of_it_has_been_read(start: Start) -> None:
+    """The client keeps its pipe, and at the time of the request half of what it said is still in there."""
+    running = start(("sh", "-c", "sleep 0.3; wc -c"), stdin=True, attach=(False, False, False))
+    with running.client(stdin=True, stdout=False, stderr=False) as client:
+        os.write(client._pipes[0], b"x" * 100_000)
+        client._send(lib.MR_MSG_CLOSE_STDIN)
+        assert client.wait_exited().exit_code == 0
+    assert running.logged() == b"100000\n"
+    running.connection.wait_exited()
     running.connection.acknowledge()
 
 
