@@ -33,7 +33,7 @@ static void copy_plain(unsigned char **out, const unsigned char **in, const unsi
 		_mm_storeu_si128((__m128i *)(void *)to, bytes);
 		/* as signed numbers, bytes from 0x80 on are below the space too */
 		__m128i found = _mm_or_si128(_mm_cmplt_epi8(bytes, space),
-		                             _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
+					     _mm_or_si128(_mm_cmpeq_epi8(bytes, quote), _mm_cmpeq_epi8(bytes, backslash)));
 		unsigned mask = (unsigned)_mm_movemask_epi8(found);
 		if (mask) {
 			int run = __builtin_ctz(mask);
@@ -52,7 +52,8 @@ static void copy_plain(unsigned char **out, const unsigned char **in, const unsi
 		memcpy(to, &word, 8);
 		/* "has a byte below n" and "has a zero byte": a borrow can only disturb bytes above the first hit */
 		uint64_t quote = word ^ (ones * '"'), backslash = word ^ (ones * '\\');
-		uint64_t found = word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash);
+		uint64_t found = word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+				 ((backslash - ones) & ~backslash);
 		found &= tops;
 		if (found) {
 			int run = __builtin_ctzll(found) / 8;
@@ -83,7 +84,8 @@ static size_t utf8_sequence(const unsigned char *in, const unsigned char *end)
 	}
 	if (first >= 0xf0 && first <= 0xf4) {
 		unsigned char low = first == 0xf0 ? 0x90 : 0x80, high = first == 0xf4 ? 0x8f : 0xbf;
-		return left >= 4 && in[1] >= low && in[1] <= high && (in[2] & 0xc0) == 0x80 && (in[3] & 0xc0) == 0x80 ? 4 : 0;
+		return left >= 4 && in[1] >= low && in[1] <= high && (in[2] & 0xc0) == 0x80 && (in[3] & 0xc0) == 0x80 ? 4
+														      : 0;
 	}
 	return 0;
 }
@@ -99,7 +101,7 @@ static unsigned char *put_escape(unsigned char *to, const char *prefix, unsigned
 
 static unsigned char *put_control(unsigned char *to, unsigned char byte)
 {
-	static const char letters[0x20] = {['\b'] = 'b', ['\t'] = 't', ['\f'] = 'f', ['\r'] = 'r'};
+	static const char letters[0x20] = { ['\b'] = 'b', ['\t'] = 't', ['\f'] = 'f', ['\r'] = 'r' };
 	if (!letters[byte])
 		return put_escape(to, "\\u00", byte);
 	to[0] = '\\';

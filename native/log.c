@@ -46,7 +46,8 @@ struct mr_log {
 
 static int open_file(struct mr_log *log)
 {
-	log->file = openat(log->directory, log->name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
+	log->file = openat(log->directory, log->name, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY,
+			   0640);
 	if (log->file < 0)
 		return -errno;
 	struct stat status;
@@ -141,8 +142,10 @@ static int write_records(struct mr_log *log, const unsigned char *text, size_t l
 static int write_note(struct mr_log *log)
 {
 	char note[320];
-	int length = snprintf(note, sizeof note, LOG_BEGIN "minirun: %llu records are missing here, the log could not be written: %s\\n%.*s",
-	                      (unsigned long long)log->dropped, strerrordesc_np(log->dropped_because), (int)log->end_length, log->end);
+	int length = snprintf(note, sizeof note,
+			      LOG_BEGIN "minirun: %llu records are missing here, the log could not be written: %s\\n%.*s",
+			      (unsigned long long)log->dropped, strerrordesc_np(log->dropped_because), (int)log->end_length,
+			      log->end);
 	uint64_t before = log->dropped;
 	int because = log->dropped_because;
 	int status = write_records(log, (const unsigned char *)note, (size_t)length);
@@ -194,7 +197,7 @@ static void flush(struct mr_log *log)
 
 static void set_end(struct mr_log *log, enum mr_log_stream stream, uint64_t time_ns)
 {
-	static const char begin[2][29] = {"\",\"stream\":\"stdout\",\"time\":\"", "\",\"stream\":\"stderr\",\"time\":\""};
+	static const char begin[2][29] = { "\",\"stream\":\"stdout\",\"time\":\"", "\",\"stream\":\"stderr\",\"time\":\"" };
 	size_t length = sizeof begin[0] - 1;
 	memcpy(log->end, begin[stream], length);
 	mr_encode_time(log->end + length, time_ns);

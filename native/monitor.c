@@ -27,7 +27,7 @@
 #define OWNER_SOCKET 3
 #define PLAN 4
 #define HELD 64
-#define IDLE_MS 1000          /* without output for so long, buffers are given back */
+#define IDLE_MS 1000 /* without output for so long, buffers are given back */
 #define LINGER_NS 10000000000 /* how long a client may take to read what a dead container said */
 
 struct container {
@@ -210,7 +210,9 @@ static void start(struct container *container, const struct settings *settings, 
 	container->pid = spawned.pid;
 	watch_open(&container->pidfd, spawned.pidfd, child_ready, container);
 	watch_for(&container->pidfd, EPOLLIN);
-	int recorded = container->run_directory < 0 ? 0 : record_started(container->run_directory, spawned.pid, spawned.message.time);
+	int recorded = container->run_directory < 0
+			       ? 0
+			       : record_started(container->run_directory, spawned.pid, spawned.message.time);
 	if (recorded < 0) { /* nobody would find it */
 		kill(spawned.pid, SIGKILL);
 		waitpid(spawned.pid, NULL, __WALL);
@@ -258,10 +260,10 @@ static void finish(struct container *container)
 	if (container->run_directory >= 0)
 		unlinkat(container->run_directory, "attach.sock", 0);
 	clients_exited(&(struct mr_message){ .kind = MR_MSG_EXITED,
-	                                     .pid = container->pid,
-	                                     .value = (uint32_t)container->status,
-	                                     .error = oom_killed,
-	                                     .time = container->ended_ns });
+					     .pid = container->pid,
+					     .value = (uint32_t)container->status,
+					     .error = oom_killed,
+					     .time = container->ended_ns });
 }
 
 /* The owner may take as long as it lives; others, who have no duty here, may not hold the end up. */
@@ -280,7 +282,9 @@ static void say_goodbye(struct container *container)
 int main(void)
 {
 	isolate();
-	struct container container = { .run_directory = -1, .lock = -1, .cgroup = -1, .held_end = end_of_held(), .stdio = { -1, -1, -1 } };
+	struct container container = {
+		.run_directory = -1, .lock = -1, .cgroup = -1, .held_end = end_of_held(), .stdio = { -1, -1, -1 }
+	};
 	struct settings settings;
 	uint32_t failed = MR_NO_OPERATION;
 	size_t length = 0;

@@ -95,7 +95,7 @@ void output_start(int terminal);
 void output_drain(void);
 void output_end_log(void);
 bool output_is_warm(void); /* something came since output_idle */
-void output_idle(void);    /* gives memory back */
+void output_idle(void); /* gives memory back */
 void output_resize(uint64_t rows_and_columns);
 
 void output_attach(struct client *client, enum mr_log_stream stream, int fd);
@@ -130,8 +130,8 @@ void clients_started(const struct mr_message *message);
 /* Tells the exit to each client as soon as it has been given all output. */
 void clients_exited(const struct mr_message *message);
 void clients_settle(struct client *client); /* its output has been handed over: tell it, if there is something to tell */
-bool clients_owner_waits(void);  /* there is an owner who hasn't acknowledged */
-bool clients_others_wait(void);  /* others have yet to be told */
+bool clients_owner_waits(void); /* there is an owner who hasn't acknowledged */
+bool clients_others_wait(void); /* others have yet to be told */
 bool clients_acknowledged(void);
 void clients_close_owner(void);
 

@@ -126,7 +126,8 @@ static void received_descriptors(struct msghdr *header, int fds[RECEIVED])
 	memset(fds, 0xff, sizeof(int) * RECEIVED);
 	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part))
 		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
-			memcpy(fds, CMSG_DATA(part), part->cmsg_len - CMSG_LEN(0)); /* fits: so does the buffer, and there is one such part */
+			memcpy(fds, CMSG_DATA(part),
+			       part->cmsg_len - CMSG_LEN(0)); /* fits: so does the buffer, and there is one such part */
 }
 
 /* Takes one message; false when the client has hung up or isn't making sense. */
@@ -138,13 +139,16 @@ static bool receive(struct client *client)
 		struct cmsghdr align;
 	} control;
 	struct iovec part = { &message, sizeof message };
-	struct msghdr header = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	struct msghdr header = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+	};
 	ssize_t got = recvmsg(client->socket.fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return errno == EAGAIN || errno == EINTR;
 	int fds[RECEIVED];
 	received_descriptors(&header, fds);
-	bool understood = got == sizeof message && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) && handle(client, &message, fds);
+	bool understood = got == sizeof message && !(header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
+			  handle(client, &message, fds);
 	for (size_t i = 0; i < RECEIVED; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -20,7 +20,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)128 * 1024)  /* read at once; fits the second-level cache with what becomes of it */
+#define CHUNK ((size_t)128 * 1024) /* read at once; fits the second-level cache with what becomes of it */
 #define FLOWING ((size_t)64 * 1024) /* a whole pipe of the default size was waiting */
 #define DRAIN_MAX ((size_t)4 << 20) /* a daemon that outlives the container's process may write on and on */
 
@@ -103,7 +103,8 @@ static void deliver(struct delivery *delivery, const char *data, size_t length)
 static void deliver_backlog(struct delivery *delivery)
 {
 	while (delivery->backlog && delivery->start < delivery->end) {
-		ssize_t wrote = write(delivery->pipe.fd, delivery->backlog + delivery->start, delivery->end - delivery->start);
+		ssize_t wrote = write(delivery->pipe.fd, delivery->backlog + delivery->start,
+				      delivery->end - delivery->start);
 		if (wrote < 0 && errno == EAGAIN)
 			return;
 		if (wrote < 0) {
@@ -173,8 +174,8 @@ static ssize_t relay_to_all(struct source *source)
 static void relay_to_one(struct source *source, struct delivery *delivery)
 {
 	int from = source->pipe.fd, to = delivery->pipe.fd;
-	ssize_t shared = journal ? tee(from, to, PIPE_SIZE, SPLICE_F_NONBLOCK) :
-	                           splice(from, NULL, to, NULL, PIPE_SIZE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+	ssize_t shared = journal ? tee(from, to, PIPE_SIZE, SPLICE_F_NONBLOCK)
+				 : splice(from, NULL, to, NULL, PIPE_SIZE, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 	if (shared < 0 && errno == EAGAIN) {
 		block(delivery); /* we were woken because there is something to read */
 		return;
@@ -273,7 +274,7 @@ void output_start(int terminal)
 void output_resize(uint64_t rows_and_columns)
 {
 	struct winsize size = { .ws_row = (unsigned short)(rows_and_columns >> 16 & 0xffff),
-		                .ws_col = (unsigned short)(rows_and_columns & 0xffff) };
+				.ws_col = (unsigned short)(rows_and_columns & 0xffff) };
 	if (is_terminal && sources[STREAM_OUT].pipe.fd >= 0)
 		ioctl(sources[STREAM_OUT].pipe.fd, TIOCSWINSZ, &size);
 }

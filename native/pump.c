@@ -148,8 +148,8 @@ static int empty(struct mr_lane *lane)
 	while (is_holding(lane)) {
 		const unsigned char *bytes = lane->bytes + lane->start;
 		size_t length = lane->end - lane->start;
-		ssize_t wrote = lane->mode == MODE_SEND ? send(lane->target, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL) :
-		                                          write(lane->target, bytes, length);
+		ssize_t wrote = lane->mode == MODE_SEND ? send(lane->target, bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL)
+							: write(lane->target, bytes, length);
 		if (wrote < 0)
 			return -errno;
 		lane->start += (uint32_t)wrote;
@@ -162,7 +162,8 @@ static ssize_t move(struct mr_pump *pump, int number)
 {
 	struct mr_lane *lane = &pump->lanes[number];
 	if (lane->mode == MODE_SPLICE && !is_holding(lane)) {
-		ssize_t moved = splice(lane->source, NULL, lane->target, NULL, SPLICE_BYTES, SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
+		ssize_t moved = splice(lane->source, NULL, lane->target, NULL, SPLICE_BYTES,
+				       SPLICE_F_NONBLOCK | SPLICE_F_MOVE);
 		if (moved >= 0 || errno != EINVAL)
 			return moved < 0 ? -errno : moved;
 		lane->mode = MODE_COPY; /* a file that is appended to, a device without splice */
@@ -245,7 +246,9 @@ int mr_pump(struct mr_pump *pump)
 			polls[number] = wish(&pump->lanes[number]);
 		polls[SOCKET] = (struct pollfd){ .fd = ended ? -1 : pump->socket, .events = POLLIN };
 		polls[SIGNALS] = (struct pollfd){ .fd = pump->signals, .events = POLLIN };
-		polls[HEARD] = (struct pollfd){ .fd = pump->lanes[INPUT].target }; /* POLLERR: the container closed its stdin */
+		polls[HEARD] = (struct pollfd){
+			.fd = pump->lanes[INPUT].target
+		}; /* POLLERR: the container closed its stdin */
 		if (poll(polls, ALL, -1) < 0)
 			return -errno;
 		int event = polls[SIGNALS].revents ? serve_signals(pump) : 0;

@@ -14,16 +14,16 @@
  * mr_pump moves bytes until something happens that Python has to know, and gives one of these. It keeps its place: the next
  * call goes on where this one stopped. EXITED and HANG_UP come when all output is with its reader. */
 /* python: begin */
-#define MR_PUMP_EXITED 1   /* exited: the message */
-#define MR_PUMP_SIGNAL 2   /* value: its number */
+#define MR_PUMP_EXITED 1 /* exited: the message */
+#define MR_PUMP_SIGNAL 2 /* value: its number */
 #define MR_PUMP_DETACHED 3 /* the detach keys were typed */
-#define MR_PUMP_HANG_UP 4  /* the monitor is gone without a word */
-#define MR_PUMP_BROKEN 5   /* value: 1 or 2, the stream that nobody reads any more; it is closed */
+#define MR_PUMP_HANG_UP 4 /* the monitor is gone without a word */
+#define MR_PUMP_BROKEN 5 /* value: 1 or 2, the stream that nobody reads any more; it is closed */
 
 struct mr_lane {
 	int source, target; /* -1: closed */
 	int mode;
-	int blocked;    /* `target` has no room */
+	int blocked; /* `target` has no room */
 	uint32_t start, end;
 	unsigned char bytes[32768]; /* read, not yet written */
 };
