@@ -120,7 +120,7 @@ class Engine:
 
     def explain(self, config: ContainerConfig) -> list[str]:
         """Give the plan of a start as text, one line per operation; nothing is made."""
-        from .start import explain
+        from .explain import explain
 
         return explain(self, config)
 

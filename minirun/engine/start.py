@@ -1,7 +1,7 @@
 """Starting a container: everything that must be there is made, step by step, each with its undo; then the monitor is launched.
 
-Owns: the order of a start and its undo, and `explain` (the same way, with nothing made). Leaves to others: what each step
-means (network, runtime, monitor), the sentence for a failed operation (engine/failures).
+Owns: the order of a start and its undo. Leaves to others: what each step means (network, runtime, monitor), the sentence for
+a failed operation (engine/failures), the same way with nothing made (engine/explain).
 
     row: starting -> address and host ports leased -> cgroup -> run directory -> files of /etc
         -> spec -> plan -> monitor launched -> STARTED -> row: running
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ..linux.plan import Plan
     from ..network.networks import Endpoint
-    from .config import ContainerConfig, PortMapping
+    from .config import PortMapping
     from .container import Container
     from .engine import Engine
 
@@ -115,43 +115,13 @@ def _make_run_directory(path: str) -> None:
         os.mkdir(path, 0o700)
 
 
-def explain(engine: Engine, config: ContainerConfig) -> list[str]:
-    """Give the plan of a start, one line per operation. Nothing is made: what would be leased is rolled back."""
-    from ..runtime.compile import compile_container
-    from . import spec as specs
-    from .create import describe, find_image
-    from .surroundings import of_container, placement_of
-
-    image = find_image(engine, config.image)
-    container = describe(config, image)
-    endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
-    spec = specs.build(config, image, of_container(engine, container))
-    plan = compile_container(
-        spec, placement_of(engine, container, image.chain_id, endpoint, engine.hierarchy.path(container.id))
-    )
-    return plan.explain()
-
-
-class _RolledBack(Exception):
-    """Ends a transaction whose changes nobody wants."""
-
-
-def _endpoint_to_expect(engine: Engine, container: Container) -> Endpoint | None:
-    """Give the address that a start would get now; None when the network has never been used, so that there is no pool yet."""
-    endpoint = None
-    try:
-        with database.transaction(engine.connection):
-            endpoint = engine.networks.lease(container.id)
-            raise _RolledBack
-    except (_RolledBack, LookupError):
-        return endpoint
-
-
 def _mark_failed(engine: Engine, container: Container, error: BaseException | None) -> None:
     """Put the row to rest again, with the reason; the last step of the undo."""
     code = error.exit_code if isinstance(error, MinirunError) else 125
     status = container.status if container.status != "starting" else "created"
-    text = str(error or "").encode("utf-8", "backslashreplace").decode()  # names of files may be no UTF-8, the database is
+    text = (
+        str(error or "").encode("utf-8", "backslashreplace").decode()
+    )  # names of files may be no UTF-8, the database is
     with database.transaction(engine.connection):
         engine.rows.update(
             container.id, status=status, pid=0, error=text, exit_code=code, address4="", address6="", mac="", ports=()

@@ -1,0 +1,75 @@
+"""`run --explain`: what a start would do, in the order in which it would do it, with nothing made.
+
+Owns: the lines of the engine's own steps; before them nothing, after them the plan's own lines (linux/explain).
+Leaves to others: doing it (engine/start).
+"""
+
+from __future__ import annotations
+
+from .. import database
+from ..runtime.cgroups import settings_of
+from ..runtime.compile import compile_container
+from . import spec as specs
+from .create import describe, find_image
+from .surroundings import of_container, placement_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..network.networks import Endpoint
+    from ..runtime.spec import Spec
+    from .config import ContainerConfig, PortMapping
+    from .container import Container
+    from .engine import Engine
+
+
+def explain(engine: Engine, config: ContainerConfig) -> list[str]:
+    """Give one line per step, its side first. Nothing is made: what would be leased is rolled back.
+
+    Raises what a start would raise as far as the request, the image and the host's files can tell. A limit is shown also where this
+    host could not enforce it; the start itself refuses it.
+    """
+    image = find_image(engine, config.image)
+    container = describe(config, image)
+    endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
+    spec = specs.build(config, image, of_container(engine, container))
+    cgroup = engine.hierarchy.path(container.id)
+    plan = compile_container(spec, placement_of(engine, container, image.chain_id, endpoint, cgroup))
+    own = _own_steps(container, endpoint, spec, cgroup)
+    return [f"engine   {sentence}" for sentence in own] + plan.explain()
+
+
+def _own_steps(container: Container, endpoint: Endpoint | None, spec: Spec, cgroup: str) -> Iterator[str]:
+    """Say what the engine does before there is a monitor."""
+    yield f"write down container {container.id[:12]} with its directory"
+    if endpoint is not None:
+        addresses = " and ".join(filter(None, (endpoint.address4, endpoint.address6)))
+        yield f"lease {addresses} on bridge {endpoint.bridge}"
+        for mapping in container.config.ports:
+            yield f"lead {_host_side(mapping)}/{mapping.protocol} of the host to port {mapping.container_port}"
+    yield "write hosts, hostname, resolv.conf"
+    yield f"make cgroup {cgroup}"
+    for file, value, optional in settings_of(spec.linux.resources):
+        yield f"write {value!r} to {file} of the cgroup{' (if possible)' if optional else ''}"
+    yield "start the monitor with the plan"
+
+
+def _host_side(mapping: PortMapping) -> str:
+    address = mapping.host_address or "every address"
+    return f"{address} port {mapping.host_port}" if mapping.host_port else f"{address}, a free port"
+
+
+class _RolledBack(Exception):
+    """Ends a transaction whose changes nobody wants."""
+
+
+def _endpoint_to_expect(engine: Engine, container: Container) -> Endpoint | None:
+    """Give the address that a start would get now; None when the network has never been used, so that there is no pool yet."""
+    endpoint = None
+    try:
+        with database.transaction(engine.connection):
+            endpoint = engine.networks.lease(container.id)
+            raise _RolledBack
+    except (_RolledBack, LookupError):
+        return endpoint
