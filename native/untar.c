@@ -909,7 +909,7 @@ int mr_untar_finish(struct mr_untar *u)
 	if (u->state == PAD && u->padding == 0)
 		u->state = HEADER;
 	if (u->state != END && (u->state != HEADER || u->filled))
-		return corrupt(u, "the archive is cut off");
+		return corrupt(u, u->entries ? "the archive is cut off" : "this is no tar archive, or its beginning only");
 	u->entry.name = NULL;
 	if (u->pending)
 		return corrupt(u, "the archive ends behind an extended header");

@@ -42,6 +42,14 @@ def reconcile(engine: Engine) -> None:
                 _settle(engine, container_id)
         finally:
             lock.release()
+    _sweep_images(engine)
+
+
+def _sweep_images(engine: Engine) -> None:
+    """Remove what a killed load, import or rmi has left: there is a stage then. Without one this costs a listing."""
+    with suppress(OSError, MinirunError):
+        if os.listdir(f"{engine.layout.root}/snapshots/staging"):
+            engine.images.sweep()
 
 
 def _settle(engine: Engine, container_id: str) -> None:

@@ -653,6 +653,11 @@ def zero_block_between_entries() -> bytes:
 
 @refused("cut off")
 def cut_in_a_header() -> bytes:
+    return archive(file("a"), file("b"))[:1300]
+
+
+@refused("no tar archive, or its beginning only")
+def cut_in_the_first_header() -> bytes:
     return archive(file("a"))[:300]
 
 

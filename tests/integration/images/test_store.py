@@ -479,5 +479,35 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert "space" in first
-    assert second.startswith("Exhausted -: ")
+    assert second.startswith("Exhausted standard input: ")
     assert "No space left on device: free some space" in second
+
+
+def test_memory_stays_flat_whatever_comes(tmp_path):
+    """A large archive, plain and zipped, in and out of a pipe: the process stays small."""
+    body = """
+    import gzip, resource
+    from tests.corpora.archives import tar
+    from tests.corpora.archives.images import Content, docker_old, pack
+    class Large:
+        "A tar with a file of 300 MB, made while it is read."
+        def __init__(self):
+            self.left, self.start, self.end = 300 << 20, tar.header("big", size=300 << 20), tar.END
+        def read(self, size):
+            if self.start:
+                data, self.start = self.start, b""
+            elif self.left:
+                data = b"x" * min(size, self.left)
+                self.left -= len(data)
+            else:
+                data, self.end = self.end, b""
+            return data
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    images.import_archive(Large(), "large")
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(after - before)
+    """
+    child = run_program(tmp_path, body, stdout=subprocess.PIPE)
+    out, _ = child.communicate()
+    assert child.returncode == 0
+    assert int(out) < 40_000
