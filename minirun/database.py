@@ -58,7 +58,9 @@ def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
     database. Waits up to 30 seconds for another process's transaction.
     """
     try:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection)
+        connection = sqlite3.connect(
+            path, timeout=BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False, factory=Connection
+        )
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -110,7 +112,8 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        if _is_open(connection):  # also after a commit that failed; SQLite itself may have rolled back when the disk is full
+        # Also after a commit that failed; SQLite itself may have rolled back when the disk is full.
+        if _is_open(connection):
             connection.execute("ROLLBACK")
         raise
 

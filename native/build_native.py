@@ -68,7 +68,17 @@ def build_monitor(target: str, *, compiler: str = "", flags: tuple[str, ...] = (
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = f"{target}.{os.getpid()}.new"
     sources = [os.path.join(HERE, name) for name in monitor_sources()]
-    command = [compiler or os.environ.get("CC", "gcc"), *FLAGS, *HARDENING, *flags, "-I", HERE, "-o", temporary, *sources]
+    command = [
+        compiler or os.environ.get("CC", "gcc"),
+        *FLAGS,
+        *HARDENING,
+        *flags,
+        "-I",
+        HERE,
+        "-o",
+        temporary,
+        *sources,
+    ]
     subprocess.run(command, check=True)
     os.replace(temporary, target)  # a running monitor keeps the file that it was started from
 

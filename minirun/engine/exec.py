@@ -40,8 +40,8 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     with ExitStack() as undo:
         connection = launch(plan)
         undo.callback(connection.close)
-        relayed = (attachment.stdin, attachment.stdout, attachment.stderr) if not attachment.inherit else (False, False, False)
-        connection.attach(*relayed, trace=attachment.trace)
+        streams = (attachment.stdin, attachment.stdout, attachment.stderr)
+        connection.attach(*(wanted and not attachment.inherit for wanted in streams), trace=attachment.trace)
         try:
             began = connection.wait_started()
         except LaunchFailed as failure:

@@ -66,7 +66,9 @@ def read_json(data: bytes, what: str) -> dict[str, Any] | list[Any]:
     """Parse a document; raises Corrupt when it is no JSON object or array, or nested beyond reason."""
     try:
         document = json.loads(data)
-        json.dumps(document, ensure_ascii=False).encode()  # "\\ud800" alone is no character: UnicodeEncodeError, a ValueError
+        json.dumps(
+            document, ensure_ascii=False
+        ).encode()  # "\\ud800" alone is no character: UnicodeEncodeError, a ValueError
     except (ValueError, RecursionError) as error:
         raise Corrupt(f"{what} is no JSON: {_short(error)}") from error
     if not isinstance(document, (dict, list)):

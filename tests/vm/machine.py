@@ -4,7 +4,8 @@ Owns: finding the kernel, the command that boots it, its time limit and its end.
 (plugin), what the guest does first (guest.sh), how results come back (results).
 
 Software emulation on purpose: it works wherever QEMU does, in a virtual machine without nested virtualization too. It is about ten
-times slower than the host, so nothing in it is timed. MINIRUN_TEST_KVM=1 uses KVM, for those who know that theirs works. Writes of the guest go to its memory, but for one directory of results.
+times slower than the host, so nothing in it is timed. MINIRUN_TEST_KVM=1 uses KVM, for those who know that theirs works. Writes of
+the guest go to its memory, but for one directory of results.
 """
 
 from __future__ import annotations
