@@ -9,6 +9,8 @@
  * skipped. What Go refuses is refused. Sources: POSIX pax(1) "pax Interchange Format", GNU tar manual "Basic Tar Format" and
  * "Storing Sparse Files", libarchive's tar(5).
  *
+ * One state machine, kept in one file; the sections follow an entry from its numbers to its data.
+ *
  *     HEADER --x,L,K--> META --> PAD --> HEADER            (merged into the next entry)
  *        |---file-----> [SPARSE_HEADER* | SPARSE_MAP*] DATA --> PAD --> HEADER
  *        |---two zero blocks--> END                        (whatever follows is consumed)
