@@ -40,8 +40,8 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     with ExitStack() as undo:
         connection = launch(plan)
         undo.callback(connection.close)
-        streams = (attachment.stdin, attachment.stdout, attachment.stderr)
-        connection.attach(*(wanted and not attachment.inherit for wanted in streams), trace=attachment.trace)
+        relay = attachment.replace(stdin=False, stdout=False, stderr=False) if attachment.inherit else attachment
+        connection.attach(relay.stdin, relay.stdout, relay.stderr, trace=relay.trace)
         try:
             began = connection.wait_started()
         except LaunchFailed as failure:
