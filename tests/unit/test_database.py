@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +13,13 @@ from minirun.errors import Corrupt, Exhausted, MinirunError
 
 
 @pytest.fixture
-def connection(tmp_path: Path) -> Iterator[database.Connection]:
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     opened = database.connect(str(tmp_path / "db"), lambda: "CREATE TABLE things (name TEXT UNIQUE, size INTEGER)")
     yield opened
     opened.close()
 
 
-def test_a_full_disk_is_said_in_a_sentence_and_nothing_stays_open(connection: database.Connection) -> None:
+def test_a_full_disk_is_said_in_a_sentence_and_nothing_stays_open(connection: sqlite3.Connection) -> None:
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages + 2}")
 
@@ -35,7 +36,7 @@ def test_a_full_disk_is_said_in_a_sentence_and_nothing_stays_open(connection: da
     assert connection.execute("SELECT count(*) FROM things").fetchone() == (1,)
 
 
-def test_a_commit_that_fails_is_rolled_back(connection: database.Connection) -> None:
+def test_a_commit_that_fails_is_rolled_back(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("CREATE TABLE parts (thing TEXT REFERENCES things (name) DEFERRABLE INITIALLY DEFERRED)")
     with pytest.raises(Exception, match="FOREIGN KEY"), database.transaction(connection):
@@ -45,7 +46,7 @@ def test_a_commit_that_fails_is_rolled_back(connection: database.Connection) -> 
 
 
 def test_another_who_holds_the_lock_too_long_is_named(
-    connection: database.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.01)
     other = database.connect(str(tmp_path / "db"), lambda: "")

@@ -6,6 +6,7 @@ Owns: headers, extended headers, the end mark. Leaves to others: which archives 
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 
 BLOCK = 512
 END = b"\0" * (2 * BLOCK)
@@ -83,7 +84,7 @@ def record(key: bytes | str, value: bytes | str) -> bytes:
     return str(length).encode() + body
 
 
-def pax(records: dict[str, bytes | str] | bytes, kind: bytes = b"x") -> bytes:
+def pax(records: Mapping[str, bytes | str] | bytes, kind: bytes = b"x") -> bytes:
     """An extended header for the next entry (`g`: for all)."""
     data = records if isinstance(records, bytes) else b"".join(record(key, value) for key, value in records.items())
     return header("PaxHeaders/x", kind, size=len(data)) + pad(data)

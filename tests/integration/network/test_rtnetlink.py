@@ -17,7 +17,7 @@ from tests.integration.network.wires import Container, Lan, operate
 Start = Callable[..., Container]
 
 MAC = b"\x02\x6d\0\0\0\1"
-VETH = ("test0", "mrtest", "eth0", MAC, 6, os.getpid())
+VETH: tuple[str | bytes | int, ...] = ("test0", "mrtest", "eth0", MAC, 6, os.getpid())
 RTM_GETLINK = 18
 
 

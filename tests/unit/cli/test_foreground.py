@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from minirun.cli import foreground
+from minirun.cli import foreground, terminal
 from minirun.engine.config import ContainerConfig
 from minirun.engine.session import Attachment
 from minirun.monitor.connection import Detached, Signal
@@ -76,8 +76,8 @@ def modes(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield
         noted.append("cooked")
 
-    monkeypatch.setattr(foreground.tty, "raw", raw)
-    monkeypatch.setattr(foreground.tty, "size", lambda: (24, 80))
+    monkeypatch.setattr(terminal, "raw", raw)
+    monkeypatch.setattr(terminal, "size", lambda: (24, 80))
     return noted
 
 
