@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minirun.engine.layout import Layout
@@ -74,7 +74,7 @@ def _measure(directory: Path, groups: list[str], rounds: int, target: Path | Non
     archive = Path(subprocess.check_output([fixture, "archive", "busybox"], text=True).strip())
     rows: list[Row] = []
     failed = False
-    with peers(directory, archive) as found, contextlib.ExitStack() as stack:
+    with _run_directories(directory), peers(directory, archive) as found, contextlib.ExitStack() as stack:
         setting = Setting(directory, found, archive, rounds)
         words = " ".join(setting.minirun.words)
         subprocess.run([fixture, "import", "busybox", "--minirun", words], check=True, stdout=subprocess.DEVNULL)
@@ -94,6 +94,22 @@ def _measure(directory: Path, groups: list[str], rounds: int, target: Path | Non
     if target is not None:
         save(rows, target)
     return 1 if failed or any(not met for row in rows for _, met in row.targets) else 0
+
+
+@contextlib.contextmanager
+def _run_directories(directory: Path) -> Iterator[None]:
+    """Give each engine its run-time directory in memory, as /run is on every real host; images stay on the disk."""
+    places = [directory / part for part in ("minirun/run", "docker/exec", "podman/run")]
+    with contextlib.ExitStack() as undo:
+        for place in places:
+            place.mkdir(parents=True)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700", "tmpfs", place], check=True)
+            undo.callback(_unmount, place)
+        yield
+
+
+def _unmount(place: Path) -> None:
+    subprocess.run(["umount", "--lazy", place], check=False)
 
 
 def _remove_all(setting: Setting) -> None:

@@ -78,7 +78,7 @@ def peers(directory: Path, archive: Path) -> Iterator[Peers]:
         stack.enter_context(_no_cgroups_left())
         for name, set_up in (("docker", _docker), ("podman", _podman), ("runc", _runc), ("crun", _crun)):
             place = directory / name
-            place.mkdir()
+            place.mkdir(exist_ok=True)  # its run-time directory is there already
             if shutil.which(name) is None:
                 found.missing[name] = "not installed"
                 continue

@@ -57,7 +57,7 @@ def _image_config(engine: Engine, image_id: str) -> Json:
 def container_json(container: Container, image_config: Json, layout: Layout) -> Json:
     """Give a container as docker's ContainerInspect does."""
     config = container.config
-    directory = layout.container(container.id)
+    directory = layout.run(container.id)
     on_network = config.network not in ("none", "host")
     return {
         "Id": container.id,

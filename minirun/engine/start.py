@@ -3,7 +3,7 @@
 Owns: the order of a start and its undo. Leaves to others: what each step means (network, runtime, monitor), the sentence for
 a failed operation (engine/failures), the same way with nothing made (engine/explain).
 
-    row: starting -> address and host ports leased -> cgroup -> run directory -> files of /etc
+    row: starting -> address and host ports leased -> run directory -> files of /etc -> cgroup
         -> spec -> plan -> monitor launched -> STARTED -> row: running
 """
 
@@ -88,7 +88,7 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
 
 
 def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, window: tuple[int, int]) -> Plan:
-    """Make cgroup and run directory, and compile the plan; give_back undoes both."""
+    """Make the cgroup and compile the plan; give_back undoes it."""
     from ..runtime.compile import compile_container
     from . import spec as specs
     from .surroundings import of_container, placement_of
@@ -99,7 +99,6 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
     cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
-    _make_run_directory(engine.layout.run(container.id))
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
     return compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
 
@@ -119,9 +118,8 @@ def _mark_failed(engine: Engine, container: Container, error: BaseException | No
     """Put the row to rest again, with the reason; the last step of the undo."""
     code = error.exit_code if isinstance(error, MinirunError) else 125
     status = container.status if container.status != "starting" else "created"
-    text = (
-        str(error or "").encode("utf-8", "backslashreplace").decode()
-    )  # names of files may be no UTF-8, the database is
+    # Names of files may be no UTF-8, the database is.
+    text = str(error or "").encode("utf-8", "backslashreplace").decode()
     with database.transaction(engine.connection):
         engine.rows.update(
             container.id, status=status, pid=0, error=text, exit_code=code, address4="", address6="", mac="", ports=()
@@ -143,6 +141,7 @@ def _join_network(
     if lender is None and mode not in ("none", "host"):
         raise NotFound(f"network {mode} not found: there are bridge, host, none and container:NAME")
     engine.rows.update(container.id, status="starting")
+    _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, None, lender)
     if lender is None:
         return None, (), {}
@@ -166,6 +165,7 @@ def _join_bridge(
         engine.rows.update(container.id, status="starting", ports=reservation.mappings, **_addresses(endpoint))
     lent.callback(reservation.close)
     engine.networks.publish(container.id)
+    _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, endpoint, None)
     inherited = {HELD + place: descriptor for place, descriptor in enumerate(reservation.descriptors)}
     return endpoint, reservation.mappings, inherited

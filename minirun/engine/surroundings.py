@@ -22,7 +22,7 @@ NETWORK_DESCRIPTOR = 16  # of the monitor: the network namespace that is joined
 
 def of_container(engine: Engine, container: Container) -> Surroundings:
     """Give what engine/spec has to know to build this container's spec."""
-    directory = engine.layout.container(container.id)
+    directory = engine.layout.run(container.id)
     return Surroundings(
         id=container.id,
         host_capabilities=capabilities.of_host(),
