@@ -26,7 +26,6 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     from ..monitor import exits
     from ..monitor.launch import LaunchFailed, launch
     from ..runtime.compile import compile_exec
-    from .failures import explain_failure
     from .spec import build_exec
     from .surroundings import of_container, target_of
 
@@ -47,6 +46,8 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
         except LaunchFailed as failure:
             if not engine.hierarchy.is_populated(container.id):
                 raise Conflict(f"container {container.id} is not running: it ended meanwhile") from failure
+            from .failures import explain_failure
+
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         undo.pop_all()
     return Session(engine, container, connection, "exec", began.pid, plan)

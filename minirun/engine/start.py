@@ -63,7 +63,6 @@ def start_locked(engine: Engine, container: Container, attachment: Attachment) -
 
 def _start(engine: Engine, container: Container, attachment: Attachment, undo: ExitStack) -> Session:
     from ..monitor.launch import LaunchFailed, launch
-    from .failures import explain_failure
     from .life import give_back
 
     undo.push(lambda kind, error, trace: _mark_failed(engine, container, error))
@@ -78,6 +77,8 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
         started = connection.wait_started()
     except LaunchFailed as failure:
+        from .failures import explain_failure
+
         raise explain_failure(plan, failure.operation_index, failure.errno) from failure
     changes = {
         **RUNNING, "pid": started.pid, "started_ns": started.time_ns, "ports": ports, **_addresses(endpoint),

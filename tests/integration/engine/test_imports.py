@@ -1,0 +1,87 @@
+"""What the hot commands import with a real engine under them: names, not times.
+
+An import is paid for by every start. Who adds one adds it here knowingly, in the storey's line of the command.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.unit.cli.test_import_budget import FORBIDDEN
+
+BELOW_SQLITE = {"datetime"}  # sqlite3.dbapi2 wants it
+
+CLI = "commands invocation main options output parse values values.scalars"
+STORE = "config container engine layout reconcile store"
+LEAVES = "database errors files record units"
+PLAN = "flags plan syscalls"
+RUNTIME = "capabilities cgroups compile devices seccomp seccomp_profile spec"
+
+EXPECTED = {
+    ("run", "--rm", "busybox", "true"): {
+        "cli": f"{CLI} commands.run foreground request terminal values.keys",
+        "engine": f"{STORE} borrow create etc exit_hook life names remove session spec spec_limits spec_mounts start surroundings",
+        "images": "image reference store",
+        "linux": f"{PLAN} trees",
+        "monitor": "connection exits launch",
+        "network": "addresses bridge firewall names netlink networks ports",
+        "runtime": RUNTIME,
+        "storage": "overlay snapshots",
+        "": f"_native {LEAVES}",
+    },
+    ("exec", "pinned", "true"): {
+        "cli": f"{CLI} commands.exec request terminal",
+        "engine": f"{STORE} exec life session spec spec_limits spec_mounts surroundings",
+        "images": "image reference store",
+        "linux": PLAN,
+        "monitor": "connection exits launch",
+        "runtime": RUNTIME,
+        "storage": "snapshots",
+        "": f"_native {LEAVES}",
+    },
+    ("ps",): {
+        "cli": f"{CLI} commands.ps present table",
+        "engine": f"{STORE} query",
+        "monitor": "exits",
+        "": LEAVES,
+    },
+    ("logs", "pinned"): {
+        "cli": f"{CLI} commands.logs",
+        "engine": STORE,
+        "monitor": "exits logs records",
+        "": LEAVES,
+    },
+}
+
+
+@pytest.fixture
+def pinned(minirun, busybox):
+    minirun("run", "-d", "--name", "pinned", busybox, "sleep", "600")
+    yield
+    minirun("rm", "-f", "pinned")
+
+
+def imported(minirun, words: tuple[str, ...]) -> set[str]:
+    """Run a command and give the names of all modules that it imported."""
+    program, *roots = minirun.words
+    done = subprocess.run(
+        [sys.executable, "-I", "-X", "importtime", program, *roots, *words],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip() for line in lines}
+
+
+@pytest.mark.parametrize("words", EXPECTED, ids=" ".join)
+def test_a_hot_command_imports_only_what_it_needs(minirun, pinned, words):
+    minirun(*words)  # what is made once is made now
+    names = imported(minirun, words)
+    expected = set()
+    for storey, modules in EXPECTED[words].items():
+        prefix = f"minirun.{storey}." if storey else "minirun."
+        expected |= {prefix + module for module in modules.split()} | ({f"minirun.{storey}"} if storey else set())
+    assert {name for name in names if name.startswith("minirun.")} == expected
+    assert not names & (FORBIDDEN - BELOW_SQLITE)
