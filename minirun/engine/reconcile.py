@@ -15,6 +15,7 @@ Owns: the sweep over rows in a passing state and over runs that nobody watches. 
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 
 from ..errors import MinirunError
@@ -22,11 +23,17 @@ from ..monitor import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..files import Lock
     from .engine import Engine
+
+PATIENCE_SECONDS = 2.0
 
 
 def reconcile(engine: Engine) -> None:
-    """Settle every container whose command or monitor was killed. Takes microseconds per running container; never blocks.
+    """Settle every container whose command or monitor was killed. Takes microseconds per running container.
+
+    Somebody else may be recording an end at this moment: that is waited for, up to PATIENCE_SECONDS, so that no command says
+    that a container runs whose processes are gone. Nothing else is waited for.
 
     One that can't be settled (a process that doesn't die, a file that can't be removed) stays as it is: it must not stop
     commands that are about others, and its own `rm` says what is wrong.
@@ -35,7 +42,7 @@ def reconcile(engine: Engine) -> None:
         if status == "running" and exits.is_running(engine.layout.run(container_id)):
             continue
         lock = engine.lock(container_id)
-        if not lock.acquire(wait=False):
+        if not _acquire(lock, patient=status == "running"):
             continue  # somebody is at it
         try:
             with suppress(OSError, MinirunError):
@@ -43,6 +50,16 @@ def reconcile(engine: Engine) -> None:
         finally:
             lock.release()
     _sweep_images(engine)
+
+
+def _acquire(lock: Lock, *, patient: bool) -> bool:
+    """Take a lock if it is free, or (patient) becomes free soon: whoever records an end is done in milliseconds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not lock.acquire(wait=False):
+        if not patient or time.monotonic() > deadline:
+            return False
+        time.sleep(0.005)
+    return True
 
 
 def _sweep_images(engine: Engine) -> None:
