@@ -26,17 +26,15 @@ SEED = int(os.environ.get("MINIRUN_KILL_SEED", str(time.time_ns() % 1_000_000)))
 def monitors_of(run_root: Path) -> list[int]:
     """Give the monitors of our run root: processes of that name that hold something below it."""
     found = []
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdecimal():
-            continue
+    for pid in filter(str.isdecimal, os.listdir("/proc")):
         try:
-            if not Path(f"/proc/{entry.name}/cmdline").read_bytes().startswith(b"minirun-monitor\0"):
+            if not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"minirun-monitor\0"):
                 continue
-            held = [os.readlink(link.path) for link in os.scandir(f"/proc/{entry.name}/fd")]
+            held = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
         except OSError:
             continue
         if any(path.startswith(str(run_root)) for path in held):
-            found.append(int(entry.name))
+            found.append(int(pid))
     return found
 
 
