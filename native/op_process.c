@@ -90,12 +90,14 @@ MR_ACTION(DIRECTORY_CHANGE)
 /* clone3 has reset what was handled (CLONE_CLEAR_SIGHAND); what was ignored would stay so across exec. */
 MR_ACTION(SIGNALS)
 {
-	struct sigaction standard = { .sa_handler = SIG_DFL };
+	/* the kernel's own struct, all zero: SIG_DFL, no flags. sigaction(3) would refuse glibc's two, which a caller's
+	 * caller may have left ignored. */
+	unsigned long standard[8] = { 0 };
 	uint64_t none = 0;
 
 	(void)walk, (void)argument;
 	for (int number = 1; number < NSIG; number++)
-		sigaction(number, &standard, NULL); /* SIGKILL, SIGSTOP and two of glibc's own: refused, rightly */
+		syscall(SYS_rt_sigaction, number, standard, NULL, sizeof none); /* SIGKILL, SIGSTOP: refused, rightly */
 	return mr_result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none));
 }
 

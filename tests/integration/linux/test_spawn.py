@@ -172,6 +172,20 @@ def test_ignored_and_blocked_signals_are_not_inherited(walk: Walk, container: Co
     assert [line.split()[1] for line in outcome.output.splitlines()] == ["0" * 16, "0" * 16]
 
 
+def test_a_signal_of_glibcs_own_that_was_left_ignored_is_not_inherited(walk: Walk, container: Container) -> None:
+    import ctypes
+
+    calls = {"x86_64": 13, "aarch64": 134}  # rt_sigaction(2)
+    ignore, standard = (ctypes.c_ulong * 8)(1), (ctypes.c_ulong * 8)()
+    libc = ctypes.CDLL(None)
+    assert libc.syscall(calls[os.uname().machine], 32, ignore, None, 8) == 0
+    try:
+        outcome = walk(container("grep", "SigIgn", "/proc/self/status"))
+    finally:
+        libc.syscall(calls[os.uname().machine], 32, standard, None, 8)
+    assert outcome.output.split()[1] == "0" * 16
+
+
 def test_a_killed_spawner_takes_its_child_along(walk: Walk, container: Container, driver: Path, tmp_path: Path) -> None:
     import subprocess
 
