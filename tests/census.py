@@ -212,8 +212,10 @@ def _parents() -> dict[int, int]:
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError):
                 fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
-                if fields[1] != "2" and name != "2":
-                    parents[int(name)] = int(fields[1])
+                state, parent = fields[0], int(fields[1])
+                # A zombie is nothing but an exit code that its parent hasn't read: ours is a leak, init's is a matter of time.
+                if parent != 2 and name != "2" and not (state == "Z" and parent == 1):
+                    parents[int(name)] = parent
     return parents
 
 

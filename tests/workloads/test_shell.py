@@ -29,7 +29,8 @@ def test_the_prompt_comes_and_a_command_answers(shell: list[str]) -> None:
 def test_ctrl_c_ends_the_command_and_not_the_shell(shell: list[str]) -> None:
     with Terminal(shell) as terminal:
         terminal.expect(PROMPT)
-        terminal.send("echo started; sleep 1000\n")
+        # The command itself says that it is there: between two commands, ctrl-C would go to the shell.
+        terminal.send("sh -c 'echo started; exec sleep 1000'\n")
         terminal.expect(r"\nstarted\r\n")
         terminal.send(CTRL_C)
         terminal.expect(PROMPT)
