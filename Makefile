@@ -50,6 +50,13 @@ if [[ -n $$missing ]]; then \
 fi
 endef
 
+# $(call direct,DIRECTORY): let the kernel start the interpreter of the virtual environment in DIRECTORY with -I, instead of the
+# shell that the packaged script needs because pip drops the option: a millisecond or two of every command.
+define direct
+printf '#!%s/bin/python3 -I\nfrom minirun.cli.main import entry\n\nentry()\n' $(abspath $(1)) >$(1)/bin/minirun.new; \
+chmod 755 $(1)/bin/minirun.new; mv $(1)/bin/minirun.new $(1)/bin/minirun
+endef
+
 define check_python
 $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	echo "minirun: needs Python 3.11, and $(PYTHON) is older. On Ubuntu 22.04: apt-get install python3.11, then run make again" >&2; \
@@ -126,11 +133,13 @@ $(VENV)/bin/python: | packages-build
 $(VENV)/.built: $(SOURCES) $(VENV)/bin/python | packages-build
 	@echo "building minirun"
 	@$(VENV)/bin/pip -q install --editable .
+	@$(call direct,$(VENV))
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.built
 	@echo "installing what the tests need"
 	@$(VENV)/bin/pip -q install --editable '.[dev]'
+	@$(call direct,$(VENV))
 	@# What the virtual machine, which has no network, builds and installs the package with.
 	@$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels setuptools wheel cffi pyroute2
 	@touch $@
@@ -142,5 +151,6 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@[[ -x $(HOME_OF_INSTALL)/bin/python ]] || $(PYTHON) -m venv $(HOME_OF_INSTALL)
 	@rm -rf build
 	@$(HOME_OF_INSTALL)/bin/pip -q install .
+	@$(call direct,$(HOME_OF_INSTALL))
 	@ln -sfn $(HOME_OF_INSTALL)/bin/minirun $(PREFIX)/bin/minirun
 	@touch $@
