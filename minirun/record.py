@@ -11,6 +11,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, Self, dataclass_transform
 else:
 
@@ -24,6 +25,9 @@ class RecordType(type):
 
     _fields: tuple[str, ...]
     _defaults: dict[str, object]
+    _setters: tuple[
+        tuple[str, Callable[[object, object], None]], ...
+    ]  # field and what fills its slot: __setattr__ refuses
 
     def __new__(mcls, name: str, bases: tuple[type, ...], namespace: dict[str, Any]) -> RecordType:
         own = tuple(key for key in namespace.get("__annotations__", {}) if not key.startswith("_"))
@@ -39,24 +43,26 @@ class RecordType(type):
         namespace["__slots__"] = own
         namespace["_fields"] = fields + own
         namespace["_defaults"] = defaults
-        return super().__new__(mcls, name, bases, namespace)
+        cls = super().__new__(mcls, name, bases, namespace)
+        cls._setters = tuple((field, getattr(cls, field).__set__) for field in cls._fields)
+        return cls
 
 
 class Record(metaclass=RecordType):
     """A value: built from keywords, compared by content, never changed (`replace` gives a changed copy)."""
 
     def __init__(self, **values: Any) -> None:
-        put = object.__setattr__
-        defaults = type(self)._defaults
-        for name in type(self)._fields:
-            if name in values:
-                put(self, name, values.pop(name))
-            elif name in defaults:
-                put(self, name, defaults[name])
-            else:
-                raise TypeError(f"{type(self).__name__} needs a value for {name!r}")
-        if values:
-            raise TypeError(f"{type(self).__name__} has no field {next(iter(values))!r}")
+        setters = type(self)._setters
+        if len(values) != len(setters):
+            values = {**type(self)._defaults, **values}
+        try:
+            for name, put in setters:
+                put(self, values[name])
+        except KeyError:
+            raise TypeError(f"{type(self).__name__} needs a value for {name!r}") from None
+        if len(values) != len(setters):
+            unknown = next(name for name in values if name not in type(self)._fields)
+            raise TypeError(f"{type(self).__name__} has no field {unknown!r}")
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; use replace({name}=...)")
