@@ -10,15 +10,20 @@ state or unreferenced afterwards and is swept (engine/reconcile).
 
 from __future__ import annotations
 
-import sqlite3
 from contextlib import contextmanager
 
 from .errors import Corrupt, Exhausted, MinirunError, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterator
     from typing import Any
+else:
+    # What `sqlite3` adds to its C part is conversion of dates, which no row of ours has, and `datetime` for it: a millisecond.
+    import _sqlite3 as sqlite3
+
+IntegrityError = sqlite3.IntegrityError
 
 VERSION = 1
 BUSY_TIMEOUT_SECONDS = 30.0

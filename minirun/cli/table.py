@@ -6,8 +6,6 @@ Owns: `align`, `Column`, and the choice between table, json and template. Leaves
 
 from __future__ import annotations
 
-import json
-
 from ..record import Record
 
 TYPE_CHECKING = False
@@ -54,6 +52,8 @@ def show(columns: Columns, items: Sequence[Any], template: str, default: Sequenc
         rows += [[str(columns[name].value(item)) for name in default] for item in items]
         return align(rows)
     if template == "json":
+        import json
+
         shown = {name: column for name, column in sorted(columns.items()) if column.in_json}
         return "".join(
             json.dumps(

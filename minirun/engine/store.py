@@ -5,15 +5,15 @@ Owns: the queries on the table `containers`. Leaves to others: when a row may ch
 
 from __future__ import annotations
 
-import json
-import sqlite3
-
+from .. import database
 from ..errors import Conflict, InvalidInput, NotFound
+from ..jsontext import dumps, loads
 from .config import ContainerConfig, PortMapping
 from .container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
     from typing import Any
 
 COLUMNS = (
@@ -41,7 +41,7 @@ class Containers:
         row = _to_row(container)
         try:
             self._connection.execute(_INSERT, row)
-        except sqlite3.IntegrityError as error:
+        except database.IntegrityError as error:
             holder = self._connection.execute("SELECT id FROM containers WHERE name = ?", (container.name,)).fetchone()
             raise Conflict(
                 f'Conflict. The container name "/{container.name}" is already in use by container '
@@ -109,21 +109,19 @@ class Containers:
     def _from_row(self, row: tuple[Any, ...]) -> Container:
         values = dict(zip(COLUMNS, row, strict=True))
         if values["config"] != self._seen[0]:
-            self._seen = (values["config"], ContainerConfig.from_json(json.loads(values["config"])))
+            self._seen = (values["config"], ContainerConfig.from_json(loads(values["config"])))
         values["config"] = self._seen[1]
-        values["arguments"] = tuple(json.loads(values["arguments"]))
-        values["ports"] = tuple(PortMapping(**item) for item in json.loads(values["ports"]))
+        values["arguments"] = tuple(loads(values["arguments"]))
+        values["ports"] = tuple(PortMapping(**item) for item in loads(values["ports"]))
         values["oom_killed"] = bool(values["oom_killed"])
         return Container(**values)
 
 
 def _to_sql(value: Any) -> Any:
     if isinstance(value, ContainerConfig):
-        return json.dumps(value.as_json(), separators=(",", ":"))
+        return dumps(value.as_json())
     if isinstance(value, tuple):
-        return json.dumps(
-            [item.as_json() if isinstance(item, PortMapping) else item for item in value], separators=(",", ":")
-        )
+        return dumps([item.as_json() if isinstance(item, PortMapping) else item for item in value])
     return int(value) if isinstance(value, bool) else value
 
 

@@ -5,8 +5,7 @@ Owns: `Image`, `Loaded`, reading rows. Leaves to others: finding rows (images/st
 
 from __future__ import annotations
 
-import json
-
+from ..jsontext import loads
 from ..record import Record
 from .reference import familiar
 
@@ -51,13 +50,13 @@ def from_row(row: tuple[Any, ...]) -> Image:
     """Read a row that SELECT gave."""
     return Image(
         id=row[0],
-        config=json.loads(row[1]),
+        config=loads(row[1]),
         architecture=row[2],
         os=row[3],
         created=row[4],
         created_ns=row[5],
         size_bytes=row[6],
-        layers=tuple(json.loads(row[7])),
+        layers=tuple(loads(row[7])),
         chain_id=row[8],
         tags=tuple(familiar(name) for name in (row[9] or "").split()),
     )

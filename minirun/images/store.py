@@ -7,11 +7,11 @@ Owns: `Images`, its queries. Leaves to others: each verb's way (loading, importi
 
 from __future__ import annotations
 
-import json
 from functools import cached_property
 
 from .. import database
 from ..errors import InvalidInput, NotFound
+from ..jsontext import loads
 from .image import SELECT, Image, Loaded, from_row
 from .reference import id_prefix, parse
 
@@ -82,7 +82,7 @@ class Images:
         """Give the digests of all blobs that images refer to."""
         wanted: set[str] = set()
         for image_id, manifest, layers in self.connection.execute("SELECT id, manifest_digest, blobs FROM images"):
-            wanted.update((image_id, manifest, *json.loads(layers)))
+            wanted.update((image_id, manifest, *loads(layers)))
         return wanted
 
     # ---- verbs
