@@ -21,6 +21,7 @@ struct job {
 	const int *targets;
 	const int *sources;
 	int count;
+	bool orphan;
 	int error; /* of the child, in memory that both see */
 };
 
@@ -56,13 +57,30 @@ static inline long clone3_inline(struct clone_args *arguments)
 }
 #endif
 
+/* For an orphan, the child has a child of its own, which goes on while it waits (CLONE_VFORK), and then ends: nobody has to wait
+ * for the one that executes. Before exec and not after it, when there would be memory of its own to copy and to give back. */
+static inline __attribute__((always_inline)) int leave_behind(void)
+{
+	struct clone_args arguments = { .flags = CLONE_SHARED | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD };
+	long pid = clone3_inline(&arguments);
+
+	if (pid > 0)
+		_exit(0);
+	return (int)pid;
+}
+
 /* In the child: only system calls, nothing that the parent would find changed in the memory it shares. */
 static __attribute__((noinline)) void child(struct job *job)
 {
 	int copies[LAUNCH_DESCRIPTORS_MAX], executable, above = 3;
 	struct sigaction standard = { .sa_handler = SIG_DFL };
 	sigset_t none;
+	int error;
 
+	if (job->orphan && (error = leave_behind()) < 0) {
+		job->error = -error;
+		_exit(127);
+	}
 	/* Python ignores these two; what is handled was reset by CLONE_CLEAR_SIGHAND. */
 	sigaction(SIGPIPE, &standard, NULL);
 	sigaction(SIGXFSZ, &standard, NULL);
@@ -91,7 +109,7 @@ failed:
 }
 
 int mr_launch(int executable, char *const *argv, char *const *environment, const int *targets, const int *sources,
-	      int count, int cgroup)
+	      int count, int cgroup, int orphan)
 {
 	struct clone_args arguments = {
 		.flags = CLONE_SHARED | CLONE_CLEAR_SIGHAND | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
@@ -107,7 +125,7 @@ int mr_launch(int executable, char *const *argv, char *const *environment, const
 	job = mmap(NULL, sizeof *job, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (job == MAP_FAILED)
 		return -errno;
-	*job = (struct job){ executable, argv, environment, targets, sources, count, 0 };
+	*job = (struct job){ executable, argv, environment, targets, sources, count, orphan != 0, 0 };
 
 	sigfillset(&all); /* a handler of ours must not run in the child */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -116,11 +134,13 @@ int mr_launch(int executable, char *const *argv, char *const *environment, const
 		child(job);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 
-	if (pid > 0 && job->error) {
+	if (pid > 0 && (job->error || orphan))
 		while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
 			;
+	if (pid > 0 && job->error)
 		pid = -job->error;
-	}
+	else if (pid > 0 && orphan)
+		pid = 0;
 	munmap(job, sizeof *job);
 	return (int)pid;
 }

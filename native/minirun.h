@@ -200,9 +200,10 @@ struct mr_message {
 int mr_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 /* A process from `executable` (a descriptor, execveat(2)): clone3(2) with CLONE_VFORK | CLONE_VM where that is known to be
  * safe, default signals, an environment of its own, in `cgroup` (a descriptor, or -1). targets[i] becomes a duplicate of
- * sources[i]; every other descriptor from 3 on is closed. Gives the process id, or -errno also when exec failed. */
+ * sources[i]; every other descriptor from 3 on is closed. Gives the process id, or -errno also when exec failed. An `orphan` has
+ * no parent that would have to wait for it: its number is nobody's business, the answer is 0. */
 int mr_launch(int executable, char *const *argv, char *const *environment, const int *targets, const int *sources,
-	      int count, int cgroup);
+	      int count, int cgroup, int orphan);
 int mr_pidfd_open(int pid);
 int mr_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through

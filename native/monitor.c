@@ -36,6 +36,7 @@ struct container {
 	int run_directory, lock, cgroup;
 	int held_end; /* HELD, ... up to this one are only held */
 	int stdio[3]; /* the child's ends */
+	int null_mount; /* what they may have been opened through: closed when the container runs */
 	bool dead;
 	int status;
 	uint64_t ended_ns;
@@ -43,13 +44,10 @@ struct container {
 
 /* ---- beginning ------------------------------------------------------------------------------------------------ */
 
-/* A process of its own: no parent that would have to wait for it, no terminal, no signals, no directory, no descriptor that a
- * program executed later could inherit. */
+/* A process of its own: no terminal, no signals, no directory, no descriptor that a program executed later could inherit. It has
+ * no parent that would have to wait for it: mr_launch has seen to that. */
 static void isolate(void)
 {
-	pid_t self = mr_clone(0, NULL, -1);
-	if (self != 0)
-		_exit(self < 0);
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, NULL); /* blocked, not ignored: an ignored signal stays ignored after exec */
@@ -70,10 +68,11 @@ static void leave_stdio(void)
 }
 
 /* /dev/null for the container. It is the host's own device, and root in the container may change mode and owner of whatever he
- * holds a descriptor of: through a read-only mount that nobody else has, he can't. open_tree(2), mount_setattr(2). */
-static int open_null(void)
+ * holds a descriptor of: through a read-only mount that nobody else has, he can't. open_tree(2), mount_setattr(2). The
+ * mount is left open: its end costs an RCU grace period, for which no start has to wait. */
+static int open_null(int *mount)
 {
-	MR_AUTOCLOSE tree = mr_open_tree(AT_FDCWD, "/dev/null", false);
+	int tree = *mount = mr_open_tree(AT_FDCWD, "/dev/null", false);
 	if (tree < 0)
 		return tree;
 	int status = mr_mount_setattr(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, false);
@@ -91,7 +90,7 @@ static bool is_null_device(int fd)
 }
 
 /* What the child would get of our own 0, 1, 2 and is the null device, or input that nobody gave it, is a null device of its own. */
-static int replace_null(const struct settings *settings, int stdio[3])
+static int replace_null(const struct settings *settings, int stdio[3], int *mount)
 {
 	MR_AUTOCLOSE null = -1;
 	for (int fd = 0; fd < 3; fd++) {
@@ -99,7 +98,7 @@ static int replace_null(const struct settings *settings, int stdio[3])
 		if (stdio[fd] >= 0 || !(unwanted || is_null_device(fd)))
 			continue;
 		if (null < 0)
-			null = open_null();
+			null = open_null(mount);
 		stdio[fd] = null < 0 ? null : mr_result(fcntl(null, F_DUPFD_CLOEXEC, 3));
 		if (stdio[fd] < 0)
 			return stdio[fd];
@@ -142,7 +141,7 @@ static int prepare(struct container *container, const struct settings *settings,
 	if (status >= 0)
 		status = input_prepare(settings, container->stdio);
 	if (status >= 0)
-		status = replace_null(settings, container->stdio);
+		status = replace_null(settings, container->stdio, &container->null_mount);
 	return status < 0 ? status : 0;
 }
 
@@ -228,7 +227,7 @@ static void start(struct container *container, const struct settings *settings, 
 }
 
 /* The child has what it needs: inherited descriptors and the plan are no use to us any more. */
-static void leave_inheritance(const struct settings *settings, const void *plan, size_t length)
+static void leave_inheritance(struct container *container, const struct settings *settings, const void *plan, size_t length)
 {
 	for (unsigned slot = 0; slot < MR_SLOTS; slot++)
 		if (settings->slots.descriptors[slot] > PLAN)
@@ -236,6 +235,7 @@ static void leave_inheritance(const struct settings *settings, const void *plan,
 	munmap((void *)(uintptr_t)plan, length);
 	close(PLAN);
 	leave_stdio();
+	mr_close(&container->null_mount);
 	record_protect();
 }
 
@@ -283,7 +283,7 @@ int main(void)
 {
 	isolate();
 	struct container container = {
-		.run_directory = -1, .lock = -1, .cgroup = -1, .held_end = end_of_held(), .stdio = { -1, -1, -1 }
+		.run_directory = -1, .lock = -1, .cgroup = -1, .held_end = end_of_held(), .stdio = { -1, -1, -1 }, .null_mount = -1
 	};
 	struct settings settings;
 	uint32_t failed = MR_NO_OPERATION;
@@ -304,7 +304,7 @@ int main(void)
 		fail_at(&container, MR_NO_OPERATION, -ECANCELED);
 
 	start(&container, &settings, plan);
-	leave_inheritance(&settings, plan, length);
+	leave_inheritance(&container, &settings, plan, length);
 	watch_over(&container);
 	finish(&container);
 	say_goodbye(&container);

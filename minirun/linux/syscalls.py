@@ -37,8 +37,11 @@ def spawn(
     environment: Mapping[str, str] | Sequence[Text],
     descriptors: Mapping[int, int] | None = None,
     cgroup_fd: int = -1,
+    *,
+    orphan: bool = False,
 ) -> int:
-    """Start a program without a Python fork and give its process id; the caller has to wait for it.
+    """Start a program without a Python fork and give its process id; the caller has to wait for it, unless it is an `orphan`:
+    then init does, and 0 is given.
 
     `descriptors` maps the child's numbers to ours; 0, 1, 2 are inherited when they aren't named, all others are closed.
     The child is born in the cgroup of `cgroup_fd` (an open directory). Blocks until the program is executing; when it
@@ -48,7 +51,7 @@ def spawn(
     if not isinstance(executable, int):
         opened = os.open(executable, os.O_PATH | os.O_CLOEXEC)
         try:
-            return spawn(opened, argv, environment, descriptors, cgroup_fd)
+            return spawn(opened, argv, environment, descriptors, cgroup_fd, orphan=orphan)
         finally:
             os.close(opened)
     if hasattr(environment, "items"):
@@ -57,7 +60,7 @@ def spawn(
     variables, keep_variables = _strings(environment)
     targets = ffi.new("int[]", list(descriptors.keys()))
     sources = ffi.new("int[]", list(descriptors.values()))
-    pid = lib.mr_launch(executable, arguments, variables, targets, sources, len(descriptors), cgroup_fd)
+    pid = lib.mr_launch(executable, arguments, variables, targets, sources, len(descriptors), cgroup_fd, orphan)
     del keep_arguments, keep_variables  # they had to live until here
     return _checked(pid, "execveat", argv[0])
 

@@ -64,10 +64,10 @@ class LaunchFailed(StartFailed):
 class Connection:
     """See the module. Not for use by two threads at once, except `resize`, which only sends."""
 
-    def __init__(self, socket: _socket.socket, forker: int = 0) -> None:
+    def __init__(self, socket: _socket.socket, program: int = -1) -> None:
         self.traces: list[Trace] = []
         self._socket = socket
-        self._forker = forker  # our child, which forks the monitor and ends at once; 0: none, or waited for
+        self._program = program  # what the monitor was executed from: a mount, whose end costs an RCU grace period
         self._pipes = [-1, -1, -1]  # our ends of the attachment: stdin to write, stdout and stderr to read
         self._pump: Any = None
         self._blocked: set[int] = set()
@@ -116,9 +116,9 @@ class Connection:
 
     def wait_started(self) -> Started:
         """Block until the container runs; raises LaunchFailed when it can't, with nothing of it left. Fills `traces`."""
+        self._close_program()  # while the monitor is at work
         while True:
             message = self._receive()
-            self._wait_for_forker()
             if message is None:
                 raise LaunchFailed(None, errno.ECONNRESET)
             if message.kind == lib.MR_MSG_STARTED:
@@ -205,7 +205,7 @@ class Connection:
         for stream in range(3):
             self._close_pipe(stream)
         self._socket.close()
-        self._wait_for_forker()
+        self._close_program()
         if self._blocked:
             _signal.pthread_sigmask(_signal.SIG_UNBLOCK, self._blocked)
             self._blocked = set()
@@ -218,10 +218,10 @@ class Connection:
     ) -> None:
         self.close()
 
-    def _wait_for_forker(self) -> None:
-        if self._forker:
-            os.waitpid(self._forker, 0)
-            self._forker = 0
+    def _close_program(self) -> None:
+        descriptor, self._program = self._program, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _close_pipe(self, stream: int) -> None:
         descriptor, self._pipes[stream] = self._pipes[stream], -1

@@ -46,17 +46,18 @@ def launch(plan: Plan, *, inherited: Mapping[int, int] = {}, cgroup_fd: int = -1
             ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
             try:
                 descriptors = {OWNER_SOCKET: theirs.fileno(), PLAN: plan_fd, **inherited}
-                pid = syscalls.spawn(program, ("minirun-monitor",), (), descriptors, cgroup_fd)
+                syscalls.spawn(program, ("minirun-monitor",), (), descriptors, cgroup_fd, orphan=True)
             except BaseException:
                 ours.close()
                 raise
             finally:
                 theirs.close()
-        finally:
+        except BaseException:
             os.close(program)
+            raise
     finally:
         os.close(plan_fd)
-    return Connection(ours, pid)
+    return Connection(ours, program)
 
 
 def _memory_file(data: bytes) -> int:

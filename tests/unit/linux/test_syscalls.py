@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pathlib
 import sys
 
 import pytest
@@ -97,3 +98,26 @@ def test_text_with_a_nul_is_refused() -> None:
 def test_names_of_flags() -> None:
     assert flags.names(flags.MOUNT_ATTR_RDONLY | flags.MOUNT_ATTR_NOEXEC, flags.MOUNT_ATTRIBUTES) == ["ro", "noexec"]
     assert flags.names(0x40000000 | 1, flags.NAMESPACES) == ["network", "0x1"]
+
+
+def test_an_orphan_has_no_parent_that_would_have_to_wait_for_it() -> None:
+    reader, writer = os.pipe()
+    script = "read parent </proc/$$/stat; echo $parent"
+    assert syscalls.spawn("/bin/sh", ["sh", "-c", script], {}, {1: writer}, orphan=True) == 0
+    os.close(writer)
+    with open(reader) as output:
+        stat = output.read()
+    assert stat.rpartition(")")[2].split()[1] != str(os.getpid())
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_an_orphan_that_cant_be_executed_is_an_error_and_leaves_no_child(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "text")
+    with open(path, "w") as file:
+        file.write("no program")
+    os.chmod(path, 0o755)
+    with pytest.raises(OSError, match="execveat"):
+        syscalls.spawn(path, [path], {}, orphan=True)
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
