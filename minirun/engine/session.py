@@ -67,12 +67,12 @@ class Session:
 
     def finish(self, end: Exit) -> int:
         """Record the end, remove the container if it was started with --rm, acknowledge; gives the exit code."""
-        from .life import end_run, settle_locked
-
         if self.role == "exec":
             self.connection.acknowledge()
             self.close()
             return end.exit_code
+        from .life import end_run, settle_locked
+
         with self.engine.lock(self.container.id):
             current = self.engine.rows.get(self.container.id)
             if current is not None and current.is_running and current.started_ns == self.container.started_ns:
