@@ -107,7 +107,7 @@ build: packages-run $(VENV)/.built ## .venv with the package in it, its C core c
 
 clean: ## what make made inside the checkout
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	@rm -f minirun/_native*.so minirun/_native*.c minirun/monitor/minirun-monitor
+	@rm -f minirun/_native*.so minirun/_native*.c minirun/monitor/minirun-monitor minirun/runtime/minirun-spawn
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 packages-build:

@@ -35,7 +35,7 @@ copy_sources() {
 		rm -rf "${copy:?}/$part"
 		cp -a --no-preserve=ownership "$checkout/$part" "$copy/$part"
 	done
-	find "$copy" \( -name __pycache__ -o -name '_native*' ! -name '*.pyi' -o -name minirun-monitor \) -prune -exec rm -rf {} +
+	find "$copy" \( -name __pycache__ -o -name '_native*' ! -name '*.pyi' -o -name minirun-monitor -o -name minirun-spawn \) -prune -exec rm -rf {} +
 }
 
 load_modules_at_boot() {

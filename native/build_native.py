@@ -1,4 +1,4 @@
-"""Builds the C core: the extension module `minirun._native` and the static monitor.
+"""Builds the C core: the extension module `minirun._native` and the two static programs.
 
 Owns: which C file goes where, compiler flags, and the cffi declarations. Leaves to others: when to build (setup.py).
 
@@ -25,11 +25,11 @@ EXTENSION_FLAGS = [*FLAGS, *HARDENING, "-isystem", sysconfig.get_path("include")
 
 # Files with a main(), or that only the monitor's process may run: what is executed inside a container must never have
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
-MONITOR_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c"}  # and monitor*.c, op_*.c
-# What walks a plan, with the op_*.c; the monitor is the program around it.
+PROGRAMS_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c", "inherit.c", "spawner.c"}  # and monitor*.c, op_*.c
+# What walks a plan, with the op_*.c; the two programs stand around it.
 INTERPRETER = {"plan.c", "walk.c", "spawn.c", "enter.c", "path.c", "user.c", "rtnetlink.c", "init.c"}
-# Files that only Python calls.
-EXTENSION_ONLY = {"launch.c", "pump.c", "bpf.c", "untar.c", "layer.c", "layer_path.c", "layer_copy.c", "tree.c"}
+MONITOR = {"inherit.c", "log.c", "encode.c"}  # and monitor*.c
+SPAWNER = {"inherit.c", "spawner.c"}
 
 
 def _sources() -> list[str]:
@@ -38,12 +38,17 @@ def _sources() -> list[str]:
 
 def extension_sources() -> list[str]:
     """Give the C files of minirun._native, by base name."""
-    return [name for name in _sources() if name not in MONITOR_ONLY and not name.startswith(("op_", "monitor"))]
+    return [name for name in _sources() if name not in PROGRAMS_ONLY and not name.startswith(("op_", "monitor"))]
 
 
 def monitor_sources() -> list[str]:
     """Give the C files of the static monitor, by base name."""
-    return [name for name in _sources() if name not in EXTENSION_ONLY]
+    return [*interpreter_sources(), *(name for name in _sources() if name in MONITOR or name.startswith("monitor"))]
+
+
+def spawner_sources() -> list[str]:
+    """Give the C files of the static program minirun-spawn, by base name."""
+    return [*interpreter_sources(), *sorted(SPAWNER)]
 
 
 def interpreter_sources() -> list[str]:
@@ -65,22 +70,20 @@ def declarations() -> str:
 
 def build_monitor(target: str, *, compiler: str = "", flags: tuple[str, ...] = ("-static",)) -> None:
     """Compile the monitor to `target`; CalledProcessError (with the compiler's own words on stderr) when that fails."""
+    _build_program(target, monitor_sources(), compiler, flags)
+
+
+def build_spawner(target: str, *, compiler: str = "", flags: tuple[str, ...] = ("-static",)) -> None:
+    """Compile minirun-spawn to `target`; as `build_monitor`."""
+    _build_program(target, spawner_sources(), compiler, flags)
+
+
+def _build_program(target: str, sources: list[str], compiler: str, flags: tuple[str, ...]) -> None:
     os.makedirs(os.path.dirname(target), exist_ok=True)
     temporary = f"{target}.{os.getpid()}.new"
-    sources = [os.path.join(HERE, name) for name in monitor_sources()]
-    command = [
-        compiler or os.environ.get("CC", "gcc"),
-        *FLAGS,
-        *HARDENING,
-        *flags,
-        "-I",
-        HERE,
-        "-o",
-        temporary,
-        *sources,
-    ]
-    subprocess.run(command, check=True)
-    os.replace(temporary, target)  # a running monitor keeps the file that it was started from
+    command = [compiler or os.environ.get("CC", "gcc"), *FLAGS, *HARDENING, *flags, "-I", HERE, "-o", temporary]
+    subprocess.run([*command, *(os.path.join(HERE, name) for name in sources)], check=True)
+    os.replace(temporary, target)  # a running program keeps the file that it was started from
 
 
 def ffi() -> object:

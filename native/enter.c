@@ -1,13 +1,14 @@
-/* enter.c: a process inside a container that runs already (exec).
+/* enter.c: a process in namespaces that are there already: those of a container (exec), or some by path.
  *
  * Owns: the way in. Leaves to others: what the process does there (the child's side of the plan).
  *
- *     caller ---- clone3 (in the container's cgroup) ----> A   verifies the target, setns
+ *     caller ---- clone3 (in the container's cgroup) ----> A   verifies the target, setns; the plan's enter side
  *       |                                                  |
  *       |  <--------- clone3 with CLONE_PARENT ----------- +-> B   born inside, a child of the caller
  *       |  waits for A, learns B's number
  *
- * setns on a pid namespace holds for children only, hence two processes; CLONE_PARENT makes B a sibling of A, so that the
+ * setns on a pid namespace holds for children only, and who has joined a user namespace is no longer the host's root, hence two
+ * processes; CLONE_PARENT makes B a sibling of A, so that the
  * caller waits for it and PR_SET_PDEATHSIG means the caller. A passes B's number in a page that both see: on the socket it
  * could come after what B says.
  *
@@ -31,6 +32,7 @@
 struct entry {
 	pid_t pid;
 	int error;
+	uint32_t failed; /* operation */
 };
 
 /* Digits to a number; -EINVAL for anything else. */
@@ -95,7 +97,34 @@ static int join(const struct mr_settings *settings)
 	return mr_result(setns(target, (int)settings->enter_flags));
 }
 
-pid_t mr_enter(const struct mr_settings *settings, int cgroup, int *pidfd)
+/* In A: everything up to B's birth. 0 in B; A never comes back. */
+static void help(struct entry *entry, const struct mr_settings *settings, const struct mr_walk *walk)
+{
+	struct mr_walk inside;
+	pid_t pid = -1;
+	int error;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
+	error = settings->enter ? join(settings) : 0;
+	if (error == 0) {
+		mr_walk_init(&inside, walk->plan, MR_SIDE_ENTER);
+		inside.slots = walk->slots;
+		error = mr_walk_side(&inside, &entry->failed);
+	}
+	if (error == 0) {
+		entry->failed = settings->clone_index;
+		pid = mr_clone(CLONE_PARENT | settings->clone_flags, NULL, -1);
+		if (pid == 0)
+			return;
+		error = pid < 0 ? (int)pid : 0;
+		entry->pid = pid;
+	}
+	entry->error = error;
+	_exit(0);
+}
+
+pid_t mr_enter(const struct mr_settings *settings, const struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed)
 {
 	struct entry *entry = mmap(NULL, sizeof *entry, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t helper, pid;
@@ -103,21 +132,11 @@ pid_t mr_enter(const struct mr_settings *settings, int cgroup, int *pidfd)
 
 	if (entry == MAP_FAILED)
 		return -errno;
-	entry->error = -ECHILD; /* when it dies without a word */
+	*entry = (struct entry){ .error = -ECHILD, .failed = settings->clone_index }; /* when it dies without a word */
 	helper = mr_clone(0, NULL, cgroup);
 	if (helper == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_DUMPABLE, 0);
-		error = join(settings);
-		if (error == 0) {
-			pid = mr_clone(CLONE_PARENT, NULL, -1);
-			if (pid == 0)
-				return 0;
-			error = pid < 0 ? (int)pid : 0;
-			entry->pid = pid;
-		}
-		entry->error = error;
-		_exit(0);
+		help(entry, settings, walk);
+		return 0;
 	}
 	if (helper < 0) {
 		munmap(entry, sizeof *entry);
@@ -127,6 +146,7 @@ pid_t mr_enter(const struct mr_settings *settings, int cgroup, int *pidfd)
 		;
 	error = entry->error;
 	pid = entry->pid;
+	*failed = entry->failed;
 	munmap(entry, sizeof *entry);
 	if (error < 0)
 		return error;

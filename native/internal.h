@@ -2,7 +2,7 @@
  *
  *     plan.c      bytes -> struct mr_operation: total, bounds-checked, fuzzed
  *     walk.c      one side of a plan, operation by operation; the table that leads a code to its function
- *     spawn.c     clone3, the talk with the child, what came of it          enter.c   the same into a running container
+ *     spawn.c     clone3, the talk with the child, what came of it          enter.c   the same into namespaces that are there
  *     path.c      paths beneath a root descriptor                           user.c    /etc/passwd and /etc/group of the root
  *     op_*.c      the operations, a file per topic: MR_ACTION(NAME) { ... }
  *
@@ -98,10 +98,13 @@ struct mr_walk {
 	int procfs;    /* private procfs that nobody else can reach, opened by need */
 	int empty;     /* an empty read-only directory to mask with, made by need */
 	int terminal;  /* child: pty slave; parent: pty master that the child sent */
-	bool executing; /* parent: the child has said that it will exec now */
+	int listener;  /* parent: what SECCOMP_LISTEN of the child gave */
+	int verdict;   /* child: where a failure is written once the gate has been passed; a slot's */
+	bool executing; /* parent: the child has said that it is ready to exec; child: it has said so */
 	struct mr_message failure; /* parent: the FAILED that the child sent; kind 0: none */
 	struct mr_slots slots;
 	void (*report)(void *context, const struct mr_message *message); /* parent: TRACE messages */
+	int (*stage)(void *context, const struct mr_message *message); /* parent: what STAGE calls */
 	void *context;
 	char home[PATH_MAX + 8]; /* once USER has found it; room for "HOME=" */
 };
@@ -153,16 +156,17 @@ static inline int mr_result(long result)
 enum mr_internal_kind {
 	MR_MSG_SYNC = 64,      /* value: stage; both ways */
 	MR_MSG_TERMINAL = 65,  /* with the pty master */
-	MR_MSG_EXECUTING = 66, /* the next thing to happen is execve: a closed socket after this means success */
+	MR_MSG_EXECUTING = 66, /* READY, or EXEC itself: a closed socket after this means success */
 };
 
 #define MR_NO_OPERATION UINT32_MAX /* the child died without a word (killed): FAILED names no operation */
 
 struct mr_spawn_options {
 	int stdio[3];                 /* become 0, 1, 2 of the child; -1: the caller's own */
-	const struct mr_slots *slots; /* filled slots of both sides at the start; NULL: none */
 	bool trace;                   /* measure each operation, hand the TRACE messages to `report` */
 	void (*report)(void *context, const struct mr_message *message);
+	/* Does the owner's part of a STAGE: 0 or -errno, which ends the start. NULL: there is no owner, STAGE is an error. */
+	int (*stage)(void *context, const struct mr_message *message);
 	void *context;
 };
 
@@ -170,6 +174,7 @@ struct mr_spawned {
 	pid_t pid;    /* as the caller sees it; a child of the caller, which has to wait for it */
 	int pidfd;
 	int terminal; /* pty master that a TERMINAL operation made, or -1 */
+	int listener; /* what SECCOMP_LISTEN made, or -1 */
 	struct mr_message message; /* STARTED (pid, time) or FAILED (operation, error) */
 };
 
@@ -190,13 +195,15 @@ struct mr_settings {
 	const char *enter; /* process id whose namespaces are joined; NULL: a new container */
 	uint64_t enter_start_time;
 	uint64_t enter_flags;
+	bool needs_helper; /* ENTER, or operations of the enter side */
 	uint32_t clone_index; /* place of CLONE or ENTER, for reports */
 	uint32_t cgroup_index;
 };
 
-/* Clones a process that lives in the namespaces of another one and is nonetheless a child of the caller. 0 in the new
- * process, else its pid (*pidfd set) or -errno. */
-pid_t mr_enter(const struct mr_settings *settings, int cgroup, int *pidfd);
+/* Clones a process that lives in namespaces which a helper joined on its behalf and is nonetheless a child of the caller.
+ * `walk` has the slots that the ENTER side names. 0 in the new process, else its pid (*pidfd set) or -errno with *failed the
+ * operation. */
+pid_t mr_enter(const struct mr_settings *settings, const struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed);
 
 /* Looks user[:group] and more groups up in /etc/passwd and /etc/group of the process's root. */
 #define MR_GROUPS_MAX 4096
@@ -216,6 +223,14 @@ int mr_receive(int socket, struct mr_message *message, int *descriptor);
 
 uint64_t mr_clock(void);     /* CLOCK_MONOTONIC, ns */
 uint64_t mr_wall_clock(void); /* CLOCK_REALTIME, ns */
+
+/* ---- What the static programs inherit (inherit.c) ------------------------------------------------------------ */
+
+/* The plan in an open file, mapped and checked; NULL when it isn't one. */
+const void *mr_plan_map(int file, size_t *length);
+/* What the child would get of our own 0, 1, 2 (stdio[i] < 0) and is the null device, or input that nobody gave it, becomes a null
+ * device of its own in stdio[i]; *mount is its mount, to be closed when that is no hurry. 0 or -errno. */
+int mr_stdio_replace_null(int stdio[3], bool keep_stdin, int *mount);
 
 /* ---- Network (rtnetlink.c) ----------------------------------------------------------------------------------- */
 

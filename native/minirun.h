@@ -21,14 +21,18 @@
  *     b     uint32_t length, the bytes; padded to 8 bytes from the start of the argument
  *     v     uint32_t count, uint32_t 0, then that many `s`
  *
- * Three processes take part. Operations of one side run in order; sides meet only at MR_OP_SYNC:
+ * Operations of one side run in order; sides meet only at MR_OP_SYNC:
  *
  *     monitor  settings of the process that owns the container: log, terminal, exit hook. Read before clone3.
- *     parent   what is done to the new process from outside: veth into its network namespace, uid map.
+ *     prepare  what the caller does ahead of the clone, with the host's view and privileges. Slots that it fills are the
+ *              child's too: sources of mounts that the child couldn't reach, a user namespace for ID-mapped mounts.
+ *     enter    what a helper between caller and child does: join namespaces that hold for children only (pid, user). Without
+ *              such operations there is no helper.
+ *     parent   what is done to the new process from outside: veth into its network namespace, uid map, hooks.
  *     child    what the new process does to itself, up to exec.
  *
- *     child  ---- SYNC(n): "I am at n" ---->  parent
- *     child  <--- SYNC(n): "go on"     -----  parent
+ *     caller: prepare --- clone3 ---+--- parent                  child  ---- SYNC(n): "I am at n" ---->  parent
+ *                 (helper: enter)   +--- child                   child  <--- SYNC(n): "go on"     -----  parent
  *
  * Slots are small numbers that name open descriptors (0 .. MR_SLOTS-1) in the process that walks the plan; a path argument
  * next to a slot is resolved beneath that descriptor with openat2(RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS).
@@ -37,11 +41,17 @@
 /* python: begin */
 #define MR_MAGIC 0x4e52494du /* "MIRN" */
 #define MR_VERSION 1u
-#define MR_SLOTS 32u
+#define MR_SLOTS 200u
 #define MR_HOST 0xffu
 #define MR_PLAN_MAX (4u << 20) /* bytes; a plan is never larger */
 
-enum mr_side { MR_SIDE_MONITOR = 0, MR_SIDE_PARENT = 1, MR_SIDE_CHILD = 2 };
+enum mr_side {
+	MR_SIDE_MONITOR = 0,
+	MR_SIDE_PARENT = 1,
+	MR_SIDE_CHILD = 2,
+	MR_SIDE_PREPARE = 3,
+	MR_SIDE_ENTER = 4,
+};
 /* python: end */
 
 struct mr_plan_header {
@@ -86,6 +96,7 @@ struct mr_op_header {
 	X(ADDRESS, 22, "sbu", "name address prefix")          /* 4 or 16 bytes; prefix length in bits */                   \
 	X(ROUTE, 23, "sb", "name gateway")                    /* default route */                                          \
 	/* parent side */                                                                                                  \
+	X(STAGE, 24, "u", "stage")                            /* tell the owner, and wait until it has done its part */     \
 	X(VETH, 32, "sssb", "bridge host_name peer_name mac") /* pair; the peer is born in the child's network namespace */ \
 	X(ID_MAP, 33, "ss", "uid_map gid_map")                /* /proc/CHILD/uid_map, gid_map */                            \
 	/* child side: namespaces */                                                                                       \
@@ -125,7 +136,10 @@ struct mr_op_header {
 	X(SIGNALS, 96, "", "")                                /* default handlers, nothing blocked */                      \
 	X(SEAL, 97, "u", "keep")                              /* close-on-exec for all descriptors from keep on */         \
 	X(INIT, 98, "", "")                                   /* --init: fork; this process reaps, the new one goes on */  \
-	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */
+	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */     \
+	X(GATE, 100, "uu", "gate verdict")                    /* wait for a byte; a failure from now on is written to verdict */ \
+	X(SECCOMP_LISTEN, 103, "ub", "flags filter")          /* SECCOMP, and its listener to the owner */                  \
+	X(READY, 109, "u", "close")                           /* what comes now isn't held to succeed; 1: no more talk at all */
 
 /* clang-format on */
 #define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)
@@ -177,6 +191,8 @@ enum mr_message_kind {
 	MR_MSG_FAILED = 17,     /* operation: place in the plan, error: errno */
 	MR_MSG_TRACE = 18,      /* operation, time: nanoseconds that it took, error: errno of an optional one */
 	MR_MSG_EXITED = 19,     /* value: wait status as waitpid(2) has it, error: 1 when the OOM killer struck, time */
+	MR_MSG_STAGE = 20,      /* value: stage, pid; the owner answers with the same when it has done its part */
+	MR_MSG_LISTENER = 21,   /* with the descriptor that gets what SECCOMP_RET_USER_NOTIF stops */
 };
 #define MR_ATTACH_STDIN 1u
 #define MR_ATTACH_STDOUT 2u

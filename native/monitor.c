@@ -1,7 +1,7 @@
 /* monitor.c: the parent of one container's first process, from before its birth until its exit is recorded.
  *
  *     minirun-monitor     descriptor 3: the owner's socket, 4: the plan, from 64 on: held until the container has ended (sockets
- *                         that keep its host ports taken), others: named by the plan's TAKE operations
+ *                         that keep its host ports taken), others: taken by the plan's prepare side (TAKE)
  *
  * Owns: the order of events. Leaves to others: see monitor.h for the files, minirun.h for the protocol.
  *
@@ -67,55 +67,6 @@ static void leave_stdio(void)
 		close(null);
 }
 
-/* /dev/null for the container. It is the host's own device, and root in the container may change mode and owner of whatever he
- * holds a descriptor of: through a read-only mount that nobody else has, he can't. open_tree(2), mount_setattr(2). The
- * mount is left open: its end costs an RCU grace period, for which no start has to wait. */
-static int open_null(int *mount)
-{
-	int tree = *mount = mr_open_tree(AT_FDCWD, "/dev/null", false);
-	if (tree < 0)
-		return tree;
-	int status = mr_mount_setattr(tree, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, 0, 0, false);
-	if (status < 0)
-		return status;
-	char path[40];
-	snprintf(path, sizeof path, "/proc/self/fd/%d", tree);
-	return mr_result(open(path, O_RDWR | O_CLOEXEC));
-}
-
-static bool is_null_device(int fd)
-{
-	struct stat status;
-	return fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
-}
-
-/* What the child would get of our own 0, 1, 2 and is the null device, or input that nobody gave it, is a null device of its own. */
-static int replace_null(const struct settings *settings, int stdio[3], int *mount)
-{
-	MR_AUTOCLOSE null = -1;
-	for (int fd = 0; fd < 3; fd++) {
-		bool unwanted = fd == 0 && !settings->open_stdin;
-		if (stdio[fd] >= 0 || !(unwanted || is_null_device(fd)))
-			continue;
-		if (null < 0)
-			null = open_null(mount);
-		stdio[fd] = null < 0 ? null : mr_result(fcntl(null, F_DUPFD_CLOEXEC, 3));
-		if (stdio[fd] < 0)
-			return stdio[fd];
-	}
-	return 0;
-}
-
-static const void *map_plan(size_t *length)
-{
-	struct stat status;
-	if (fstat(PLAN, &status) < 0 || status.st_size <= 0 || status.st_size > MR_PLAN_MAX)
-		return NULL;
-	*length = (size_t)status.st_size;
-	void *plan = mmap(NULL, *length, PROT_READ, MAP_PRIVATE, PLAN, 0);
-	return plan == MAP_FAILED || mr_plan_check(plan, *length) < 0 ? NULL : plan;
-}
-
 /* Opens what the settings name. 0, or -errno with *failed the operation that asked for it. */
 static int prepare(struct container *container, const struct settings *settings, uint32_t *failed)
 {
@@ -141,7 +92,7 @@ static int prepare(struct container *container, const struct settings *settings,
 	if (status >= 0)
 		status = input_prepare(settings, container->stdio);
 	if (status >= 0)
-		status = replace_null(settings, container->stdio, &container->null_mount);
+		status = mr_stdio_replace_null(container->stdio, settings->open_stdin, &container->null_mount);
 	return status < 0 ? status : 0;
 }
 
@@ -200,7 +151,6 @@ static void start(struct container *container, const struct settings *settings, 
 	struct mr_spawned spawned = { .terminal = -1 };
 	struct mr_spawn_options options = {
 		.stdio = { container->stdio[0], container->stdio[1], container->stdio[2] },
-		.slots = &settings->slots,
 		.trace = clients_trace(),
 		.report = clients_report,
 	};
@@ -226,12 +176,9 @@ static void start(struct container *container, const struct settings *settings, 
 	input_start(spawned.terminal);
 }
 
-/* The child has what it needs: inherited descriptors and the plan are no use to us any more. */
-static void leave_inheritance(struct container *container, const struct settings *settings, const void *plan, size_t length)
+/* The child has what it needs: the plan is no use to us any more. */
+static void leave_inheritance(struct container *container, const void *plan, size_t length)
 {
-	for (unsigned slot = 0; slot < MR_SLOTS; slot++)
-		if (settings->slots.descriptors[slot] > PLAN)
-			close(settings->slots.descriptors[slot]);
 	munmap((void *)(uintptr_t)plan, length);
 	close(PLAN);
 	leave_stdio();
@@ -290,7 +237,7 @@ int main(void)
 	size_t length = 0;
 	int status = loop_init();
 	clients_init(OWNER_SOCKET);
-	const void *plan = map_plan(&length);
+	const void *plan = mr_plan_map(PLAN, &length);
 	if (!plan)
 		fail_at(&container, MR_NO_OPERATION, -EINVAL);
 	status = settings_read(&settings, plan, length, &failed);
@@ -304,7 +251,7 @@ int main(void)
 		fail_at(&container, MR_NO_OPERATION, -ECANCELED);
 
 	start(&container, &settings, plan);
-	leave_inheritance(&container, &settings, plan, length);
+	leave_inheritance(&container, plan, length);
 	watch_over(&container);
 	finish(&container);
 	say_goodbye(&container);

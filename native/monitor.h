@@ -52,7 +52,6 @@ struct settings {
 	bool open_stdin, await_owner;
 	char **hook, **hook_environment; /* NULL: none */
 	uint32_t log_operation, run_operation; /* places in the plan, for FAILED */
-	struct mr_slots slots;
 };
 
 /* 0, or -errno with *failed the place of the operation. */

@@ -57,11 +57,6 @@ static int read_one(struct settings *settings, const struct mr_operation *operat
 	case MR_OP_CGROUP:
 		settings->cgroup = argument[0].data;
 		return 0;
-	case MR_OP_TAKE:
-		if (argument[0].number >= MR_SLOTS || argument[1].number > INT_MAX)
-			return -EBADF;
-		settings->slots.descriptors[argument[0].number] = (int)argument[1].number;
-		return 0;
 	default:
 		return 0;
 	}
@@ -70,7 +65,6 @@ static int read_one(struct settings *settings, const struct mr_operation *operat
 int settings_read(struct settings *settings, const void *plan, size_t length, uint32_t *failed)
 {
 	*settings = (struct settings){ .stdio = MR_STDIO_NULL };
-	mr_slots_clear(&settings->slots);
 	*failed = MR_NO_OPERATION;
 	struct mr_cursor cursor;
 	struct mr_operation operation;

@@ -79,7 +79,7 @@ MR_ACTION(EXEC)
 		*end = NULL;
 	}
 
-	error = mr_send(walk->socket, &message, -1);
+	error = walk->executing ? 0 : mr_send(walk->socket, &message, -1);
 	if (error < 0)
 		return error;
 	name = argv[0];

@@ -148,17 +148,33 @@ MR_ACTION(NO_NEW_PRIVILEGES)
 	return mr_result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
+static int install_filter(uint64_t flags, const struct mr_argument *filter)
+{
+	struct sock_fprog program = {
+		.len = (unsigned short)(filter->length / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)(uintptr_t)filter->data,
+	};
+
+	if (filter->length == 0 || filter->length % sizeof(struct sock_filter) != 0 ||
+	    filter->length / sizeof(struct sock_filter) > BPF_MAXINSNS)
+		return -EINVAL;
+	return mr_result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)flags, &program));
+}
+
 /* flags filter. The operations after it are subject to the filter. */
 MR_ACTION(SECCOMP)
 {
-	struct sock_fprog program = {
-		.len = (unsigned short)(argument[1].length / sizeof(struct sock_filter)),
-		.filter = (struct sock_filter *)(uintptr_t)argument[1].data,
-	};
-
 	(void)walk;
-	if (argument[1].length == 0 || argument[1].length % sizeof(struct sock_filter) != 0 ||
-	    argument[1].length / sizeof(struct sock_filter) > BPF_MAXINSNS)
-		return -EINVAL;
-	return mr_result(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (unsigned)argument[0].number, &program));
+	return install_filter(argument[0].number, &argument[1]);
+}
+
+/* flags filter. seccomp_unotify(2): who holds the listener decides, and until it does, what was asked for waits. sendmsg itself
+ * must not be among it. */
+MR_ACTION(SECCOMP_LISTEN)
+{
+	struct mr_message message = { .kind = MR_MSG_LISTENER };
+	MR_AUTOCLOSE listener =
+		install_filter(argument[0].number | SECCOMP_FILTER_FLAG_NEW_LISTENER, &argument[1]);
+
+	return listener < 0 ? listener : mr_send(walk->socket, &message, listener);
 }

@@ -155,7 +155,7 @@ int mr_cursor_next(struct mr_cursor *cursor, struct mr_operation *operation)
 	memcpy(&header, at, sizeof header);
 	if (header.length < sizeof header || header.length % 8 != 0 || header.length > (size_t)(cursor->end - at))
 		return -EINVAL;
-	if (header.side > MR_SIDE_CHILD || (header.flags & ~MR_OP_OPTIONAL) != 0)
+	if (header.side > MR_SIDE_ENTER || (header.flags & ~MR_OP_OPTIONAL) != 0)
 		return -EINVAL;
 	signature = signature_of(header.code);
 	if (!signature || (header.code < MR_FIRST_ACTION) != (header.side == MR_SIDE_MONITOR))

@@ -4,14 +4,18 @@
  * operations (op_*.c), everything after exec (monitor.c).
  *
  *     caller                                      child
+ *       | prepare's operations
  *       | clone3 ------------------------------->  |
  *       | parent's operations                      | child's operations
  *       | <------------- TRACE, TERMINAL --------- |
  *       | <------------- SYNC(n) ----------------- |
  *       | -------------- SYNC(n) ----------------> |
  *       | <------------- FAILED ------------------ | and exits
- *       | <------------- EXECUTING --------------- | execve: the socket is close-on-exec, so the end of
+ *       | <------------- EXECUTING --------------- | READY or execve: the socket is close-on-exec, so the end of
  *       | <------------- (end of file) ----------- | file after EXECUTING without FAILED means success
+ *
+ * A child that READY has told to close the socket can wait at a GATE for as long as it likes, without a caller: the one who
+ * opens the gate later reads the verdict.
  */
 #include "internal.h"
 
@@ -117,6 +121,10 @@ static int hear(struct mr_walk *walk, struct mr_message *message)
 		mr_close(&walk->terminal);
 		walk->terminal = descriptor;
 		return 1;
+	case MR_MSG_LISTENER:
+		mr_close(&walk->listener);
+		walk->listener = descriptor;
+		return 1;
 	case MR_MSG_EXECUTING:
 		walk->executing = true;
 		break;
@@ -156,6 +164,45 @@ MR_ACTION(SYNC)
 	return mr_send(walk->socket, &message, -1);
 }
 
+/* stage */
+MR_ACTION(STAGE)
+{
+	struct mr_message message = { .kind = MR_MSG_STAGE, .value = argument[0].number, .pid = walk->child };
+
+	return walk->stage ? walk->stage(walk->context, &message) : -EINVAL;
+}
+
+/* close. What follows may be under a filter that forbids to talk: it is said now. */
+MR_ACTION(READY)
+{
+	struct mr_message message = { .kind = MR_MSG_EXECUTING };
+	int error = mr_send(walk->socket, &message, -1);
+
+	walk->executing = error == 0;
+	if (walk->executing && argument[0].number)
+		mr_close(&walk->socket);
+	return error;
+}
+
+/* gate verdict: two FIFOs, open for reading and writing so that neither ends while nobody else is there. Only read(2) and, when
+ * something fails later, write(2): whatever filter holds by now, a program can hardly do without these. */
+MR_ACTION(GATE)
+{
+	int gate = mr_slot(walk, argument[0].number), verdict = mr_slot(walk, argument[1].number);
+	ssize_t got;
+	char byte;
+
+	if (gate < 0 || verdict < 0)
+		return -EBADF;
+	do
+		got = read(gate, &byte, 1);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	walk->verdict = verdict;
+	return 0;
+}
+
 /* ---- The child ---- */
 
 /* options->stdio becomes 0, 1, 2. A source may itself be one of these three. */
@@ -180,8 +227,8 @@ static int connect_stdio(const int stdio[3])
 	return 0;
 }
 
-static _Noreturn void child(const void *plan, const struct mr_settings *settings, const struct mr_spawn_options *options,
-			    int socket)
+static _Noreturn void child(const struct mr_walk *before, const struct mr_settings *settings,
+			    const struct mr_spawn_options *options, int socket)
 {
 	struct mr_message message = { .kind = MR_MSG_FAILED };
 	struct mr_walk walk;
@@ -196,12 +243,11 @@ static _Noreturn void child(const void *plan, const struct mr_settings *settings
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(0022);
 
-	mr_walk_init(&walk, plan, MR_SIDE_CHILD);
+	mr_walk_init(&walk, before->plan, MR_SIDE_CHILD);
 	walk.socket = socket;
 	walk.trace = options->trace;
 	walk.entered = settings->enter != NULL;
-	if (options->slots)
-		walk.slots = *options->slots;
+	walk.slots = before->slots;
 	message.operation = settings->clone_index;
 	error = connect_stdio(options->stdio);
 	if (error == 0)
@@ -209,7 +255,10 @@ static _Noreturn void child(const void *plan, const struct mr_settings *settings
 	if (error == 0)
 		error = -ENOEXEC; /* a plan without EXEC */
 	message.error = -error;
-	mr_send(socket, &message, -1);
+	if (walk.verdict >= 0)
+		error = (int)write(walk.verdict, &message, sizeof message);
+	else if (walk.socket >= 0)
+		mr_send(walk.socket, &message, -1);
 	_exit(127);
 }
 
@@ -240,7 +289,23 @@ static int read_settings(const void *plan, struct mr_settings *settings)
 			settings->clone_index = operation.index;
 		}
 	}
-	return more;
+	if (more < 0)
+		return more;
+	mr_cursor_init(&cursor, plan, mr_plan_length(plan));
+	more = mr_cursor_next_of(&cursor, MR_SIDE_ENTER, &operation);
+	settings->needs_helper = settings->enter || more > 0;
+	return more < 0 ? more : 0;
+}
+
+/* The caller's walk begins with the prepare side. */
+static int prepare(struct mr_walk *walk, const void *plan, const struct mr_spawn_options *options, uint32_t *failed)
+{
+	mr_walk_init(walk, plan, MR_SIDE_PREPARE);
+	walk->trace = options->trace;
+	walk->report = options->report;
+	walk->stage = options->stage;
+	walk->context = options->context;
+	return mr_walk_side(walk, failed);
 }
 
 /* Walks the parent's side, then listens until the child executes its program. */
@@ -278,70 +343,70 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 	int ends[2] = { -1, -1 }, pidfd = -1, error;
 	struct mr_settings settings;
 	struct mr_walk walk;
+	uint32_t *failed = &spawned->message.operation;
 	uint64_t start;
 	pid_t pid;
 
-	*spawned = (struct mr_spawned){ .pid = -1, .pidfd = -1, .terminal = -1, .message = { .kind = MR_MSG_FAILED } };
-	spawned->message.operation = MR_NO_OPERATION;
+	*spawned = (struct mr_spawned){ .pid = -1, .pidfd = -1, .terminal = -1, .listener = -1 };
+	spawned->message = (struct mr_message){ .kind = MR_MSG_FAILED, .operation = MR_NO_OPERATION };
 	error = read_settings(plan, &settings);
+	if (error == 0)
+		error = prepare(&walk, plan, options, failed);
+	else
+		mr_walk_init(&walk, plan, MR_SIDE_PREPARE);
 	if (error < 0)
 		goto failed;
 	if (settings.cgroup) {
-		spawned->message.operation = settings.cgroup_index;
+		*failed = settings.cgroup_index;
 		cgroup = mr_result(open(settings.cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC));
 		error = cgroup;
 		if (error < 0)
 			goto failed;
 	}
-	spawned->message.operation = settings.clone_index;
+	*failed = settings.clone_index;
 	error = mr_result(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends));
 	if (error < 0)
 		goto failed;
 
 	start = mr_clock();
-	pid = settings.enter ? mr_enter(&settings, cgroup, &pidfd) : mr_clone(settings.clone_flags, &pidfd, cgroup);
+	pid = settings.needs_helper ? mr_enter(&settings, &walk, cgroup, &pidfd, failed)
+				    : mr_clone(settings.clone_flags, &pidfd, cgroup);
 	if (pid == 0) {
 		close(ends[0]);
-		child(plan, &settings, options, ends[1]);
+		child(&walk, &settings, options, ends[1]);
 	}
 	mr_close(&ends[1]);
 	error = (int)pid;
 	if (pid < 0)
 		goto failed;
 
-	mr_walk_init(&walk, plan, MR_SIDE_PARENT);
+	walk.side = MR_SIDE_PARENT;
 	walk.socket = ends[0];
 	walk.child = pid;
-	walk.trace = options->trace;
-	walk.report = options->report;
-	walk.context = options->context;
-	if (options->slots) /* the caller keeps its own */
-		for (unsigned slot = 0; slot < MR_SLOTS; slot++)
-			if (options->slots->descriptors[slot] >= 0)
-				walk.slots.descriptors[slot] = fcntl(options->slots->descriptors[slot], F_DUPFD_CLOEXEC, 3);
 	mr_walk_trace(&walk, settings.clone_index, 0, mr_clock() - start);
 
-	error = attend(&walk, &spawned->message.operation);
+	error = attend(&walk, failed);
 	if (error < 0) {
 		abandon(&walk, pid, pidfd);
 		if (walk.failure.kind) {
 			spawned->message = walk.failure;
 			error = -walk.failure.error;
 		}
-		mr_close(&walk.terminal);
 		mr_close(&pidfd);
+		goto failed;
 	}
 	mr_walk_close(&walk);
-	if (error < 0)
-		goto failed;
 	close(ends[0]);
-	*spawned = (struct mr_spawned){ .pid = pid, .pidfd = pidfd, .terminal = walk.terminal };
+	*spawned = (struct mr_spawned){ .pid = pid, .pidfd = pidfd, .terminal = walk.terminal, .listener = walk.listener };
 	spawned->message.kind = MR_MSG_STARTED;
 	spawned->message.pid = pid;
 	spawned->message.time = mr_wall_clock();
 	return 0;
 
 failed:
+	mr_walk_close(&walk);
+	mr_close(&walk.terminal);
+	mr_close(&walk.listener);
 	mr_close(&ends[0]);
 	mr_close(&ends[1]);
 	spawned->message.error = -error;

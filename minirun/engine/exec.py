@@ -46,7 +46,7 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
         except LaunchFailed as failure:
             if not engine.hierarchy.is_populated(container.id):
                 raise Conflict(f"container {container.id} is not running: it ended meanwhile") from failure
-            from .failures import explain_failure
+            from ..runtime.failures import explain_failure
 
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         undo.pop_all()

@@ -171,7 +171,8 @@ def _bind(bind: BindMount) -> Mount:
         destination=_destination(bind.target, is_file=is_file),
         type="bind",
         source=bind.source,
-        attributes=MOUNT_ATTR_RDONLY if bind.read_only else 0,
+        # All of it: a read-only bind whose submounts can be written isn't read-only.
+        tree_attributes=MOUNT_ATTR_RDONLY if bind.read_only else 0,
         recursive=True,
         propagation=PROPAGATIONS[bind.propagation or "rprivate"],
         create="file" if is_file else "directory",

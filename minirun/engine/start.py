@@ -77,7 +77,7 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
         started = connection.wait_started()
     except LaunchFailed as failure:
-        from .failures import explain_failure
+        from ..runtime.failures import explain_failure
 
         raise explain_failure(plan, failure.operation_index, failure.errno) from failure
     changes = {

@@ -24,7 +24,7 @@ def lines(plan: Plan) -> list[str]:
     slots: dict[str, Slots] = {}
     result = []
     for side, operation in plan.operations():
-        held = slots.setdefault(side, {})
+        held = slots.setdefault(side, dict(slots.get("prepare", {})))
         mark = " (if possible)" if operation.optional else ""
         result.append(f"{side:<8} {sentence(operation, held)}{mark}")
         _remember(operation, held)
@@ -37,7 +37,7 @@ def describe_at(plan: Plan, index: int) -> str:
     operations = plan.operations()
     wanted = operations[index]
     for side, operation in operations[:index]:
-        if side == wanted[0]:
+        if side in (wanted[0], "prepare"):
             _remember(operation, held)
     return sentence(wanted[1], held)
 
@@ -170,6 +170,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "LINK_UP": lambda name, link: f"bring interface {link} up",
     "ADDRESS": lambda name, link, address, prefix: f"give interface {link} the address {_ip(address)}/{prefix}",
     "ROUTE": lambda name, link, gateway: f"route everything through {_ip(gateway)} on {link}",
+    "STAGE": lambda name, stage: f"let the owner do its part at {stage}",
     "VETH": lambda name, bridge, host, peer, mac: (
         f"connect {peer} to bridge {bridge} through {host}" + (f", address {mac.hex(':')}" if mac else "")
     ),
@@ -235,6 +236,11 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "SIGNALS": lambda name: "reset signals",
     "SEAL": lambda name, keep: f"close descriptors from {keep} on at exec",
     "INIT": lambda name: "leave an init as process 1",
+    "SECCOMP_LISTEN": lambda name, value, program: (
+        f"filter system calls ({_count(len(program) // 8, 'instruction')}) and hand out the listener"
+    ),
+    "READY": lambda name, close: "report that all is set up" + (" and let go of the caller" if close else ""),
+    "GATE": lambda name, gate, verdict: "wait for the start",
     "EXEC": lambda name, search, argv, environment: f"execute {_command(argv)}",
 }
 

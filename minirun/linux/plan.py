@@ -10,7 +10,7 @@ container needs (runtime/compile), sentences about them (linux/explain), walking
     plan.encode()
 
 Numbers may be negative (two's complement travels). Text is bytes of the kernel: `str` is encoded as os.fsencode does
-it. Slots are small numbers that name descriptors in the process that walks the side: 0 to 31, or HOST for "a path of
+it. Slots are small numbers that name descriptors in the process that walks the side: 0 to 199, or HOST for "a path of
 the host".
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MAGIC = 0x4E52494D
 VERSION = 1
-SLOTS = 32
+SLOTS = 200
 HOST = 0xFF
 OPTIONAL = 1
 
@@ -37,7 +37,8 @@ STDIO_NULL, STDIO_PIPES, STDIO_TERMINAL, STDIO_INHERIT = range(4)
 # enum mr_create
 CREATE_NOTHING, CREATE_DIRECTORY, CREATE_FILE, CREATE_NO_SYMLINKS = 0, 1, 2, 4
 
-SIDES = ("monitor", "parent", "child")
+SIDES = ("monitor", "parent", "child", "prepare", "enter")  # in the order of enum mr_side
+ORDER = ("monitor", "prepare", "enter", "parent", "child")  # as things happen
 
 # code: (name, signature, parameters), a row as in MR_OPERATIONS
 OPERATIONS: dict[int, tuple[str, str, str]] = {
@@ -57,6 +58,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     21: ("LINK_UP", "s", "name"),
     22: ("ADDRESS", "sbu", "name address prefix"),
     23: ("ROUTE", "sb", "name gateway"),
+    24: ("STAGE", "u", "stage"),
     32: ("VETH", "sssb", "bridge host_name peer_name mac"),
     33: ("ID_MAP", "ss", "uid_map gid_map"),
     48: ("UNSHARE", "u", "flags"),
@@ -94,6 +96,9 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     97: ("SEAL", "u", "keep"),
     98: ("INIT", "", ""),
     99: ("EXEC", "svv", "search_path argv environment"),
+    100: ("GATE", "uu", "gate verdict"),
+    103: ("SECCOMP_LISTEN", "ub", "flags filter"),
+    109: ("READY", "u", "close"),
 }
 FIRST_ACTION = 16  # smaller codes are settings of the monitor side
 
@@ -215,6 +220,11 @@ def route(name: Text, gateway: bytes) -> Operation:
 def veth(bridge: Text, host_name: Text, peer_name: Text, mac: bytes) -> Operation:
     """Make a veth pair: one end in the bridge, the other in the child's network namespace; `mac` may be empty."""
     return Operation(code=32, arguments=(bridge, host_name, peer_name, mac))
+
+
+def stage(stage: int) -> Operation:
+    """Tell the owner that this point is reached, with the child's process id, and wait until it has done its part."""
+    return Operation(code=24, arguments=(stage,))
 
 
 def id_map(uid_map: Text, gid_map: Text) -> Operation:
@@ -395,6 +405,14 @@ def seccomp(flags: int, filter: bytes) -> Operation:
     return Operation(code=93, arguments=(flags, filter))
 
 
+def seccomp_listen(flags: int, filter: bytes) -> Operation:
+    """As `seccomp`; the owner gets the descriptor on which SECCOMP_RET_USER_NOTIF waits. seccomp_unotify(2).
+
+    The filter must not stop sendmsg(2) and close(2), which come before anybody can answer.
+    """
+    return Operation(code=103, arguments=(flags, filter))
+
+
 def umask(mask: int) -> Operation:
     """Set the file mode creation mask; without this operation it is 0022."""
     return Operation(code=94, arguments=(mask,))
@@ -425,29 +443,46 @@ def exec_(search_path: Text, argv: Sequence[Text], environment: Sequence[Text]) 
     return Operation(code=99, arguments=(search_path, argv, environment))
 
 
+def ready(close: bool) -> Operation:
+    """Tell the caller that the child is complete; with `close` it says nothing more, and the caller need not stay.
+
+    Needed ahead of a filter that may forbid sendmsg(2), and ahead of `gate`.
+    """
+    return Operation(code=109, arguments=(close,))
+
+
+def gate(gate: int, verdict: int) -> Operation:
+    """Wait for a byte from the FIFO in slot `gate`; write a later failure to that in `verdict` (struct mr_message).
+
+    Both are open for reading and writing. Who opens the gate reads the verdict: nothing but its end means success.
+    """
+    return Operation(code=100, arguments=(gate, verdict))
+
+
 # ---- The plan ------------------------------------------------------------------------------------------------------
 
 
 class Plan:
-    """Operations of three sides. `operations` gives their order in the encoding: what a failure's number counts."""
+    """Operations by side. `operations` gives their order in the encoding: what a failure's number counts."""
 
-    __slots__ = ("child", "monitor", "parent")
+    __slots__ = ("child", "enter", "monitor", "parent", "prepare")
 
     def __init__(self) -> None:
         self.monitor: list[Operation] = []
+        self.prepare: list[Operation] = []
+        self.enter: list[Operation] = []
         self.parent: list[Operation] = []
         self.child: list[Operation] = []
 
     def operations(self) -> list[tuple[str, Operation]]:
         """Give (side, operation) in encoded order."""
-        return [(side, operation) for side in SIDES for operation in getattr(self, side)]
+        return [(side, operation) for side in ORDER for operation in getattr(self, side)]
 
     def encode(self) -> bytes:
         """Give the bytes that native/plan.c reads; ValueError for text with a NUL, TypeError for a wrong argument."""
         parts = [b""]
-        for number, side in enumerate(SIDES):
-            for operation in getattr(self, side):
-                parts.append(_encode(number, operation))
+        for side, operation in self.operations():
+            parts.append(_encode(SIDES.index(side), operation))
         body = b"".join(parts)
         header = _PLAN_HEADER.pack(MAGIC, VERSION, _PLAN_HEADER.size + len(body), len(parts) - 1)
         return header + body

@@ -293,7 +293,9 @@ def test_a_namespace_of_another_is_joined_before_mounts_show_it() -> None:
         plan.open_(NAMESPACE, plan.HOST, "/proc/1/ns/net", os.O_RDONLY),
         plan.setns(NAMESPACE, flags.CLONE_NEWNET),
     ]
-    assert child(spec(namespaces=joined), PLACE.replace(namespaces={"network": 16}))[0] == plan.take(NAMESPACE, 16)
+    inherited = compile_container(spec(namespaces=joined), PLACE.replace(namespaces={"network": 16}))
+    assert inherited.prepare == [plan.take(NAMESPACE, 16)]
+    assert inherited.child[0] == plan.setns(NAMESPACE, flags.CLONE_NEWNET)
 
 
 def test_a_terminal_is_opened_after_the_session_and_before_privileges_go() -> None:

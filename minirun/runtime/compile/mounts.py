@@ -1,0 +1,259 @@
+"""The mounts of a plan: root file system, /dev, masks, pivot.
+
+Owns: every mount, in its order. Leaves to others: namespaces, what Docker mounts (engine/spec_mounts).
+"""
+
+from __future__ import annotations
+
+import os
+
+from ...linux import flags, plan
+from .context import (
+    DEV,
+    FIRST_TREE,
+    GATE,
+    KEPT,
+    MOUNT,
+    NAMESPACES_MADE,
+    NULL,
+    PROC,
+    ROOT,
+    TIED,
+    USER_NAMESPACE,
+    VERDICT,
+)
+from .namespaces import map_lines
+from .network import parameters
+from .process import hooks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...linux.plan import Operation
+    from ..spec import DeviceNode, Mount
+    from .context import Context
+
+_S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
+HOOKS_RUN = NAMESPACES_MADE + 1
+
+
+# ---- Ahead of the clone --------------------------------------------------------------------------------------------
+
+
+def prepare(context: Context) -> Iterator[Operation]:
+    """Trees of the host that the child can't reach or map itself: with the host's view and the host's privileges."""
+    if context.placement.gate:
+        yield plan.open_(GATE, plan.HOST, context.placement.gate, os.O_RDWR)
+        yield plan.open_(VERDICT, plan.HOST, context.placement.verdict, os.O_RDWR)
+    if context.in_user_namespace and not context.placement.lowers:
+        yield plan.tree(ROOT, plan.HOST, context.spec.root.path, True)
+    if context.in_user_namespace and context.spec.linux.masked_paths:
+        yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+    for mount, slot in context.early_trees():
+        if not _is_cloned_by_child(context, mount):
+            yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
+            if mount.id_map:
+                yield from _map_ids(context, mount, slot)
+    for number, node in enumerate(_nodes(context)):
+        if context.in_user_namespace:
+            yield plan.tree(_node_slot(context, number), plan.HOST, node.path, False)
+
+
+def _map_ids(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
+    """An ID-mapped mount; without mappings of its own it shows what the container's own user namespace would."""
+    uids = mount.uid_mappings or context.spec.linux.uid_mappings
+    gids = mount.gid_mappings or context.spec.linux.gid_mappings
+    yield plan.user_namespace(USER_NAMESPACE, map_lines(uids), map_lines(gids))
+    yield plan.id_mapped(slot, USER_NAMESPACE, mount.id_map == "ridmap")
+
+
+def _is_cloned_by_child(context: Context, mount: Mount) -> bool:
+    """A tree that shall only stay tied to the host's can be cloned in the child's own namespace, before the ties are cut."""
+    return bool(mount.propagation & TIED) and not context.in_user_namespace and not mount.id_map
+
+
+# ---- The child -----------------------------------------------------------------------------------------------------
+
+
+def trees_of_host(context: Context) -> Iterator[Operation]:
+    """Trees that shall follow the host's mounts, cloned while the mounts here are still tied to those of the host."""
+    for mount, slot in context.early_trees():
+        if _is_cloned_by_child(context, mount):
+            yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
+
+
+def stop_propagation(context: Context) -> Iterator[Operation]:
+    """Before the first mount is made: none of the container's may reach the host. What was cloned above stays tied."""
+    tied = context.spec.linux.rootfs_propagation & TIED
+    yield plan.propagation((flags.MS_SLAVE if tied else flags.MS_PRIVATE) | flags.MS_REC)
+
+
+def null_device(context: Context) -> Iterator[Operation]:
+    """The source of masks: the host's, opened while no byte of the image has been looked at."""
+    if context.spec.linux.masked_paths and not context.in_user_namespace:
+        yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+
+
+def root(context: Context) -> Iterator[Operation]:
+    """The root file system, on an empty directory of the host."""
+    spec, place = context.spec, context.placement
+    if place.lowers:
+        layers = (place.base, place.lowers, place.upper, place.work)
+        yield plan.overlay(ROOT, place.mountpoint, *layers, place.overlay_options)
+    elif context.in_user_namespace:
+        # Root of a user namespace may not enter the directories of ours: one that everybody can. What lies there isn't
+        # needed any more.
+        yield plan.root_bind(ROOT, "/dev", "")
+    else:
+        yield plan.root_bind(ROOT, place.mountpoint, spec.root.path)
+    if spec.root.no_devices:
+        yield plan.attributes(ROOT, flags.MOUNT_ATTR_NODEV)
+
+
+def mounts(context: Context) -> Iterator[Operation]:
+    """In the spec's order. Each is complete before it is attached: it is never visible with the wrong attributes."""
+    for number, mount in enumerate(context.spec.mounts):
+        slot = context.early.get(number, KEPT.get(mount.destination, MOUNT))
+        if mount.remount:
+            yield plan.tree(slot, ROOT, mount.destination, mount.recursive)
+        elif mount.type != "bind":
+            yield plan.filesystem(slot, mount.type, mount.source, mount.data, mount.attributes)
+            if mount.copy_up:
+                yield plan.copy_up(slot, ROOT, mount.destination)
+        elif number not in context.early:
+            yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
+        yield from _attributes(context, mount, slot, is_early=number in context.early)
+        if slot == PROC and mount.type != "bind":
+            yield from parameters(context, PROC, late=False)
+        if slot == DEV and mount.type != "bind":
+            yield from _fill_dev(context, DEV, "")
+        yield _attach(context, mount, slot)
+
+
+def _attach(context: Context, mount: Mount, slot: int) -> Operation:
+    place, path = context.anchor(mount.destination)
+    if place == PROC:
+        place, path = ROOT, mount.destination  # a target on procfs has to look like one: ATTACH refuses others
+    create = plan.CREATE_FILE if mount.create == "file" else plan.CREATE_DIRECTORY
+    if mount.destination in KEPT:
+        create |= plan.CREATE_NO_SYMLINKS
+    return plan.attach(slot, place, path, create)
+
+
+def _attributes(context: Context, mount: Mount, slot: int, *, is_early: bool) -> Iterator[Operation]:
+    """A file system is made with its attributes; a tree has those of the host's mount until now."""
+    changed = mount.attributes if mount.type == "bind" or mount.remount else 0
+    propagation = mount.propagation & ~flags.MS_REC
+    recursive = mount.recursive
+    if is_early and not propagation:
+        propagation, recursive = flags.MS_PRIVATE, True  # cloned while it was tied to the host's
+    elif propagation == flags.MS_PRIVATE and not is_early:
+        propagation = 0  # what everything is by now
+    if changed or mount.cleared:
+        yield plan.attributes(slot, changed, mount.cleared | _cleared_first(changed), 0, False)
+    if mount.tree_attributes or mount.tree_cleared:
+        cleared = mount.tree_cleared | _cleared_first(mount.tree_attributes)
+        yield plan.attributes(slot, mount.tree_attributes, cleared, 0, True)
+    if propagation:
+        yield plan.attributes(slot, 0, 0, propagation, recursive or bool(mount.propagation & flags.MS_REC))
+
+
+def _cleared_first(attributes: int) -> int:
+    """How times of access are kept is a field, not a flag: all of it goes before one value comes. mount_setattr(2)."""
+    return flags.MOUNT_ATTR__ATIME if attributes & flags.MOUNT_ATTR__ATIME else 0
+
+
+# ---- Devices -------------------------------------------------------------------------------------------------------
+
+
+def _nodes(context: Context) -> tuple[DeviceNode, ...]:
+    """Give the nodes that are made; a /dev that comes from outside is complete as it is."""
+    nodes = context.spec.linux.devices
+    if context.dev_comes_from_outside:
+        return tuple(node for node in nodes if not node.path.startswith("/dev/"))
+    return nodes
+
+
+def _node_slot(context: Context, number: int) -> int:
+    return FIRST_TREE + len(context.early) + number
+
+
+def _fill_dev(context: Context, root: int, prefix: str) -> Iterator[Operation]:
+    """Nodes and links of /dev, while it is still detached: the image has no part in it.
+
+    mknod and not a bind of the host's nodes: one system call instead of three, and no further mounts in the
+    container. A user namespace forbids mknod, so there binds it is.
+    """
+    if not context.in_user_namespace:
+        for node in _nodes(context):
+            if node.path.startswith("/dev/"):
+                yield _node(root, prefix + node.path[len("/dev/") :], node)
+    yield plan.symlink(root, prefix + "fd", "/proc/self/fd")
+    yield plan.symlink(root, prefix + "stdin", "/proc/self/fd/0")
+    yield plan.symlink(root, prefix + "stdout", "/proc/self/fd/1")
+    yield plan.symlink(root, prefix + "stderr", "/proc/self/fd/2")
+    if os.path.exists("/proc/kcore"):
+        yield plan.symlink(root, prefix + "core", "/proc/kcore")
+    yield plan.symlink(root, prefix + "ptmx", "pts/ptmx")
+
+
+def devices_elsewhere(context: Context) -> Iterator[Operation]:
+    """Nodes that lie in the root itself; in a user namespace all of them, as binds of the host's."""
+    if DEV not in context.kept.values():
+        yield from _fill_dev(context, ROOT, "dev/")
+    for number, node in enumerate(_nodes(context)):
+        if context.in_user_namespace:
+            yield plan.attach(_node_slot(context, number), *context.anchor(node.path), plan.CREATE_FILE)
+        elif not node.path.startswith("/dev/"):
+            yield _node(ROOT, node.path, node)
+
+
+def _node(root: int, path: str, node: DeviceNode) -> Operation:
+    kind = {"c": _S_IFCHR, "u": _S_IFCHR, "b": _S_IFBLK, "p": _S_IFIFO}[node.kind]
+    number = os.makedev(node.major, node.minor)
+    return plan.device(root, path, kind | node.mode, number, node.uid, node.gid)
+
+
+# ---- The root is complete ------------------------------------------------------------------------------------------
+
+
+def working_directory(context: Context) -> Iterator[Operation]:
+    """Made when it is missing, beneath the root descriptor: a link in the image can't lead it to the host."""
+    path = context.spec.process.working_directory
+    if path.strip("/"):
+        yield plan.directory(ROOT, path, 0o755)
+
+
+def hide(context: Context) -> Iterator[Operation]:
+    """After the last mount, which could otherwise uncover what was masked; before the first byte of the image runs."""
+    for path in context.spec.linux.masked_paths:
+        yield plan.mask(*context.anchor(path), NULL)
+    for path in context.spec.linux.readonly_paths:
+        yield plan.read_only(*context.anchor(path))
+
+
+def hooks_from_outside(context: Context) -> Iterator[Operation]:
+    """The parent's part: the owner runs hooks in its own namespaces while the child waits."""
+    if context.has_hooks_before_pivot:
+        yield plan.sync(NAMESPACES_MADE)
+        yield plan.stage(NAMESPACES_MADE)
+        yield plan.sync(HOOKS_RUN)
+
+
+def hooks_before_pivot(context: Context) -> Iterator[Operation]:
+    """config.md, POSIX-platform hooks: prestart and createRuntime outside, then createContainer inside, then pivot."""
+    if context.has_hooks_before_pivot:
+        yield plan.sync(NAMESPACES_MADE)
+        yield plan.sync(HOOKS_RUN)
+    yield from hooks(context.spec.hooks.create_container, context.placement.hook_state)
+
+
+def close_root(context: Context) -> Iterator[Operation]:
+    """Read-only only now: mount targets and the working directory had to be made."""
+    if context.spec.root.read_only:
+        yield plan.attributes(ROOT, flags.MOUNT_ATTR_RDONLY)
+    yield plan.pivot(ROOT) if context.placement.pivot else plan.chroot(ROOT)
+    propagation = context.spec.linux.rootfs_propagation
+    if propagation:
+        yield plan.propagation(propagation)

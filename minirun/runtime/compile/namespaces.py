@@ -1,0 +1,128 @@
+"""Namespaces in a plan: which are new, which are joined, and whose ids hold in them.
+
+Owns: clone flags, joining by path, user and time namespaces, names that live in namespaces.
+Leaves to others: what happens in them (mounts, network, process).
+
+    prepare   joined ones are opened; clocks of a new time namespace are set
+    enter     setns for pid, user and time, which hold for children, or cost the host's privileges
+    clone3    the new ones, so that a new user namespace owns all others
+    parent    uid_map, gid_map
+    child     the new ids' root; setns for the others; a cgroup namespace, rooted where the child is
+"""
+
+from __future__ import annotations
+
+import os
+
+from ...errors import NotSupported
+from ...linux import flags, plan
+from .context import IDS_MAPPED, JOINED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ...linux.plan import Operation
+    from ..spec import IdMapping, Namespace, Spec
+    from .context import Context
+
+_HOLD_FOR_CHILDREN = ("pid", "user", "time")
+
+
+def clone_flags(spec: Spec) -> int:
+    """New namespaces from birth, but for the cgroup's: it is rooted where its maker is, so the child makes it itself."""
+    wanted = 0
+    for namespace in spec.linux.namespaces:
+        if namespace.kind == "mount" and namespace.path:
+            raise NotSupported(
+                "a mount namespace by path isn't supported: a container's root file system is built in one of its own"
+            )
+        if not namespace.path and namespace.kind != "cgroup":
+            wanted |= flags.NAMESPACES[namespace.kind]
+    if not wanted & flags.CLONE_NEWNS:
+        raise NotSupported("a container without a mount namespace of its own isn't supported")
+    if spec.linux.time_offsets:
+        wanted &= ~flags.CLONE_NEWTIME  # made ahead: its clocks can be set only as long as it has no process
+    return wanted
+
+
+def prepare(context: Context) -> Iterator[Operation]:
+    """Open what is joined, set the clocks of what is new."""
+    for place, namespace in enumerate(_joined(context)):
+        inherited = context.placement.namespaces.get(namespace.kind)
+        if inherited is not None:
+            yield plan.take(JOINED + place, inherited)
+        else:
+            yield plan.open_(JOINED + place, plan.HOST, namespace.path, os.O_RDONLY)
+    if offsets := context.spec.linux.time_offsets:
+        lines = "".join(f"{item.clock} {item.seconds} {item.nanoseconds}\n" for item in offsets)
+        yield plan.unshare(flags.CLONE_NEWTIME)
+        yield plan.write(plan.HOST, "/proc/self/timens_offsets", lines)
+    adjustment = context.spec.process.oom_score_adjustment
+    if context.in_user_namespace and adjustment is not None:
+        yield plan.oom_score(adjustment)  # inherited: the child may not write its own file
+
+
+def _joined(context: Context) -> list[Namespace]:
+    """Give the namespaces by path, that of users last: it costs the privileges that the others take."""
+    joined = [item for item in context.spec.linux.namespaces if item.path]
+    return sorted(joined, key=lambda item: item.kind == "user")
+
+
+def _are_entered(context: Context) -> bool:
+    """Does a helper join, instead of the child itself?"""
+    kinds = [item.kind for item in _joined(context)]
+    return bool(kinds) and (context.in_user_namespace or any(kind in _HOLD_FOR_CHILDREN for kind in kinds))
+
+
+def enter(context: Context) -> Iterator[Operation]:
+    """The helper's way in."""
+    if _are_entered(context):
+        yield from _join(context)
+
+
+def _join(context: Context) -> Iterator[Operation]:
+    for place, namespace in enumerate(_joined(context)):
+        yield plan.setns(JOINED + place, flags.NAMESPACES[namespace.kind])
+
+
+def map_ids(context: Context) -> Iterator[Operation]:
+    """The parent's part of a new user namespace."""
+    if context.spec.linux.has_new("user"):
+        linux = context.spec.linux
+        yield plan.id_map(map_lines(linux.uid_mappings), map_lines(linux.gid_mappings))
+        yield plan.sync(IDS_MAPPED)
+
+
+def map_lines(mappings: Iterable[IdMapping]) -> str:
+    """Give the text of uid_map or gid_map. user_namespaces(7)."""
+    return "".join(f"{item.container_id} {item.host_id} {item.size}\n" for item in mappings)
+
+
+def become_root_inside(context: Context) -> Iterator[Operation]:
+    """Files that are made from here on belong to the namespace's root: the host's may have no number in it."""
+    if context.spec.linux.has_new("user"):
+        yield plan.sync(IDS_MAPPED)
+    if context.in_user_namespace:
+        yield plan.identity(0, 0, ())
+
+
+def join(context: Context) -> Iterator[Operation]:
+    """Before everything else: mounts of proc, sys and mqueue show the namespaces of who makes them."""
+    if not _are_entered(context):
+        yield from _join(context)
+
+
+def root_cgroup(context: Context) -> Iterator[Operation]:
+    """The child is in its cgroup from birth, so a namespace made now has that as its root. clone3 would take the parent's."""
+    if context.spec.linux.has_new("cgroup"):
+        yield plan.unshare(flags.CLONE_NEWCGROUP)
+
+
+def names(context: Context) -> Iterator[Operation]:
+    """Names of a UTS namespace of the container's own."""
+    if context.spec.linux.has_new("uts"):
+        if context.spec.hostname:
+            yield plan.hostname(context.spec.hostname)
+        if context.spec.domainname:
+            yield plan.domainname(context.spec.domainname)
