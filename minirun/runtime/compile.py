@@ -8,11 +8,12 @@ plan (monitor/).
 Nothing of the image is trusted, and the root file system is the image's. Therefore
 
 - mounts are made detached and put onto descriptors beneath a root descriptor; no path is resolved twice
-(CVE-2021-30465); - kernel parameters are written through a procfs that nobody else can reach or cover
-(CVE-2025-52881); - masks come from the host's /dev/null, opened before anything of the image is looked at
-(CVE-2025-31133); - what lies in our own /proc, /sys and /dev is reached through the descriptors of those mounts,
-not through the root; - /proc, /sys and /dev of the image must be directories; a symbolic link there is refused
-(CVE-2019-19921, CVE-2026-41579).
+  (CVE-2021-30465);
+- kernel parameters are written through a procfs that nobody else can reach or cover (CVE-2025-52881);
+- masks come from the host's /dev/null, opened before anything of the image is looked at (CVE-2025-31133);
+- what lies in our own /proc, /sys and /dev is reached through the descriptors of those mounts, not through the root;
+- /proc, /sys and /dev of the image must be directories; a symbolic link there is refused (CVE-2019-19921,
+  CVE-2026-41579).
 """
 
 from __future__ import annotations

@@ -47,6 +47,25 @@ class Rlimit(Record):
     hard: int
 
 
+class Scheduler(Record):
+    """Scheduling of the process as sched_setattr(2) takes it; `policy` and `flags` are the kernel's numbers."""
+
+    policy: int = 0
+    nice: int = 0
+    priority: int = 0
+    flags: int = 0
+    runtime_ns: int = 0
+    deadline_ns: int = 0
+    period_ns: int = 0
+
+
+class IoPriority(Record):
+    """I/O priority as ioprio_set(2) takes it: `io_class` is the kernel's number (1 real time, 2 best effort, 3 idle)."""
+
+    io_class: int
+    priority: int = 0
+
+
 class Process(Record):
     """The program, and the process that becomes it."""
 
@@ -61,6 +80,12 @@ class Process(Record):
     oom_score_adjustment: int | None = None
     apparmor_profile: str = ""
     selinux_label: str = ""
+    rows: int = 0  # of a new terminal; 0 is the kernel's default
+    columns: int = 0
+    scheduler: Scheduler | None = None
+    io_priority: IoPriority | None = None
+    initial_cpus: str = ""  # "0-3,7": CPU affinity until the program is executed; `exec` only
+    final_cpus: str = ""  # ... and of the program
     init: bool = False  # a reaping first process in front of the program (`--init`); not in the specification
 
 
@@ -75,11 +100,24 @@ class Root(Record):
     no_devices: bool = False
 
 
+class IdMapping(Record):
+    """A range of ids of the container and where it lies on the host. user_namespaces(7)."""
+
+    container_id: int
+    host_id: int
+    size: int
+
+
 class Mount(Record):
     """One mount, in order. `attributes` are MOUNT_ATTR_* bits; `type` is "bind" for an existing tree.
 
     `data` are the file system's own options. `propagation` is one of the MS_* kinds, 0 for the default. `create` is
     "directory" or "file": what appears beneath the root when the target is missing.
+
+    `cleared` are attributes that an option such as "rw" takes away from what the source had. `tree_attributes` and
+    `tree_cleared` come from the options that begin with r ("rro", "rrw"): they hold for the mount and all beneath it.
+    `id_map` is "" or, for an ID-mapped mount, "idmap" or "ridmap" (the mounts beneath too); without mappings of its own it
+    takes those of the container's user namespace. `copy_up` fills a tmpfs with what the root file system has there.
     """
 
     destination: str
@@ -90,6 +128,14 @@ class Mount(Record):
     recursive: bool = False
     propagation: int = 0
     create: str = "directory"
+    cleared: int = 0
+    tree_attributes: int = 0
+    tree_cleared: int = 0
+    id_map: str = ""
+    uid_mappings: tuple[IdMapping, ...] = ()
+    gid_mappings: tuple[IdMapping, ...] = ()
+    copy_up: bool = False
+    remount: bool = False
 
 
 class Hook(Record):
@@ -117,14 +163,6 @@ class Namespace(Record):
 
     kind: str
     path: str = ""
-
-
-class IdMapping(Record):
-    """A range of ids of the container and where it lies on the host. user_namespaces(7)."""
-
-    container_id: int
-    host_id: int
-    size: int
 
 
 class DeviceNode(Record):
@@ -160,6 +198,7 @@ class Memory(Record):
     swap: int | None = None
     swap_required: bool = True
     reservation: int | None = None
+    check_before_update: bool = False
 
 
 class Cpu(Record):
@@ -170,6 +209,35 @@ class Cpu(Record):
     period: int | None = None
     cpus: str = ""
     mems: str = ""
+    burst: int | None = None
+    idle: int | None = None  # 1: SCHED_IDLE for the whole group
+
+
+class DeviceLimit(Record):
+    """A number for one block device: bytes or operations a second, or a weight."""
+
+    major: int
+    minor: int
+    value: int
+
+
+class BlockIo(Record):
+    """Limits of block I/O. `weight` is on the scale of the specification, 10 to 1000."""
+
+    weight: int | None = None
+    device_weights: tuple[DeviceLimit, ...] = ()
+    read_bytes: tuple[DeviceLimit, ...] = ()
+    write_bytes: tuple[DeviceLimit, ...] = ()
+    read_operations: tuple[DeviceLimit, ...] = ()
+    write_operations: tuple[DeviceLimit, ...] = ()
+
+
+class RdmaLimit(Record):
+    """Limits of one RDMA device; None is unlimited."""
+
+    device: str
+    handles: int | None = None
+    objects: int | None = None
 
 
 class Resources(Record):
@@ -178,6 +246,9 @@ class Resources(Record):
     memory: Memory = Memory()
     cpu: Cpu = Cpu()
     pids_limit: int | None = None  # -1 is unlimited
+    block_io: BlockIo = BlockIo()
+    huge_pages: dict[str, int] = {}  # page size ("2MB") -> bytes
+    rdma: tuple[RdmaLimit, ...] = ()
     devices: tuple[DeviceRule, ...] = ()
     unified: dict[str, str] = {}  # file of cgroup v2 -> what is written to it
 
@@ -208,12 +279,36 @@ class Seccomp(Record):
     architectures: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     syscalls: tuple[SyscallRule, ...] = ()
+    listener_path: str = ""  # socket that gets the descriptor of SCMP_ACT_NOTIFY
+    listener_metadata: str = ""
 
 
 class BuiltinSeccomp(Record):
     """Our own profile (runtime/seccomp_profile) for a container that holds these capabilities."""
 
     capabilities: int
+
+
+class MemoryPolicy(Record):
+    """NUMA policy as set_mempolicy(2) takes it: `mode` with its MPOL_F_* flags, `nodes` as a list ("0-3,7")."""
+
+    mode: int
+    nodes: str = ""
+
+
+class NetDevice(Record):
+    """A network device of the host that moves into the container, there under the name `inside`."""
+
+    name: str
+    inside: str
+
+
+class TimeOffset(Record):
+    """What a clock of the time namespace is ahead of the host's. time_namespaces(7)."""
+
+    clock: str  # monotonic, boottime
+    seconds: int = 0
+    nanoseconds: int = 0
 
 
 class Linux(Record):
@@ -230,6 +325,11 @@ class Linux(Record):
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()
     rootfs_propagation: int = 0  # MS_* of the whole tree; 0 means private
+    personality: int | None = None  # personality(2): domain and flags
+    memory_policy: MemoryPolicy | None = None
+    net_devices: tuple[NetDevice, ...] = ()
+    time_offsets: tuple[TimeOffset, ...] = ()
+    mount_label: str = ""  # SELinux context of the mounts
 
     def has_new(self, kind: str) -> bool:
         """Does the container get a namespace of this kind for itself?"""
@@ -237,9 +337,10 @@ class Linux(Record):
 
 
 class Spec(Record):
-    """One container."""
+    """One container. `version` is the ociVersion that the configuration was written for."""
 
     process: Process
+    version: str = SPECIFICATION
     root: Root = Root()
     hostname: str = ""
     domainname: str = ""
