@@ -42,7 +42,7 @@ def mappings(section: Section, key: str) -> tuple[IdMapping, ...]:
             size=item.required_number("size", 1, UINT32),
         )
         if max(mapping.container_id, mapping.host_id) + mapping.size > UINT32:
-            raise item.wrong("size", f"{mapping.size} ids from there on go beyond the last id, {UINT32 - 1}")
+            raise item.wrong("size", f"the range goes beyond the last id, {UINT32 - 1}")
         found.append(mapping)
     return tuple(found)
 
@@ -50,8 +50,9 @@ def mappings(section: Section, key: str) -> tuple[IdMapping, ...]:
 def _mount(item: Section, container_uids: tuple[IdMapping, ...], container_gids: tuple[IdMapping, ...]) -> Mount:
     destination = "/" + normpath("/" + item.required_text("destination")).lstrip("/")
     kind, source = item.text("type"), item.text("source")
+    words = item.texts("options")
     try:
-        options = parse_mount_options(item.texts("options"), kind, container_uids, container_gids)
+        options = parse_mount_options(words, kind, container_uids, container_gids)
     except InvalidInput as error:
         raise item.wrong("options", str(error)) from error
     if options.type == "bind" and not source and not options.remount:

@@ -25,7 +25,7 @@ _KINDS = {
     dict: "an object",
     list: "an array",
     str: "a string",
-    bool: "true or false",
+    bool: "a boolean",
     int: "an integer",
     float: "a fraction",
 }
@@ -88,7 +88,7 @@ class Section:
         if value is None:
             return False
         if type(value) is not bool:
-            raise self._mistyped("true or false", value, key)
+            raise self._mistyped("a boolean", value, key)
         return value
 
     def number(self, key: str, low: int, high: int) -> int | None:
