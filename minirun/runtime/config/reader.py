@@ -43,7 +43,7 @@ class Section:
 
     def at(self, key: str, index: int | None = None) -> str:
         """Give the path of a key, or of an item of the array there."""
-        if not key.isidentifier() or not key.isascii():
+        if not key.isidentifier() or not key.isascii() or len(key) > _LONGEST_SHOWN:
             path = f"{self.path}[{quoted(key)}]"
         else:
             path = f"{self.path}.{key}" if self.path else key
@@ -205,11 +205,11 @@ class Section:
 
 def shown(text: str) -> str:
     """Give a text of the document as an error may show it: on one line, and not all of a long one."""
-    if len(text) > _LONGEST_SHOWN:
-        text = text[:_LONGEST_SHOWN] + "..."
-    return text if text and text.isprintable() else quoted(text)
+    return text if text.isprintable() and 0 < len(text) <= _LONGEST_SHOWN else quoted(text)
 
 
 def quoted(text: str) -> str:
     """Give a text between quotation marks, without anything that a log or a terminal would take for more than text."""
-    return '"' + ascii(text[:_LONGEST_SHOWN])[1:-1].replace('"', '\\"') + '"'
+    if len(text) > _LONGEST_SHOWN:
+        text = text[:_LONGEST_SHOWN] + "..."
+    return '"' + ascii(text)[1:-1].replace('"', '\\"') + '"'
