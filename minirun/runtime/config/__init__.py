@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    from ..spec import IdMapping, Process, Resources, Spec
+    from ..spec import Hooks, IdMapping, Process, Resources, Spec
     from .mount_options import MountOptions
 
 _NAME_MAX = 64  # __NEW_UTS_LEN, sethostname(2)
@@ -38,9 +38,8 @@ def parse(content: bytes, warn: Callable[[str], None] | None = None) -> tuple[Sp
     error too. InvalidInput names the JSON path; NotSupported is for what no host can do through us (Intel RDT, limits
     that only cgroup v1 has). `Root.path` and the sources of binds may be relative to the bundle, and stay as written.
     """
-    from ..spec import Spec
+    from ..spec import Hooks, Spec
     from . import consistency
-    from .hooks import hooks
     from .linux import linux
     from .mounts import mounts, root
     from .process import process
@@ -61,7 +60,7 @@ def parse(content: bytes, warn: Callable[[str], None] | None = None) -> tuple[Sp
         hostname=_host_name(document, "hostname"),
         domainname=_host_name(document, "domainname"),
         mounts=mounts(document, (platform.uid_mappings, platform.gid_mappings)),
-        hooks=hooks(document),
+        hooks=_hooks(document) if document.has("hooks") else Hooks(),
         linux=platform,
         annotations=annotations,
     )
@@ -93,6 +92,12 @@ def parse_mount_options(
     from . import mount_options
 
     return mount_options.parse_mount_options(options, type, uid_mappings, gid_mappings)
+
+
+def _hooks(document: Section) -> Hooks:
+    from .hooks import hooks
+
+    return hooks(document.required_section("hooks"))
 
 
 def _version(document: Section) -> str:

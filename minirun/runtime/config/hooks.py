@@ -15,11 +15,8 @@ if TYPE_CHECKING:
 _TIMEOUT_MAX = (1 << 31) // 1000  # the kernel's timeouts are milliseconds in an int; 24 days
 
 
-def hooks(document: Section) -> Hooks:
+def hooks(section: Section) -> Hooks:
     """Read the six kinds."""
-    section = document.section("hooks")
-    if section is None:
-        return Hooks()
     return Hooks(
         prestart=_array(section, "prestart"),
         create_runtime=_array(section, "createRuntime"),

@@ -13,7 +13,6 @@ from .mounts import mappings
 from .reader import INT64, MAX_ID, UINT32, shown
 from .resources import resources
 from .scheduling import number_list
-from .sysctl import sysctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +55,7 @@ def linux(document: Section) -> Linux:
         devices=tuple([_device(item) for item in section.sections("devices")]),
         cgroups_path=_cgroups_path(section),
         resources=resources(limits) if limits else Resources(),
-        sysctl=sysctl(section, namespaces),
+        sysctl=_sysctl(section, namespaces),
         masked_paths=_absolute_paths(section, "maskedPaths"),
         readonly_paths=_absolute_paths(section, "readonlyPaths"),
         rootfs_propagation=_propagation(section),
@@ -77,6 +76,14 @@ def _namespaces(section: Section) -> tuple[Namespace, ...]:
             raise item.wrong("type", f"the {kind} namespace is there already")
         found[kind] = Namespace(kind=kind, path=item.absolute_path("path") if item.text("path") else "")
     return tuple(found.values())
+
+
+def _sysctl(section: Section, namespaces: tuple[Namespace, ...]) -> dict[str, str]:
+    if not section.has("sysctl"):
+        return {}
+    from .sysctl import sysctl
+
+    return sysctl(section, namespaces)
 
 
 def _device(item: Section) -> DeviceNode:

@@ -27,10 +27,8 @@ def sysctl(linux: Section, namespaces: tuple[Namespace, ...]) -> dict[str, str]:
 
     Looks at the files of namespaces that are given by path. InvalidInput for a parameter that isn't the container's.
     """
-    section = linux.section("sysctl")
+    section = linux.required_section("sysctl")
     found: dict[str, str] = {}
-    if section is None:
-        return found
     own = {item.kind for item in namespaces if not (item.path and _is_ours(item))}
     for key, value in linux.named_texts("sysctl").items():
         name = names.parameter(key)
