@@ -10,7 +10,7 @@ import os
 
 from ..errors import InvalidInput
 from ..linux.flags import RLIM_INFINITY, RLIMITS
-from ..runtime import capabilities
+from ..runtime import capabilities, sysctl
 from ..runtime.spec import Cpu, Memory, Resources, Rlimit
 
 TYPE_CHECKING = False
@@ -23,18 +23,6 @@ _PERIOD_MICROSECONDS = 100_000
 
 # Every process of a container may listen on port 80 and ping, without a capability: its ports are its own.
 _OWN_NETWORK = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
-
-# What the IPC namespace keeps apart; fs.mqueue.* and net.* belong to namespaces as a whole.
-_OWN_IPC = (
-    "kernel.msgmax",
-    "kernel.msgmnb",
-    "kernel.msgmni",
-    "kernel.sem",
-    "kernel.shmall",
-    "kernel.shmmax",
-    "kernel.shmmni",
-    "kernel.shm_rmid_forced",
-)
 
 
 def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> Resources:
@@ -101,27 +89,17 @@ def sysctls_of(config: ContainerConfig) -> dict[str, str]:
     own_network = config.network != "host" and not config.network.startswith("container:")
     parameters = dict(_OWN_NETWORK) if own_network else {}
     for key, value in config.sysctls.items():
-        name = _parameter(key)
+        name = sysctl.parameter(key)
+        if not name:
+            raise InvalidInput(f"sysctl '{key}' is not allowed: it isn't the name of one parameter")
         if name.startswith("net.") and config.network == "host":
             raise InvalidInput(f"sysctl '{key}' not allowed in host network namespace")
-        if not (name.startswith(("net.", "fs.mqueue.")) or name in _OWN_IPC):
+        if sysctl.namespace_of(name) not in ("network", "ipc"):
             raise InvalidInput(f"sysctl '{key}' is not allowed: it isn't kept apart for each container")
         if "\n" in value or "\0" in value:
             raise InvalidInput(f"sysctl '{key}': its value has to be one line")
         parameters[name] = value
     return parameters
-
-
-def _parameter(key: str) -> str:
-    """Give the key with dots between its parts; a slash as first separator means that dots are part of names."""
-    first = next((character for character in key if character in "./"), ".")
-    parts = key.split(first)
-    if first == "/":
-        parts = [part.replace(".", "/") for part in parts]  # the other way round, as sysctl(8) prints it
-    plain = all(part and all(c.isascii() and (c.isalnum() or c in "_-/") for c in part) for part in parts)
-    if not plain or any(piece in ("", ".", "..") for part in parts for piece in part.split("/")):
-        raise InvalidInput(f"sysctl '{key}' is not allowed: it isn't the name of one parameter")
-    return ".".join(parts)
 
 
 def _rlimits(config: ContainerConfig) -> tuple[Rlimit, ...]:

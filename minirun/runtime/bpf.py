@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import struct
 
+from ..errors import InvalidInput
+
 LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS: the accumulator takes the word at k of struct seccomp_data
 AND = 0x54  # BPF_ALU | BPF_AND | BPF_K
 RETURN = 0x06  # BPF_RET | BPF_K
@@ -58,9 +60,6 @@ class Assembler:
     def program(self, entry: int) -> bytes:
         """Give the array of `struct sock_filter` that begins at `entry`, which has to be the last thing written."""
         self._fall_to(entry)
-        total = len(self._instructions)
-        if total > MAX_INSTRUCTIONS:
-            raise ValueError(f"a filter of {total} instructions is longer than the kernel takes ({MAX_INSTRUCTIONS})")
         pack = struct.Struct("=HBBI").pack
         return b"".join(
             pack(code, 0, 0, place - if_true - 1)
@@ -72,6 +71,10 @@ class Assembler:
         )
 
     def _put(self, code: int, if_true: int, if_false: int, value: int) -> int:
+        if len(self._instructions) == MAX_INSTRUCTIONS:
+            raise InvalidInput(
+                f"the seccomp filter would be longer than the {MAX_INSTRUCTIONS} instructions of the kernel"
+            )
         self._instructions.append((code, if_true, if_false, value))
         return len(self._instructions) - 1
 

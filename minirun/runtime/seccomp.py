@@ -1,8 +1,8 @@
 """From a seccomp profile to the program that the kernel runs at each system call.
 
-Owns: the compiler of an OCI `Seccomp` value, the disk cache of our own profile's filters.
-Leaves to others: our profile (runtime/seccomp_profile), Docker's profile files (runtime/seccomp_file), loading
-(native/).
+Owns: the compiler of an OCI `Seccomp` value, the disk cache of filters.
+Leaves to others: our profile (runtime/seccomp_profile), reading profiles (config/seccomp, runtime/seccomp_file), loading
+and the listener of SCMP_ACT_NOTIFY (native/).
 
     architecture? --- unknown: EPERM
       |  number >= 0x40000000 (x32): EPERM
@@ -11,7 +11,9 @@ Leaves to others: our profile (runtime/seccomp_profile), Docker's profile files 
       +  above the highest number that the table knows: ENOSYS, so that a newer C library falls back
 
 Rules for one call: those with arguments first, in their order; then the one without; then the default action. An
-ABI that the profile doesn't list is answered with EPERM, never let through. seccomp(2),
+ABI that the profile doesn't list is answered with EPERM, never let through; so is x32, listed or not, which hardly a
+kernel serves. The machine's own ABI always counts as listed, and ABIs of other machines as not written, as libseccomp's
+users have it; so do names of system calls that no ABI of ours has. seccomp(2),
 Documentation/userspace-api/seccomp_filter.rst.
 """
 
@@ -36,68 +38,96 @@ _ABIS = {
 }
 _X32_BIT = 0x40000000
 
-_ACTIONS = {
+NOTIFY = "SCMP_ACT_NOTIFY"
+ACTIONS = {
     "SCMP_ACT_KILL": 0x00000000,
     "SCMP_ACT_KILL_THREAD": 0x00000000,
     "SCMP_ACT_KILL_PROCESS": 0x80000000,
     "SCMP_ACT_TRAP": 0x00030000,
     "SCMP_ACT_ERRNO": 0x00050000,
+    NOTIFY: 0x7FC00000,
     "SCMP_ACT_TRACE": 0x7FF00000,
     "SCMP_ACT_LOG": 0x7FFC0000,
     "SCMP_ACT_ALLOW": 0x7FFF0000,
 }
-_WITH_DATA = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
-_ERRNO = _ACTIONS["SCMP_ACT_ERRNO"]
+WITH_ERRNO = ("SCMP_ACT_ERRNO", "SCMP_ACT_TRACE")
+OPERATORS = (
+    "SCMP_CMP_NE",
+    "SCMP_CMP_LT",
+    "SCMP_CMP_LE",
+    "SCMP_CMP_EQ",
+    "SCMP_CMP_GE",
+    "SCMP_CMP_GT",
+    "SCMP_CMP_MASKED_EQ",
+)
+_ERRNO = ACTIONS["SCMP_ACT_ERRNO"]
 _EPERM, _ENOSYS = 1, 38
 
 # SPEC_ALLOW: kernels before 5.16 otherwise switch speculative store bypass off for every filtered process, which
-# costs far more than the filter; newer ones don't any more.
-_FLAGS = {
+# costs far more than the filter; newer ones don't any more. WAIT_KILLABLE_RECV: the kernel takes it only together with a
+# listener, so a filter that notifies nobody goes without.
+WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0,  # one thread: nothing to synchronise
     "SECCOMP_FILTER_FLAG_LOG": 1 << 1,
     "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 1 << 2,
+    WAIT_KILLABLE: 1 << 5,
 }
 
 _MAGIC = b"mrSECC01"
+COMPILER = 1  # raised whenever the same profile becomes another filter, or kept filters would go on being used
+KEPT_MAX = 128  # filters of other people's profiles in the cache; a filter has 5 KB or so
 
 
 def filter_of(seccomp: Seccomp | BuiltinSeccomp, machine: str, cache_directory: str = "") -> tuple[int, bytes]:
     """Give flags and program for a machine (`os.uname().machine`).
 
-    Our own profile comes from `cache_directory` after the first time (about 20 microseconds instead of 20 ms). Raises
-    NotSupported for a machine without a table or an action that can't be.
+    Either comes from `cache_directory` after the first time: about 20 microseconds instead of 20 ms for our own profile,
+    some more for another one, whose content is its name there. Raises NotSupported for a machine without a table or an
+    action that can't be, InvalidInput for a filter longer than the kernel takes.
     """
     if isinstance(seccomp, Seccomp):
-        return flags_of(seccomp), compile_filter(seccomp, machine)
+        name = f"config-{machine}-{COMPILER}-{_digest(seccomp)}.bpf"
+        program = _cached(cache_directory, name)
+        if not program:
+            program = compile_filter(seccomp, machine)
+            _make_room(cache_directory)
+            _keep(cache_directory, name, program)
+        return flags_of(seccomp), program
     from . import seccomp_profile
 
     held = seccomp.capabilities & seccomp_profile.RELEVANT
     name = f"{machine}-{seccomp_profile.VERSION}-{held:x}.bpf"
     if program := _cached(cache_directory, name):
-        return _FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"], program
+        return FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"], program
     profile = seccomp_profile.expand(held)
     program = compile_filter(profile, machine)
     _keep(cache_directory, name, program)
     return flags_of(profile), program
 
 
+def notifies(seccomp: Seccomp) -> bool:
+    """Does any call wait for an answer from outside? Then the filter is loaded with a listener."""
+    return any(rule.action == NOTIFY for rule in seccomp.syscalls)
+
+
 def flags_of(seccomp: Seccomp) -> int:
-    """Give the flags for seccomp(2)."""
+    """Give the flags for seccomp(2), without that for a listener."""
     bits = 0
     for flag in seccomp.flags:
-        if flag not in _FLAGS:
-            raise NotSupported(f"the seccomp flag {flag} isn't supported; known are {' '.join(_FLAGS)}")
-        bits |= _FLAGS[flag]
-    return bits
+        if flag not in FLAGS:
+            raise NotSupported(f"the seccomp flag {flag} isn't supported; known are {' '.join(FLAGS)}")
+        bits |= FLAGS[flag]
+    return bits if notifies(seccomp) else bits & ~FLAGS[WAIT_KILLABLE]
 
 
 def compile_filter(seccomp: Seccomp, machine: str) -> bytes:
-    """Give the array of `struct sock_filter` for a profile."""
+    """Give the array of `struct sock_filter` for a profile. Errors as for `filter_of`."""
     from .bpf import EQUAL, Assembler
 
     if machine not in _ABIS:
         raise NotSupported(f"no seccomp filter can be made for {machine}; run with --security-opt seccomp=unconfined")
-    wanted = seccomp.architectures or (_ABIS[machine][0][0],)
+    wanted = {*seccomp.architectures, _ABIS[machine][0][0]}
     program = Assembler()
     entry = program.verdict(_ERRNO | _EPERM)
     # The machine's own ABI is written last and thereby asked for first.
@@ -210,10 +240,35 @@ def _compare(program: Assembler, argument: SyscallArgument, holds: int, fails: i
 
 
 def _action(name: str, errno: int | None) -> int:
-    if name not in _ACTIONS:
-        raise NotSupported(f"the seccomp action {name} isn't supported; known are {' '.join(_ACTIONS)}")
-    data = (_EPERM if errno is None else errno) if name in _WITH_DATA else 0
-    return _ACTIONS[name] | data & 0xFFFF
+    if name not in ACTIONS:
+        raise NotSupported(f"the seccomp action {name} isn't supported; known are {' '.join(ACTIONS)}")
+    data = (_EPERM if errno is None else errno) if name in WITH_ERRNO else 0
+    return ACTIONS[name] | data & 0xFFFF
+
+
+def _digest(seccomp: Seccomp) -> str:
+    """Give a name for what a profile says. Flags and listener are no part of the filter."""
+    try:
+        from _blake2 import blake2b  # hashlib would load the whole of OpenSSL for it
+    except ImportError:
+        from hashlib import blake2b
+    rules = [
+        (rule.names, rule.action, rule.errno, [(a.index, a.value, a.value_two, a.operator) for a in rule.arguments])
+        for rule in seccomp.syscalls
+    ]
+    content = repr((seccomp.default_action, seccomp.default_errno, seccomp.architectures, rules))
+    return blake2b(content.encode(), digest_size=20).hexdigest()
+
+
+def _make_room(directory: str) -> None:
+    """Remove the oldest of other people's filters when there are many: each change of a profile leaves one behind."""
+    try:
+        with os.scandir(directory) as entries:
+            kept = [(entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.startswith("config-")]
+        for _, path in sorted(kept)[: max(0, len(kept) - KEPT_MAX + 1)]:
+            os.unlink(path)
+    except OSError:
+        pass  # no directory yet, or another start was faster
 
 
 def _cached(directory: str, name: str) -> bytes:

@@ -1,21 +1,24 @@
-"""Docker's seccomp profile files (`--security-opt seccomp=FILE`) and the specification's `linux.seccomp`, read into `Seccomp`.
+"""Docker's seccomp profile files (`--security-opt seccomp=FILE`), read into `Seccomp`.
 
-Owns: the JSON of both (a superset of one another), the conditions that depend on capabilities, architecture and kernel.
-Leaves to others: the filter (runtime/seccomp). Cold: imported only when somebody brings a profile.
+Owns: what they have beyond the specification: conditions that depend on capabilities, architecture and kernel, `archMap`.
+Leaves to others: what both have in common (config/seccomp), the filter (runtime/seccomp). Cold: imported only when
+somebody brings a profile.
 """
 
 from __future__ import annotations
 
-import json
 import os
 
-from ..errors import InvalidInput
+from ..errors import InvalidInput, NotSupported
 from . import capabilities
-from .spec import Seccomp, SyscallArgument, SyscallRule
+from .config import document, reader
+from .config import seccomp as specification
+from .seccomp import NOTIFY, notifies
+from .spec import Seccomp
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from .config.reader import Section
 
 _GO_NAMES = {"x86_64": ("amd64", "x86", "x32"), "aarch64": ("arm64", "arm")}
 
@@ -25,64 +28,60 @@ def parse(text: str, held: int, machine: str = "", kernel: str = "") -> Seccomp:
     system = os.uname()
     machine, kernel = machine or system.machine, kernel or system.release
     try:
-        data = json.loads(text)
+        section = reader.Section(document.decode(text.encode(errors="surrogateescape")))
         rules = [
-            _rule(item)
-            for item in data.get("syscalls") or ()
-            if _applies(item.get("includes") or {}, held, machine, kernel) is not False
-            and _applies(item.get("excludes") or {}, held, machine, kernel, anything=True) is not True
+            item
+            for item in section.sections("syscalls")
+            if _applies(item.section("includes"), held, machine, kernel) is not False
+            and _applies(item.section("excludes"), held, machine, kernel, anything=True) is not True
         ]
-        architectures = list(data.get("architectures") or ())
-        for item in data.get("archMap") or ():
-            architectures += [item["architecture"], *(item.get("subArchitectures") or ())]
-        return Seccomp(
-            default_action=data["defaultAction"],
-            default_errno=data.get("defaultErrnoRet"),
-            architectures=tuple(architectures),
-            flags=tuple(data.get("flags") or ("SECCOMP_FILTER_FLAG_SPEC_ALLOW",)),
-            syscalls=tuple(rules),
-        )
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"the seccomp profile can't be read: {error}") from error
-    except KeyError as error:
-        raise InvalidInput(f"the seccomp profile has no {error}") from error
+        profile = specification.profile(section, rules, _names)
+        mapped = [name for item in section.sections("archMap") for name in _architectures(item)]
+    except InvalidInput as error:
+        raise InvalidInput(f"the seccomp profile can't be used: {error}") from error
+    if notifies(profile):
+        raise NotSupported(f"{NOTIFY} isn't supported in a seccomp profile file: nobody here would answer")
+    return profile.replace(architectures=(*profile.architectures, *mapped))
 
 
-def _rule(item: dict[str, Any]) -> SyscallRule:
-    names = tuple(item.get("names") or ()) + ((item["name"],) if item.get("name") else ())
-    arguments = tuple(
-        SyscallArgument(
-            index=int(argument["index"]),
-            value=int(argument["value"]),
-            value_two=int(argument.get("valueTwo") or 0),
-            operator=str(argument["op"]),
-        )
-        for argument in item.get("args") or ()
-    )
-    if any(not 0 <= argument.index <= 5 for argument in arguments):
-        raise ValueError(f"{names}: a system call has the arguments 0 to 5")
-    return SyscallRule(names=names, action=str(item["action"]), errno=item.get("errnoRet"), arguments=arguments)
+def _names(item: Section) -> tuple[str, ...]:
+    """Read the names of a rule; older files have one, under `name`."""
+    name = item.text("name")
+    return item.texts("names") + ((name,) if name else ())
 
 
-def _applies(condition: dict[str, Any], held: int, machine: str, kernel: str, anything: bool = False) -> bool | None:
+def _architectures(item: Section) -> tuple[str, ...]:
+    known = specification.ARCHITECTURES
+    if not item.has("architecture"):
+        raise item.wrong("architecture", "is missing")
+    if (name := item.text("architecture")) not in known:
+        raise item.wrong("architecture", f"must be one of {' '.join(known)}, not {reader.shown(name)}")
+    return (name, *specification.names(item, "subArchitectures", known))
+
+
+def _applies(condition: Section | None, held: int, machine: str, kernel: str, anything: bool = False) -> bool | None:
     """Do the conditions hold: all of them, or `anything` of them? None when there are none."""
-    answers = []
-    if names := condition.get("caps"):
-        answers += [bool(held & capabilities.mask([name])) for name in names]
-    if architectures := condition.get("arches"):
+    if condition is None:
+        return None
+    answers = [bool(held & capabilities.mask([name])) for name in condition.texts("caps")]
+    if architectures := condition.texts("arches"):
         answers.append(any(name in _GO_NAMES.get(machine, ()) for name in architectures))
-    if minimum := condition.get("minKernel"):
-        answers.append(_version(kernel) >= _version(minimum))
+    if minimum := condition.text("minKernel"):
+        wanted = _version(minimum)
+        if wanted is None:
+            raise condition.wrong("minKernel", f"must be a version like 4.8, not {reader.shown(minimum)}")
+        answers.append((_version(kernel) or (0, 0)) >= wanted)
     if not answers:
         return None
     return any(answers) if anything else all(answers)
 
 
-def _version(text: str) -> tuple[int, int]:
-    major, _, rest = text.partition(".")
-    digits = ""
-    for character in rest:
-        if not character.isdigit():
-            break
-        digits += character
-    return int(major), int(digits or 0)
+def _version(text: str) -> tuple[int, int] | None:
+    """Give the first two numbers of a version."""
+    numbers = []
+    for part in text.split(".")[:2]:
+        digits = part[: len(part) - len(part.lstrip("0123456789"))][:9]
+        if not digits:
+            return None
+        numbers.append(int(digits))
+    return (numbers[0], numbers[1]) if len(numbers) == 2 else None
