@@ -25,7 +25,10 @@ class BuildWithPrograms(build_py):
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         package = os.path.join(self.build_lib, "minirun")
-        programs = [os.path.join(package, "monitor", "minirun-monitor"), os.path.join(package, "runtime", "minirun-spawn")]
+        programs = [
+            os.path.join(package, "monitor", "minirun-monitor"),
+            os.path.join(package, "runtime", "minirun-spawn"),
+        ]
         return [*super().get_outputs(include_bytecode), *programs]
 
 

@@ -73,6 +73,8 @@ static inline struct mr_vector mr_vector_of(const struct mr_argument *argument)
 }
 /* The next string of a vector that the cursor has validated, NULL at its end; `length` may be NULL. */
 const char *mr_vector_next(struct mr_vector *vector, uint32_t *length);
+/* The strings of a vector as a NULL-terminated array at `pointers`, which has room; gives the place of the NULL. */
+char **mr_vector_list(struct mr_vector vector, char **pointers);
 
 /* ---- Walk (walk.c) ------------------------------------------------------------------------------------------- */
 
@@ -218,6 +220,8 @@ int mr_account_find(const char *spec, struct mr_vector extra_groups, struct mr_a
 
 /* One message over a SOCK_SEQPACKET, with a descriptor when >= 0. 0 or -errno. */
 int mr_send(int socket, const struct mr_message *message, int descriptor);
+/* The child's word to the caller by write(2) alone: under a filter that is as much as can be hoped for. 0 or -errno. */
+int mr_tell(const struct mr_walk *walk, const struct mr_message *message);
 /* 1, 0 when the other end is closed, or -errno. *descriptor gets a received one or -1; NULL: none is accepted. */
 int mr_receive(int socket, struct mr_message *message, int *descriptor);
 
@@ -240,6 +244,8 @@ int mr_netlink_open(int protocol);
  * mac: 6 bytes of the peer's address, or length 0. An interface named host_name is not left behind on failure. */
 int mr_op_veth(int netlink, const char *bridge, const char *host_name, const char *peer_name, const void *mac,
 	       size_t mac_length, pid_t peer);
+/* Moves an interface into the network namespace of process `peer`, there under the name `inside`. */
+int mr_op_link_move(int netlink, const char *name, const char *inside, pid_t peer);
 int mr_op_link_up(int netlink, const char *name);
 int mr_op_address(int netlink, const char *name, const void *address, size_t length, unsigned prefix);
 int mr_op_route(int netlink, const char *name, const void *gateway, size_t length);

@@ -10,9 +10,10 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
-#define LAUNCH_DESCRIPTORS_MAX 64
+#define LAUNCH_DESCRIPTORS_MAX 256
 
 struct job {
 	int executable;
@@ -143,6 +144,11 @@ int mr_launch(int executable, char *const *argv, char *const *environment, const
 		pid = 0;
 	munmap(job, sizeof *job);
 	return (int)pid;
+}
+
+int mr_set_subreaper(int reaps)
+{
+	return mr_result(prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)(reaps != 0)));
 }
 
 int mr_pidfd_open(int pid)

@@ -99,9 +99,11 @@ struct mr_op_header {
 	X(STAGE, 24, "u", "stage")                            /* tell the owner, and wait until it has done its part */     \
 	X(VETH, 32, "sssb", "bridge host_name peer_name mac") /* pair; the peer is born in the child's network namespace */ \
 	X(ID_MAP, 33, "ss", "uid_map gid_map")                /* /proc/CHILD/uid_map, gid_map */                            \
+	X(LINK_MOVE, 34, "ss", "name inside")                 /* into the child's network namespace */                      \
 	/* child side: namespaces */                                                                                       \
 	X(UNSHARE, 48, "u", "flags")                                                                                       \
 	X(SETNS, 49, "uu", "slot flags")                                                                                   \
+	X(USER_NAMESPACE, 51, "uss", "slot uid_map gid_map")  /* one without processes, to map mounts by */                 \
 	X(PROPAGATION, 50, "u", "ms_flags")                   /* of the whole tree, MS_PRIVATE or MS_SLAVE */              \
 	/* child side: file systems */                                                                                     \
 	X(OVERLAY, 56, "ussvssv", "slot mountpoint base lowers upper work options") /* top first, relative to base */      \
@@ -116,6 +118,9 @@ struct mr_op_header {
 	X(MASK, 65, "usu", "root path null_slot")             /* /dev/null or an empty read-only tmpfs over it; absent: no-op */ \
 	X(READ_ONLY, 66, "us", "root path")                   /* bind over itself, read-only; absent: no-op */             \
 	X(PIVOT, 67, "u", "root")                             /* pivot_root(".", "."), detach the old root, chdir / */      \
+	X(ID_MAPPED, 68, "uuu", "slot userns_slot recursive") /* MOUNT_ATTR_IDMAP on a detached tree */                    \
+	X(COPY_UP, 69, "uus", "slot root path")               /* fill what `slot` holds with what lies at path; absent: no-op */ \
+	X(CHROOT, 70, "u", "root")                            /* instead of PIVOT: move the root over /, chroot, chdir / */ \
 	/* child side: the process */                                                                                      \
 	X(HOSTNAME, 80, "s", "name")                                                                                       \
 	X(DOMAINNAME, 81, "s", "name")                                                                                     \
@@ -138,6 +143,13 @@ struct mr_op_header {
 	X(INIT, 98, "", "")                                   /* --init: fork; this process reaps, the new one goes on */  \
 	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */     \
 	X(GATE, 100, "uu", "gate verdict")                    /* wait for a byte; a failure from now on is written to verdict */ \
+	X(EXECUTABLE, 101, "ss", "search_path name")          /* would EXEC find and execute it? */                         \
+	X(HOOK, 102, "svvbbu", "path argv environment state_head state_tail timeout_ms") /* process id between the parts */  \
+	X(PERSONALITY, 104, "u", "persona")                                                                                \
+	X(SCHEDULER, 105, "uuuuuuu", "policy flags nice priority runtime deadline period") /* ns */                         \
+	X(IO_PRIORITY, 106, "uu", "io_class priority")                                                                     \
+	X(CPU_AFFINITY, 107, "b", "mask")                     /* bit n: CPU n */                                            \
+	X(MEMORY_POLICY, 108, "ub", "mode nodes")                                                                          \
 	X(SECCOMP_LISTEN, 103, "ub", "flags filter")          /* SECCOMP, and its listener to the owner */                  \
 	X(READY, 109, "u", "close")                           /* what comes now isn't held to succeed; 1: no more talk at all */
 
@@ -220,6 +232,8 @@ int mr_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, u
  * no parent that would have to wait for it: its number is nobody's business, the answer is 0. */
 int mr_launch(int executable, char *const *argv, char *const *environment, const int *targets, const int *sources,
 	      int count, int cgroup, int orphan);
+/* PR_SET_CHILD_SUBREAPER, prctl(2). */
+int mr_set_subreaper(int reaps);
 int mr_pidfd_open(int pid);
 int mr_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through

@@ -1,15 +1,17 @@
 /* op_exec.c: the last operation.
  *
- * Owns: finding the program as execvp(3) does and executing it; HOME. Leaves to others: everything before.
+ * Owns: finding the program as execvp(3) does, executing it, and the question whether that could succeed; HOME. Leaves to others: everything before.
  */
 #include "internal.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-/* The strings of a vector as a NULL-terminated array, at `pointers`. */
-static char **list(struct mr_vector vector, char **pointers)
+char **mr_vector_list(struct mr_vector vector, char **pointers)
 {
 	const char *text;
 
@@ -29,14 +31,44 @@ static bool has_home(struct mr_vector environment)
 	return false;
 }
 
+/* What is tried on each file that could be the program: 0 ends the search, and so does an error that says more than "not here". */
+struct attempt {
+	int (*act)(const struct attempt *attempt, const char *path);
+	char **argv;
+	char **environment;
+};
+
+static int execute(const struct attempt *attempt, const char *path)
+{
+	execve(path, attempt->argv, attempt->environment);
+	return -errno;
+}
+
+/* Could the process that we are by now execute it? faccessat2(2), Linux 5.8. */
+static int check(const struct attempt *attempt, const char *path)
+{
+	struct stat status;
+
+	(void)attempt;
+	if (stat(path, &status) < 0)
+		return -errno;
+	if (!S_ISREG(status.st_mode))
+		return -EACCES;
+	return mr_result(syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS));
+}
+
 /* Each directory of a:b:c in turn; relative and empty ones are left out, the working directory is the image's choice.
  * -EACCES when something was there that can't be executed, as execvp(3). */
-static int search(const char *directories, const char *name, char **argv, char **environment)
+static int search(const char *directories, const char *name, const struct attempt *attempt)
 {
 	char path[PATH_MAX];
 	size_t name_length = strlen(name);
-	int error = -ENOENT;
+	int error = -ENOENT, result;
 
+	if (strchr(name, '/'))
+		return attempt->act(attempt, name);
+	if (!*name)
+		return -ENOENT;
 	while (*directories) {
 		size_t length = strcspn(directories, ":");
 
@@ -44,11 +76,11 @@ static int search(const char *directories, const char *name, char **argv, char *
 			memcpy(path, directories, length);
 			path[length] = '/';
 			memcpy(path + length + 1, name, name_length + 1);
-			execve(path, argv, environment);
-			if (errno == EACCES)
+			result = attempt->act(attempt, path);
+			if (result == -EACCES)
 				error = -EACCES;
-			else if (errno != ENOENT && errno != ENOTDIR)
-				return -errno;
+			else if (result != -ENOENT && result != -ENOTDIR)
+				return result;
 		}
 		directories += length;
 		directories += *directories == ':';
@@ -56,22 +88,31 @@ static int search(const char *directories, const char *name, char **argv, char *
 	return error;
 }
 
+/* search_path name */
+MR_ACTION(EXECUTABLE)
+{
+	struct attempt attempt = { .act = check };
+
+	(void)walk;
+	return search(argument[0].data, argument[1].data, &attempt);
+}
+
 /* search_path argv environment. execve(2) */
 MR_ACTION(EXEC)
 {
 	struct mr_message message = { .kind = MR_MSG_EXECUTING };
 	size_t count = (size_t)argument[1].number + (size_t)argument[2].number + 3;
-	char **argv, **environment, **end;
-	const char *name;
+	struct attempt attempt = { .act = execute };
+	char **end;
 	int error;
 
 	if (argument[1].number == 0)
 		return -EINVAL;
-	argv = mmap(NULL, count * sizeof *argv, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (argv == MAP_FAILED)
+	attempt.argv = mmap(NULL, count * sizeof(char *), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (attempt.argv == MAP_FAILED)
 		return -errno;
-	environment = list(mr_vector_of(&argument[1]), argv) + 1;
-	end = list(mr_vector_of(&argument[2]), environment);
+	attempt.environment = mr_vector_list(mr_vector_of(&argument[1]), attempt.argv) + 1;
+	end = mr_vector_list(mr_vector_of(&argument[2]), attempt.environment);
 	if (walk->home[0] && !has_home(mr_vector_of(&argument[2]))) {
 		memmove(walk->home + 5, walk->home, strlen(walk->home) + 1);
 		memcpy(walk->home, "HOME=", 5);
@@ -79,15 +120,8 @@ MR_ACTION(EXEC)
 		*end = NULL;
 	}
 
-	error = walk->executing ? 0 : mr_send(walk->socket, &message, -1);
+	error = walk->executing ? 0 : mr_tell(walk, &message);
 	if (error < 0)
 		return error;
-	name = argv[0];
-	if (strchr(name, '/')) {
-		execve(name, argv, environment);
-		return -errno;
-	}
-	if (!*name)
-		return -ENOENT;
-	return search(argument[0].data, name, argv, environment);
+	return search(argument[0].data, attempt.argv[0], &attempt);
 }

@@ -9,9 +9,12 @@
 #include <linux/keyctl.h>
 #include <linux/netlink.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A netlink socket belongs to the network namespace that it was opened in. */
@@ -94,6 +97,18 @@ MR_ACTION(ROUTE)
 	return netlink < 0 ? netlink : mr_op_route(netlink, argument[0].data, argument[1].data, argument[1].length);
 }
 
+/* name inside: needs CAP_NET_ADMIN over both network namespaces */
+MR_ACTION(LINK_MOVE)
+{
+	int netlink = route_socket(walk);
+
+	if (netlink < 0)
+		return netlink;
+	if (walk->child <= 0)
+		return -EINVAL;
+	return mr_op_link_move(netlink, argument[0].data, argument[1].data, walk->child);
+}
+
 /* bridge host_name peer_name mac */
 MR_ACTION(VETH)
 {
@@ -111,6 +126,7 @@ MR_ACTION(VETH)
 
 static int write_map(pid_t child, const char *file, const struct mr_argument *map)
 {
+	/* one write(2) for all lines: the kernel takes no second one */
 	char path[64];
 	MR_AUTOCLOSE descriptor = -1;
 
@@ -133,4 +149,34 @@ MR_ACTION(ID_MAP)
 	errno = 0;
 	error = write_map(walk->child, "gid_map", &argument[1]);
 	return error < 0 ? error : write_map(walk->child, "uid_map", &argument[0]);
+}
+
+/* slot uid_map gid_map: a namespace without processes, to map mounts by. It lives as long as its descriptor. The child that it
+ * is made with only waits to be killed. */
+MR_ACTION(USER_NAMESPACE)
+{
+	char path[64];
+	pid_t pid = mr_clone(CLONE_NEWUSER, NULL, -1);
+	int error, namespace = -1;
+
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	if (pid < 0)
+		return (int)pid;
+	errno = 0;
+	error = write_map(pid, "gid_map", &argument[2]);
+	if (error == 0)
+		error = write_map(pid, "uid_map", &argument[1]);
+	if (error == 0) {
+		snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
+		namespace = mr_result(open(path, O_RDONLY | O_CLOEXEC));
+		error = namespace < 0 ? namespace : 0;
+	}
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+	return error < 0 ? error : mr_slot_set(walk, argument[0].number, namespace);
 }

@@ -135,10 +135,11 @@ MR_ACTION(OVERLAY)
 	return mr_slot_set(walk, argument[0].number, root);
 }
 
-/* slot mountpoint source */
+/* slot mountpoint source; without a source it is the tree that the slot holds already */
 MR_ACTION(ROOT_BIND)
 {
-	int mount = mr_open_tree(AT_FDCWD, argument[2].data, true);
+	int mount = *argument[2].data ? mr_open_tree(AT_FDCWD, argument[2].data, true)
+				      : mr_result(fcntl(mr_slot(walk, argument[0].number), F_DUPFD_CLOEXEC, 3));
 
 	return mr_slot_set(walk, argument[0].number, mount < 0 ? mount : place(mount, argument[1].data));
 }

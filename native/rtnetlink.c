@@ -459,6 +459,23 @@ static void await_peer(int netlink, const char *name)
 		(void)await_operation(netlink, peer.bridge_index, own.peer_namespace, &bridge);
 }
 
+/* ip link set NAME netns PEER name INSIDE: what the interface had (addresses, being up) stays behind. CAP_NET_ADMIN in both. */
+int mr_op_link_move(int netlink, const char *name, const char *inside, pid_t peer)
+{
+	struct request request = {.error = 0};
+
+	if (!is_interface_name(name) || !is_interface_name(inside))
+		return -EINVAL;
+	int index = interface_index(netlink, name);
+	if (index < 0)
+		return index;
+	struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+	begin(&request, RTM_NEWLINK, 0, &link, sizeof link);
+	attribute_name(&request, IFLA_IFNAME, inside);
+	attribute_u32(&request, IFLA_NET_NS_PID, (uint32_t)peer);
+	return exchange(netlink, &request);
+}
+
 /* ip link set NAME up; for one end of a veth pair, when the other passes frames. CAP_NET_ADMIN. */
 int mr_op_link_up(int netlink, const char *name)
 {

@@ -172,11 +172,21 @@ MR_ACTION(STAGE)
 	return walk->stage ? walk->stage(walk->context, &message) : -EINVAL;
 }
 
-/* close. What follows may be under a filter that forbids to talk: it is said now. */
+int mr_tell(const struct mr_walk *walk, const struct mr_message *message)
+{
+	ssize_t written;
+
+	do
+		written = write(walk->socket, message, sizeof *message);
+	while (written < 0 && errno == EINTR);
+	return written < 0 ? -errno : 0;
+}
+
+/* close: nothing is said after this. */
 MR_ACTION(READY)
 {
 	struct mr_message message = { .kind = MR_MSG_EXECUTING };
-	int error = mr_send(walk->socket, &message, -1);
+	int error = mr_tell(walk, &message);
 
 	walk->executing = error == 0;
 	if (walk->executing && argument[0].number)
@@ -258,7 +268,7 @@ static _Noreturn void child(const struct mr_walk *before, const struct mr_settin
 	if (walk.verdict >= 0)
 		error = (int)write(walk.verdict, &message, sizeof message);
 	else if (walk.socket >= 0)
-		mr_send(walk.socket, &message, -1);
+		mr_tell(&walk, &message);
 	_exit(127);
 }
 

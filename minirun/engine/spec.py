@@ -322,26 +322,13 @@ def _namespaces(config: ContainerConfig, surroundings: Surroundings) -> tuple[Na
     return (*own, Namespace(kind="network"))
 
 
-_NODES = tuple(
-    DeviceNode(path=f"/dev/{name}", kind="c", major=major, minor=minor)
-    for name, major, minor in (
-        ("null", 1, 3),
-        ("zero", 1, 5),
-        ("full", 1, 7),
-        ("random", 1, 8),
-        ("urandom", 1, 9),
-        ("tty", 5, 0),
-    )
-)
-
-
 def _devices(config: ContainerConfig) -> tuple[tuple[DeviceNode, ...], tuple[DeviceRule, ...]]:
     """Give the nodes of /dev and the rules of the device filter."""
     if config.privileged:
-        own = {node.path for node in _NODES}
+        own = {node.path for node in devices.NODES}
         everything = [node for node in devices.nodes_beneath("/dev") if node.path not in own]
-        return (*_NODES, *everything), devices.EVERYTHING
-    nodes, rules = _NODES, devices.DEFAULT
+        return (*devices.NODES, *everything), devices.EVERYTHING
+    nodes, rules = devices.NODES, devices.DEFAULT
     for device in config.devices:
         if os.path.isdir(device.host_path):
             found = devices.nodes_beneath(device.host_path, device.container_path)

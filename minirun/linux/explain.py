@@ -134,6 +134,11 @@ def _command(argv: list[str]) -> str:
     return " ".join(argument if argument and " " not in argument else repr(argument) for argument in argv)
 
 
+def _bits(mask: Any) -> str:
+    number = int.from_bytes(mask, "little")
+    return ",".join(str(bit) for bit in range(number.bit_length()) if number >> bit & 1)
+
+
 def _ip(address: Any) -> str:
     from socket import AF_INET, AF_INET6, inet_ntop
 
@@ -236,6 +241,20 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "SIGNALS": lambda name: "reset signals",
     "SEAL": lambda name, keep: f"close descriptors from {keep} on at exec",
     "INIT": lambda name: "leave an init as process 1",
+    "LINK_MOVE": lambda name, link, inside: f"move the interface {link} into the container as {inside}",
+    "USER_NAMESPACE": lambda name, slot, uids, gids: (
+        f"make a user namespace to map mounts by ({' '.join(uids.split())})"
+    ),
+    "ID_MAPPED": lambda name, slot, userns, recursive: f"map the ids of {name(slot)}",
+    "COPY_UP": lambda name, slot, root, path: f"fill {name(slot)} with what lies at {name.path(root, path)}",
+    "CHROOT": lambda name, root: f"make {name(root)} the root by moving it over /",
+    "EXECUTABLE": lambda name, search, command: f"look for the executable {command}",
+    "HOOK": lambda name, path, argv, environment, head, tail, timeout: f"run the hook {path}",
+    "PERSONALITY": lambda name, persona: f"set the personality {persona:#x}",
+    "SCHEDULER": lambda name, policy, *_: f"set the scheduling policy {policy}",
+    "IO_PRIORITY": lambda name, io_class, priority: f"set the I/O priority {priority} of class {io_class}",
+    "CPU_AFFINITY": lambda name, mask: f"run on the CPUs {_bits(mask)}",
+    "MEMORY_POLICY": lambda name, mode, nodes: f"set the memory policy {mode:#x} for the nodes {_bits(nodes) or '-'}",
     "SECCOMP_LISTEN": lambda name, value, program: (
         f"filter system calls ({_count(len(program) // 8, 'instruction')}) and hand out the listener"
     ),

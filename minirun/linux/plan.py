@@ -61,8 +61,10 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     24: ("STAGE", "u", "stage"),
     32: ("VETH", "sssb", "bridge host_name peer_name mac"),
     33: ("ID_MAP", "ss", "uid_map gid_map"),
+    34: ("LINK_MOVE", "ss", "name inside"),
     48: ("UNSHARE", "u", "flags"),
     49: ("SETNS", "uu", "slot flags"),
+    51: ("USER_NAMESPACE", "uss", "slot uid_map gid_map"),
     50: ("PROPAGATION", "u", "ms_flags"),
     56: ("OVERLAY", "ussvssv", "slot mountpoint base lowers upper work options"),
     57: ("ROOT_BIND", "uss", "slot mountpoint source"),
@@ -76,6 +78,9 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     65: ("MASK", "usu", "root path null_slot"),
     66: ("READ_ONLY", "us", "root path"),
     67: ("PIVOT", "u", "root"),
+    68: ("ID_MAPPED", "uuu", "slot userns_slot recursive"),
+    69: ("COPY_UP", "uus", "slot root path"),
+    70: ("CHROOT", "u", "root"),
     80: ("HOSTNAME", "s", "name"),
     81: ("DOMAINNAME", "s", "name"),
     82: ("SESSION", "", ""),
@@ -97,6 +102,13 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     98: ("INIT", "", ""),
     99: ("EXEC", "svv", "search_path argv environment"),
     100: ("GATE", "uu", "gate verdict"),
+    101: ("EXECUTABLE", "ss", "search_path name"),
+    102: ("HOOK", "svvbbu", "path argv environment state_head state_tail timeout_ms"),
+    104: ("PERSONALITY", "u", "persona"),
+    105: ("SCHEDULER", "uuuuuuu", "policy flags nice priority runtime deadline period"),
+    106: ("IO_PRIORITY", "uu", "io_class priority"),
+    107: ("CPU_AFFINITY", "b", "mask"),
+    108: ("MEMORY_POLICY", "ub", "mode nodes"),
     103: ("SECCOMP_LISTEN", "ub", "flags filter"),
     109: ("READY", "u", "close"),
 }
@@ -232,6 +244,11 @@ def id_map(uid_map: Text, gid_map: Text) -> Operation:
     return Operation(code=33, arguments=(uid_map, gid_map))
 
 
+def link_move(name: Text, inside: Text) -> Operation:
+    """Move an interface into the child's network namespace, there under the name `inside`; its addresses stay behind."""
+    return Operation(code=34, arguments=(name, inside))
+
+
 # ---- The child side: namespaces ------------------------------------------------------------------------------------
 
 
@@ -243,6 +260,11 @@ def unshare(flags: int) -> Operation:
 def setns(slot: int, flags: int) -> Operation:
     """Join the namespace (or those of a pidfd) that a slot holds, setns(2)."""
     return Operation(code=49, arguments=(slot, flags))
+
+
+def user_namespace(slot: int, uid_map: Text, gid_map: Text) -> Operation:
+    """Make a user namespace without processes, to map mounts by; the slot holds it."""
+    return Operation(code=51, arguments=(slot, uid_map, gid_map))
 
 
 def propagation(ms_flags: int) -> Operation:
@@ -324,6 +346,21 @@ def pivot(root: int) -> Operation:
     return Operation(code=67, arguments=(root,))
 
 
+def id_mapped(slot: int, userns_slot: int, recursive: bool) -> Operation:
+    """Show a detached tree with the ids of a user namespace. mount_setattr(2), ID-mapped mounts."""
+    return Operation(code=68, arguments=(slot, userns_slot, recursive))
+
+
+def copy_up(slot: int, root: int, path: Text) -> Operation:
+    """Fill the file system in `slot` with what lies at `path` beneath `root`; nothing when it is absent."""
+    return Operation(code=69, arguments=(slot, root, path))
+
+
+def chroot(root: int) -> Operation:
+    """Move the mount in a slot over /, and make it the root of the process; where `pivot` is not possible."""
+    return Operation(code=70, arguments=(root,))
+
+
 # ---- The child side: the process -----------------------------------------------------------------------------------
 
 
@@ -403,6 +440,51 @@ def seccomp(flags: int, filter: bytes) -> Operation:
     Without `no_new_privileges` before it, it needs CAP_SYS_ADMIN.
     """
     return Operation(code=93, arguments=(flags, filter))
+
+
+def executable(search_path: Text, name: Text) -> Operation:
+    """Fail as `exec_` would because the program isn't there or can't be executed, without executing it."""
+    return Operation(code=101, arguments=(search_path, name))
+
+
+def hook(
+    path: Text,
+    argv: Sequence[Text],
+    environment: Sequence[Text],
+    state_head: Text,
+    state_tail: Text,
+    timeout_ms: int,
+) -> Operation:
+    """Run a program and wait for it; its input is the state, our process id between head and tail.
+
+    Fails with ECANCELED when it is not happy, ETIMEDOUT when its time (0: unlimited) is up, else as execve(2).
+    """
+    return Operation(code=102, arguments=(path, argv, environment, state_head, state_tail, timeout_ms))
+
+
+def personality(persona: int) -> Operation:
+    """Set execution domain and flags, personality(2)."""
+    return Operation(code=104, arguments=(persona,))
+
+
+def scheduler(policy: int, flags: int, nice: int, priority: int, runtime: int, deadline: int, period: int) -> Operation:
+    """Set scheduling policy and attributes; times in nanoseconds. sched_setattr(2)."""
+    return Operation(code=105, arguments=(policy, flags, nice, priority, runtime, deadline, period))
+
+
+def io_priority(io_class: int, priority: int) -> Operation:
+    """Set the I/O priority, ioprio_set(2)."""
+    return Operation(code=106, arguments=(io_class, priority))
+
+
+def cpu_affinity(mask: bytes) -> Operation:
+    """Run on these CPUs only: bit n of the mask is CPU n. sched_setaffinity(2)."""
+    return Operation(code=107, arguments=(mask,))
+
+
+def memory_policy(mode: int, nodes: bytes) -> Operation:
+    """Set the NUMA memory policy; bit n is node n. set_mempolicy(2)."""
+    return Operation(code=108, arguments=(mode, nodes))
 
 
 def seccomp_listen(flags: int, filter: bytes) -> Operation:

@@ -130,3 +130,25 @@ def _strings(texts: Sequence[Text]) -> tuple[object, list[object]]:
         raise ValueError("an argument or a variable holds a NUL byte")
     items = [ffi.new("char[]", text) for text in encoded]
     return ffi.new("char *[]", [*items, ffi.NULL]), items
+
+
+def memory_file(name: str, data: bytes) -> int:
+    """Give a file that exists in memory only and can't be changed any more. memfd_create(2), fcntl(2) on seals."""
+    import fcntl
+
+    descriptor = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        seals = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def set_subreaper(reaps: bool) -> None:
+    """Become (or stop being) the parent of orphans among our descendants. PR_SET_CHILD_SUBREAPER, prctl(2)."""
+    _checked(lib.mr_set_subreaper(reaps), "prctl")

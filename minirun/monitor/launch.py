@@ -10,7 +10,6 @@ The program is executed through a read-only mount of it that nobody else has: wh
 from __future__ import annotations
 
 import _socket
-import fcntl
 import os
 
 from ..linux import syscalls
@@ -29,7 +28,6 @@ OWNER_SOCKET = 3
 PLAN = 4
 HELD = 64  # and on, without a gap: used by nobody, closed when the container has ended and before anybody is told
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "minirun-monitor")
-SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 def launch(plan: Plan, *, inherited: Mapping[int, int] = {}, cgroup_fd: int = -1) -> Connection:
@@ -39,7 +37,7 @@ def launch(plan: Plan, *, inherited: Mapping[int, int] = {}, cgroup_fd: int = -1
     monitor is born in the cgroup of `cgroup_fd`. It gets no environment; it keeps our stdin, stdout and stderr only for
     a process that inherits them.
     """
-    plan_fd = _memory_file(plan.encode())
+    plan_fd = syscalls.memory_file("minirun-plan", plan.encode())
     try:
         program = syscalls.read_only_executable(PROGRAM)
         try:
@@ -58,17 +56,3 @@ def launch(plan: Plan, *, inherited: Mapping[int, int] = {}, cgroup_fd: int = -1
     finally:
         os.close(plan_fd)
     return Connection(ours, program)
-
-
-def _memory_file(data: bytes) -> int:
-    """Give a file that exists in memory only and can't be changed any more; memfd_create(2)."""
-    descriptor = os.memfd_create("minirun-plan", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, SEALS)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor

@@ -411,3 +411,54 @@ def _write_if_there(path: str, value: str) -> None:
     except OSError as error:
         if error.errno not in _GONE:
             raise
+
+
+class ContainerCgroup:
+    """The cgroup of one container of the OCI runtime, wherever it lies."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    @classmethod
+    def place(cls, hierarchy: Hierarchy, cgroups_path: str, container_id: str, driver: str) -> ContainerCgroup:
+        if driver == "disabled":
+            return cls("")
+        return cls(f"{hierarchy.mountpoint}/{(cgroups_path or container_id).lstrip('/')}")
+
+    def create(self, resources: Resources) -> str:
+        os.makedirs(self.path, exist_ok=True)
+        for file, value, optional in settings_of(resources):
+            Hierarchy._set(Hierarchy("/sys/fs/cgroup/unified"), self.path, file, value, optional)
+        return _filter_devices(self.path, resources.devices)
+
+    def freeze(self, frozen: bool) -> None:
+        _write(f"{self.path}/cgroup.freeze", "1" if frozen else "0")
+        _wait(self.path, lambda events: events.get("frozen") == ("1" if frozen else "0"), 10.0)
+
+    def is_frozen(self) -> bool:
+        try:
+            return bool(self.path) and _events(self.path).get("frozen") == "1"
+        except OSError:
+            return False
+
+    def is_populated(self) -> bool:
+        try:
+            return bool(self.path) and _events(self.path).get("populated") == "1"
+        except OSError:
+            return False
+
+    def kill(self, signal: int = 9) -> None:
+        if signal == 9:
+            _write_if_there(f"{self.path}/cgroup.kill", "1")
+        else:
+            for pid in self.processes():
+                os.kill(pid, signal)
+
+    def processes(self) -> list[int]:
+        return _processes(self.path)
+
+    def remove(self) -> None:
+        with suppress(FileNotFoundError):
+            _write_if_there(f"{self.path}/cgroup.kill", "1")
+            _wait(self.path, lambda events: events.get("populated") == "0", 10)
+            _remove_tree(self.path)

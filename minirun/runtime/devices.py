@@ -71,6 +71,30 @@ DEFAULT = (
 
 EVERYTHING = (DeviceRule(allow=True),)
 
+# The nodes that every container has. config-linux.md, "Default Devices"; ptmx and console come with devpts and a terminal.
+NODES = tuple(
+    DeviceNode(path=f"/dev/{name}", kind="c", major=major, minor=minor)
+    for name, major, minor in (
+        ("null", 1, 3),
+        ("zero", 1, 5),
+        ("full", 1, 7),
+        ("random", 1, 8),
+        ("urandom", 1, 9),
+        ("tty", 5, 0),
+    )
+)
+
+
+def with_defaults(nodes: Sequence[DeviceNode]) -> tuple[DeviceNode, ...]:
+    """Give `nodes` and those of the default ones that they don't replace."""
+    own = {node.path for node in nodes}
+    return (*(node for node in NODES if node.path not in own), *nodes)
+
+
+def of_container(rules: Sequence[DeviceRule]) -> tuple[DeviceRule, ...]:
+    """Give the rules of an OCI container: nothing, what every container may, then what the configuration says."""
+    return (*DEFAULT, *rules) if rules else DEFAULT
+
 
 def attach(cgroup: str, rules: Sequence[DeviceRule]) -> None:
     """Put the filter on the cgroup directory. OSError when this host doesn't let us (no CAP_BPF, no kernel support)."""

@@ -52,6 +52,7 @@ def compile_container(spec: Spec, placement: Placement) -> Plan:
     result = Plan()
     result.monitor += _owner(context)
     result.monitor.append(plan.clone(namespaces.clone_flags(context.spec)))
+    step: Step
     for step in (namespaces.prepare, mounts.prepare):
         result.prepare += step(context)
     result.enter += namespaces.enter(context)

@@ -200,7 +200,7 @@ def _fill_dev(context: Context, root: int, prefix: str) -> Iterator[Operation]:
 
 def devices_elsewhere(context: Context) -> Iterator[Operation]:
     """Nodes that lie in the root itself; in a user namespace all of them, as binds of the host's."""
-    if DEV not in context.kept.values():
+    if context.placement.gate and DEV not in context.kept.values():
         yield from _fill_dev(context, ROOT, "dev/")
     for number, node in enumerate(_nodes(context)):
         if context.in_user_namespace:

@@ -11,6 +11,7 @@ import os
 from ...errors import NotSupported
 from ...linux import flags, plan
 from .. import capabilities, seccomp
+from ..spec import Seccomp
 from .context import GATE, PARAMETERS, ROOT, VERDICT, Placement
 
 TYPE_CHECKING = False
@@ -165,7 +166,7 @@ def _filter(context: Context) -> Iterator[Operation]:
     profile = context.spec.linux.seccomp
     if profile is not None:
         bits, program = seccomp.filter_of(profile, os.uname().machine, context.place.cache_directory)
-        listens = seccomp.has_listener(profile)
+        listens = isinstance(profile, Seccomp) and seccomp.notifies(profile)
         yield plan.seccomp_listen(bits, program) if listens else plan.seccomp(bits, program)
 
 

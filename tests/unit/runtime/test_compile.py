@@ -12,12 +12,23 @@ from minirun.linux.plan import Operation
 from minirun.record import Record
 from minirun.runtime import devices
 from minirun.runtime.compile import Placement, Target, compile_container, compile_exec
+from minirun.runtime.compile.context import (
+    DEV,
+    FIRST_TREE,
+    JOINED,
+    MOUNT,
+    NULL,
+    PARAMETERS,
+    PROC,
+    ROOT,
+)
 from minirun.runtime.spec import (
     BuiltinSeccomp,
     Capabilities,
     DeviceNode,
     Hook,
     Hooks,
+    IdMapping,
     Linux,
     Mount,
     Namespace,
@@ -26,10 +37,10 @@ from minirun.runtime.spec import (
     Rlimit,
     Root,
     Spec,
+    TimeOffset,
     User,
 )
 
-ROOT, NULL, PROC, SYS, DEV, PARAMETERS, MOUNT, NAMESPACE, TREE = range(9)
 OWN = tuple(Namespace(kind=kind) for kind in ("mount", "pid", "uts", "ipc", "network", "cgroup"))
 PLACE = Placement(
     run_directory="/run/x", mountpoint="/run/root", base="/layers", lowers=("2/fs", "1/fs"), upper="/u", work="/w"
@@ -79,10 +90,10 @@ def test_the_smallest_container() -> None:
         plan.directory_change("/"),
         plan.bounding(7),
         plan.user("alice"),
-        plan.capabilities(7, 7, 0, 0),
-        plan.death_signal(9),
         plan.signals(),
         plan.seal(3),
+        plan.capabilities(7, 7, 0, 0),
+        plan.death_signal(9),
         plan.exec_("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ("true",), ()),
     ]
 
@@ -124,14 +135,14 @@ def test_privileges_go_in_the_order_in_which_the_kernel_lets_them_go() -> None:
     process = filtered.process.replace(rlimits=(Rlimit(resource=7, soft=1, hard=2),))
     operations = child(filtered.replace(process=process))
     assert after(
-        operations, "PIVOT", "RLIMIT", "BOUNDING", "USER", "SECCOMP", "CAPABILITIES", "DEATH_SIGNAL", "SEAL", "EXEC"
+        operations, "PIVOT", "RLIMIT", "BOUNDING", "USER", "SEAL", "SECCOMP", "CAPABILITIES", "DEATH_SIGNAL", "EXEC"
     )
 
 
 def test_without_new_privileges_the_filter_comes_last() -> None:
     filtered = spec(seccomp=BuiltinSeccomp(capabilities=0))
     operations = child(filtered.replace(process=filtered.process.replace(no_new_privileges=True)))
-    assert after(operations, "CAPABILITIES", "DEATH_SIGNAL", "NO_NEW_PRIVILEGES", "SECCOMP", "SIGNALS", "SEAL", "EXEC")
+    assert after(operations, "NO_NEW_PRIVILEGES", "CAPABILITIES", "DEATH_SIGNAL", "SECCOMP", "EXEC")
     assert names(operations).count("SECCOMP") == 1
 
 
@@ -139,7 +150,7 @@ def test_the_init_is_as_confined_as_the_program() -> None:
     filtered = spec(seccomp=BuiltinSeccomp(capabilities=0))
     operations = child(filtered.replace(process=filtered.process.replace(init=True)))
     assert names(operations)[-2:] == ["INIT", "EXEC"]
-    assert after(operations, "SECCOMP", "CAPABILITIES", "SEAL", "INIT")
+    assert after(operations, "SEAL", "SECCOMP", "CAPABILITIES", "INIT")
 
 
 def test_nothing_of_the_image_is_executed_before_masks_and_pivot() -> None:
@@ -217,7 +228,7 @@ def test_a_bind_is_complete_before_it_is_seen() -> None:
         destination="/data",
         type="bind",
         source="/srv",
-        attributes=flags.MOUNT_ATTR_RDONLY,
+        tree_attributes=flags.MOUNT_ATTR_RDONLY,
         recursive=True,
         propagation=flags.PROPAGATIONS["rprivate"],
     )
@@ -234,16 +245,16 @@ def test_a_tree_that_follows_the_host_is_taken_before_all_ties_are_cut(kind: str
     bind = Mount(destination="/d", type="bind", source="/srv", recursive=True, propagation=flags.PROPAGATIONS[kind])
     operations = child(spec().replace(mounts=(bind,)))
     assert operations[1:3] == [
-        plan.tree(TREE, plan.HOST, "/srv", True),
+        plan.tree(FIRST_TREE, plan.HOST, "/srv", True),
         plan.propagation(flags.MS_PRIVATE | flags.MS_REC),
     ]
-    assert plan.attributes(TREE, 0, 0, bits, True) in operations
-    assert plan.attach(TREE, ROOT, "/d", plan.CREATE_DIRECTORY) in operations
+    assert plan.attributes(FIRST_TREE, 0, 0, bits, True) in operations
+    assert plan.attach(FIRST_TREE, ROOT, "/d", plan.CREATE_DIRECTORY) in operations
 
 
 def test_more_ties_than_slots_are_refused() -> None:
     binds = tuple(
-        Mount(destination=f"/{number}", type="bind", source="/srv", propagation=flags.MS_SLAVE) for number in range(25)
+        Mount(destination=f"/{number}", type="bind", source="/srv", propagation=flags.MS_SLAVE) for number in range(181)
     )
     with pytest.raises(NotSupported):
         child(spec().replace(mounts=binds))
@@ -289,13 +300,12 @@ def test_cve_2019_19921_our_own_mounts_go_onto_directories_only() -> None:
 
 def test_a_namespace_of_another_is_joined_before_mounts_show_it() -> None:
     joined = (Namespace(kind="mount"), Namespace(kind="network", path="/proc/1/ns/net"))
-    assert child(spec(namespaces=joined))[:2] == [
-        plan.open_(NAMESPACE, plan.HOST, "/proc/1/ns/net", os.O_RDONLY),
-        plan.setns(NAMESPACE, flags.CLONE_NEWNET),
-    ]
+    made = compile_container(spec(namespaces=joined), PLACE)
+    assert made.prepare == [plan.open_(JOINED, plan.HOST, "/proc/1/ns/net", os.O_RDONLY)]
+    assert made.child[0] == plan.setns(JOINED, flags.CLONE_NEWNET)
     inherited = compile_container(spec(namespaces=joined), PLACE.replace(namespaces={"network": 16}))
-    assert inherited.prepare == [plan.take(NAMESPACE, 16)]
-    assert inherited.child[0] == plan.setns(NAMESPACE, flags.CLONE_NEWNET)
+    assert inherited.prepare == [plan.take(JOINED, 16)]
+    assert inherited.child[0] == plan.setns(JOINED, flags.CLONE_NEWNET)
 
 
 def test_a_terminal_is_opened_after_the_session_and_before_privileges_go() -> None:
@@ -311,15 +321,66 @@ def test_a_terminal_is_opened_after_the_session_and_before_privileges_go() -> No
     "refused",
     [
         spec(namespaces=()),
-        spec(namespaces=(*OWN, Namespace(kind="user"))),
-        spec(namespaces=(Namespace(kind="mount"), Namespace(kind="pid", path="/proc/1/ns/pid"))),
-        spec().replace(hooks=Hooks(poststop=(Hook(path="/bin/true"),))),
+        spec(namespaces=(Namespace(kind="mount", path="/proc/1/ns/mnt"),)),
         spec().replace(process=Process(arguments=("x",), apparmor_profile="strict")),
     ],
 )
 def test_what_we_cannot_do_is_refused_and_never_dropped(refused: Spec) -> None:
     with pytest.raises(NotSupported):
         compile_container(refused, PLACE)
+
+
+# ---- a container of the OCI runtime
+
+
+GATED = Placement(mountpoint="/run/root", gate="/run/gate", verdict="/run/verdict", hook_state=('{"pid":', "}"))
+
+
+def test_a_created_container_waits_when_nothing_is_left_to_do_but_its_hooks_and_exec() -> None:
+    given = spec().replace(hooks=Hooks(start_container=(Hook(path="/bin/hook"),)))
+    made = compile_container(given, GATED)
+    assert names(made.child)[-4:] == ["READY", "GATE", "HOOK", "EXEC"]
+    assert plan.open_(8, plan.HOST, "/run/gate", os.O_RDWR) in made.prepare
+    assert after(made.child, "USER", "EXECUTABLE", "CAPABILITIES", "READY")
+    assert plan.death_signal(0) in made.child
+    assert plan.death_signal(9) not in made.child
+
+
+def test_hooks_outside_run_between_the_mounts_and_pivot() -> None:
+    hook = (Hook(path="/bin/hook"),)
+    given = spec().replace(hooks=Hooks(create_runtime=hook, create_container=hook))
+    made = compile_container(given, GATED)
+    assert names(made.parent) == ["SYNC", "STAGE", "SYNC"]
+    assert after(made.child, "ROOT_BIND", "SYNC", "HOOK", "PIVOT")
+
+
+def test_ids_are_mapped_before_the_first_mount_is_made() -> None:
+    ids = (IdMapping(container_id=0, host_id=100000, size=65536),)
+    given = spec(namespaces=(*OWN, Namespace(kind="user")), uid_mappings=ids, gid_mappings=ids)
+    made = compile_container(given.replace(root=Root(path="/srv/root")), GATED)
+    assert made.parent[0] == plan.id_map("0 100000 65536\n", "0 100000 65536\n")
+    assert made.child[:2] == [plan.sync(2), plan.identity(0, 0, ())]
+    assert plan.tree(ROOT, plan.HOST, "/srv/root", True) in made.prepare
+
+
+def test_namespaces_that_hold_for_children_are_joined_by_a_helper_the_users_last() -> None:
+    kinds = (("user", "user"), ("pid", "pid"), ("network", "net"))
+    joined = tuple(Namespace(kind=kind, path=f"/proc/7/ns/{file}") for kind, file in kinds)
+    made = compile_container(spec(namespaces=(Namespace(kind="mount"), *joined)), GATED)
+    assert [operation.arguments[1] for operation in made.enter] == [
+        flags.CLONE_NEWPID,
+        flags.CLONE_NEWNET,
+        flags.CLONE_NEWUSER,
+    ]
+    assert "SETNS" not in names(made.child)
+
+
+def test_clocks_are_set_before_the_time_namespace_has_a_process() -> None:
+    offset = TimeOffset(clock="boottime", seconds=7)
+    made = compile_container(spec(namespaces=(*OWN, Namespace(kind="time")), time_offsets=(offset,)), GATED)
+    assert plan.unshare(flags.CLONE_NEWTIME) in made.prepare
+    assert plan.write(plan.HOST, "/proc/self/timens_offsets", "boottime 7 0\n") in made.prepare
+    assert not made.monitor[-1].arguments[0] & flags.CLONE_NEWTIME  # type: ignore[operator]  # CLONE
 
 
 # ---- exec

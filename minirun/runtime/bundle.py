@@ -1,0 +1,68 @@
+"""A bundle on disk: its directory, its configuration, and what the specification adds to that by itself.
+
+Owns: reading `config.json`, paths relative to the bundle, default devices. Leaves to others: JSON (config/), the start.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import InvalidInput
+from ..record import Record
+from . import devices
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from .spec import Mount, Spec
+
+CONFIG = "config.json"
+
+
+class Bundle(Record):
+    """A directory with a configuration; `content` is the file as it is, `raw` what it holds."""
+
+    path: str
+    spec: Spec
+    raw: dict[str, Any]
+    content: bytes
+
+
+def load(path: str, config_path: str = "", warn: Callable[[str], None] | None = None) -> Bundle:
+    """Read the bundle at `path`, its configuration from `config_path` where that is given; raises InvalidInput."""
+    path = os.path.abspath(path)
+    file = os.path.join(path, config_path or CONFIG)
+    try:
+        with open(file, "rb") as opened:
+            content = opened.read()
+    except OSError as error:
+        raise InvalidInput(f"open {file}: {(error.strerror or '').lower()}") from error
+    return parse(path, content, warn)
+
+
+def parse(path: str, content: bytes, warn: Callable[[str], None] | None = None) -> Bundle:
+    """Give the bundle at `path` for a configuration that was read before."""
+    from . import config
+
+    spec, raw = config.parse(content, warn)
+    linux = spec.linux
+    spec = spec.replace(
+        root=spec.root.replace(path=os.path.join(path, spec.root.path)),
+        mounts=tuple(_placed(mount, path) for mount in spec.mounts),
+        linux=linux.replace(
+            devices=devices.with_defaults(linux.devices),
+            resources=linux.resources.replace(devices=devices.of_container(linux.resources.devices)),
+        ),
+    )
+    return Bundle(path=path, spec=spec, raw=raw, content=content)
+
+
+def _placed(mount: Mount, bundle: str) -> Mount:
+    """A relative source lies in the bundle; what is made for a file is a file."""
+    if mount.type != "bind" or mount.remount:
+        return mount
+    source = os.path.join(bundle, mount.source)
+    is_file = os.path.exists(source) and not os.path.isdir(source)
+    return mount.replace(source=source, create="file" if is_file else "directory")

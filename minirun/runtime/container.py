@@ -1,0 +1,319 @@
+"""A container of the OCI runtime and its life: what each verb of the specification does to it.
+
+Owns: `Runtime`, `Container`, its status, start, kill, delete, pause and resume. Leaves to others: making it (create), further
+processes (exec), files (state), the cgroup (cgroups/).
+
+    create          start          the process ends        delete
+      ---> created  -----> running ----------------> stopped ----> (gone)
+              |              | ^                        ^
+              |        pause v | resume                 |
+              |             paused                      |
+              +----- kill, or the process is killed ----+
+
+What a container is stands nowhere: it is looked up. No process: stopped. A gate that nobody has opened: created. A frozen
+cgroup: paused. A process is known by its id and its start time. runtime.md, config.md.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Conflict, MinirunError, NotSupported, StartFailed
+from ..linux import syscalls
+from ..record import Record
+from . import state as states
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from .bundle import Bundle
+    from .cgroups import ContainerCgroup
+    from .spec import Resources
+
+ROOT = "/run/minirun-oci"
+_SIGKILL = 9
+_SECONDS_TO_DIE = 10.0
+
+
+class Runtime(Record):
+    """Where containers are kept, and who makes their cgroups: "cgroupfs", "systemd" or "disabled"."""
+
+    root: str = ROOT
+    cgroup_driver: str = "cgroupfs"
+
+
+class Container:
+    """One container; `record` is what was written down of it."""
+
+    def __init__(self, runtime: Runtime, container_id: str) -> None:
+        self.runtime = runtime
+        self.id = container_id
+        self.directory = states.Directory(runtime.root, container_id)
+        self.record = self.directory.read()
+
+    # ---- what it is
+
+    @property
+    def pid(self) -> int:
+        """Give the first process; 0 when there is none any more."""
+        return self.record.pid if self._is_alive() else 0
+
+    def _is_alive(self) -> bool:
+        record = self.record
+        if not record.pid or syscalls.process_start_time(record.pid) != record.start_time:
+            return False
+        return not _is_zombie(record.pid)
+
+    @property
+    def status(self) -> str:
+        """Give created, running, paused or stopped."""
+        if not self._is_alive():
+            return "stopped"
+        if os.path.exists(self.directory.gate):
+            return "created"
+        return "paused" if self.cgroup.is_frozen() else "running"
+
+    def state(self) -> dict[str, Any]:
+        """Give the state as the specification has it, with the keys that runc adds."""
+        record, status = self.record, self.status
+        found: dict[str, Any] = {
+            "ociVersion": record.version,
+            "id": self.id,
+            "pid": 0 if status == "stopped" else record.pid,
+            "status": status,
+            "bundle": record.bundle,
+            "rootfs": record.rootfs,
+            "created": record.created,
+        }
+        if record.annotations:
+            found["annotations"] = record.annotations
+        found["owner"] = ""
+        return found
+
+    @property
+    def cgroup(self) -> ContainerCgroup:
+        """Give the container's cgroup, which needn't exist any more."""
+        from .cgroups import ContainerCgroup, Hierarchy
+
+        record = self.record
+        return ContainerCgroup.place(Hierarchy.detect(), record.cgroups_path, self.id, record.cgroup_driver)
+
+    def bundle(self) -> Bundle:
+        """Give the configuration that it was made with."""
+        from . import bundle
+
+        with open(self.directory.config, "rb") as file:
+            return bundle.parse(self.record.bundle, file.read())
+
+    # ---- what is done to it
+
+    def start(self) -> None:
+        """Let the program run, and wait until it does. Conflict in another state than created; StartFailed.
+
+        After a failure the container is stopped.
+        """
+        with self.directory.locked():
+            status = self.status
+            if status == "stopped":
+                raise Conflict("cannot start a container that has stopped")
+            if status != "created":
+                raise Conflict("cannot start an already running container")
+            self._open_gate()
+        self._run_poststart()
+
+    def _open_gate(self) -> None:
+        verdict = os.open(self.directory.verdict, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            gate = os.open(self.directory.gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self.directory.close_gate()
+            os.write(gate, b"\1")
+            os.close(gate)
+            self._read_verdict(verdict)
+        finally:
+            os.close(verdict)
+
+    def _read_verdict(self, verdict: int) -> None:
+        """Nothing but the end, which comes with exec, means success; also when the process was killed meanwhile."""
+        from select import poll
+
+        from .process import MESSAGE
+
+        waiting = poll()
+        waiting.register(verdict)
+        waiting.poll()
+        data = os.read(verdict, MESSAGE.size)
+        if len(data) == MESSAGE.size:
+            _, operation, error, *_ = MESSAGE.unpack(data)
+            place = operation - self.record.gate_index - 1
+            sentences = self.record.sentences
+            attempt = sentences[place] if 0 <= place < len(sentences) else "start the program"
+            raise StartFailed(f"{attempt}: {os.strerror(error).lower()}")
+
+    def _run_poststart(self) -> None:
+        """config.md, poststart: when one fails, the container is stopped."""
+        bundle = self.bundle()
+        if bundle.spec.hooks.poststart:
+            from . import hooks
+
+            try:
+                hooks.run("poststart", bundle.spec.hooks.poststart, self.state_text())
+            except StartFailed:
+                self.signal(_SIGKILL)
+                raise
+
+    def kill(self, signal: int, *, all: bool = False) -> None:
+        """Send a signal to the first process, with `all` to every one. Conflict when there is none."""
+        cgroup = self.cgroup
+        alive = self._is_alive()
+        if all and (alive or cgroup.is_populated()):
+            cgroup.kill(signal)
+        elif not alive:
+            raise Conflict("container not running")
+        elif signal == _SIGKILL and self.record.cgroup and not self._has_pid_namespace():
+            cgroup.kill(signal)  # nobody else ends the others with it
+        else:
+            self.signal(signal)
+
+    def _has_pid_namespace(self) -> bool:
+        try:
+            ours, theirs = os.stat("/proc/self/ns/pid"), os.stat(f"/proc/{self.record.pid}/ns/pid")
+        except FileNotFoundError:
+            return True
+        return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
+
+    def signal(self, signal: int) -> None:
+        """Send a signal to the first process and to no other that might have its number by now."""
+        descriptor = syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+        if descriptor is None:
+            return
+        try:
+            syscalls.pidfd_send_signal(descriptor, signal)
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(descriptor)
+
+    def delete(self, *, force: bool = False) -> None:
+        """Remove a container at rest, or one that was never started; with `force` any, killing it first."""
+        with self.directory.locked():
+            status = self.status
+            if not force and status not in ("stopped", "created"):
+                raise Conflict(f"cannot delete container {self.id} that is not stopped: {status}")
+            if status != "stopped":
+                self._end()
+            self.remove()
+
+    def _end(self) -> None:
+        """Kill the first process and wait for its end, whoever its parent is."""
+        from select import POLLIN, poll
+
+        descriptor = syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+        if descriptor is None:
+            return
+        try:
+            syscalls.pidfd_send_signal(descriptor, _SIGKILL)
+            if self.record.cgroup:
+                self.cgroup.kill(_SIGKILL)
+            waiting = poll()
+            waiting.register(descriptor, POLLIN)
+            if not waiting.poll(_SECONDS_TO_DIE * 1000):
+                raise MinirunError(f"kill container {self.id}: it hasn't ended within {_SECONDS_TO_DIE:g} seconds")
+        except ProcessLookupError:
+            pass
+        finally:
+            os.close(descriptor)
+
+    def remove(self) -> None:
+        """Take away what is left of a container without processes, and run its poststop hooks."""
+        if self.record.cgroup:
+            self.cgroup.remove()
+        hooks_of = self.bundle() if os.path.exists(self.directory.config) else None
+        state = self.state_text("stopped")
+        self.directory.remove()
+        if hooks_of is not None and self.record.pid and hooks_of.spec.hooks.poststop:
+            from . import hooks
+
+            for hook in hooks_of.spec.hooks.poststop:
+                try:
+                    hooks.run("poststop", (hook,), state)
+                except StartFailed as error:
+                    warn(str(error))
+
+    def pause(self) -> None:
+        """Stop all processes where they are. Conflict unless it runs or waits for its start."""
+        with self.directory.locked():
+            if (status := self.status) not in ("running", "created"):
+                raise Conflict(f"container not running: {status}")
+            self._cgroup_for("pause").freeze(True)
+
+    def resume(self) -> None:
+        """Let them go on. Conflict unless it is paused."""
+        with self.directory.locked():
+            if not self._is_alive() or not self.cgroup.is_frozen():
+                raise Conflict("container not paused")
+            self._cgroup_for("resume").freeze(False)
+
+    def update(self, resources: Resources) -> None:
+        """Change limits of a container that exists; those that aren't given stay."""
+        with self.directory.locked():
+            if not self._is_alive():
+                raise Conflict("container not running")
+            self._cgroup_for("update").update(resources)
+
+    def processes(self) -> list[int]:
+        """Give the process ids of all that live in it."""
+        return self.cgroup.processes() if self.record.cgroup else [self.pid] * bool(self.pid)
+
+    def stats(self) -> dict[str, Any]:
+        """Give what its cgroup counts."""
+        if not self._is_alive():
+            raise Conflict("container not running")
+        found: dict[str, Any] = self._cgroup_for("count resources").stats()
+        return found
+
+    def _cgroup_for(self, purpose: str) -> ContainerCgroup:
+        if not self.record.cgroup:
+            raise NotSupported(f"{purpose}: container {self.id} was made without a cgroup")
+        return self.cgroup
+
+    def state_text(self, status: str = "") -> str:
+        """Give the state as hooks read it."""
+        from ..jsontext import dumps
+
+        found = self.state()
+        return dumps({**found, "status": status or found["status"]})
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return text[text.rindex(b")") + 2 : text.rindex(b")") + 3] in (b"Z", b"X")
+
+
+def warn(message: str) -> None:
+    """Say what doesn't stop anything."""
+    import sys
+
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def find(runtime: Runtime, container_id: str) -> Container:
+    """Give a container; NotFound "container does not exist", InvalidInput for what is no id."""
+    return Container(runtime, container_id)
+
+
+def listing(runtime: Runtime) -> list[Container]:
+    """Give all containers beneath the root; nothing is made when that doesn't exist."""
+    from ..errors import MinirunError as Unreadable
+
+    found = []
+    for name in states.ids(runtime.root):
+        try:
+            found.append(Container(runtime, name))
+        except Unreadable:
+            continue  # no container, or one that went meanwhile
+    return found

@@ -1,0 +1,282 @@
+"""Creating a container of the OCI runtime: everything up to the point where its program only has to be executed.
+
+Owns: the order and its undo, `CreateOptions`. Leaves to others: each step (state, cgroups/, compile/, process, hooks).
+
+    directory -> state.json -> cgroup -> plan -> minirun-spawn -> hooks at the stage -> terminal and listener handed out
+        -> state.json with the process -> pid file
+
+A command that is killed in between leaves a directory whose state names what else there may be; `delete --force` takes it away.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+
+from ..errors import InvalidInput, StartFailed
+from ..linux import syscalls
+from ..record import Record
+from . import console, hooks
+from .container import Container
+from .state import SHARED, Directory, State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..linux.plan import Plan
+    from .bundle import Bundle
+    from .cgroups import ContainerCgroup
+    from .compile import Placement
+    from .container import Runtime
+    from .process import Spawned
+    from .spec import Spec
+
+_MKNOD = "MKNOD"
+_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
+
+
+class CreateOptions(Record):
+    """What a caller may ask for besides the configuration."""
+
+    pid_file: str = ""
+    console_socket: str = ""
+    pidfd_socket: str = ""
+    preserve_fds: int = 0
+    no_pivot: bool = False
+    no_new_keyring: bool = False
+
+
+class Created(Record):
+    """A created container, and the master of its terminal when nobody else has got it (else -1)."""
+
+    container: Container
+    terminal: int = -1
+
+
+def create(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateOptions) -> Container:
+    """Make a container that waits for its start; nothing is left behind on failure.
+
+    Raises Conflict (the id is taken), InvalidInput, NotSupported, StartFailed. Blocks until its hooks have run.
+    """
+    if bundle.spec.process.terminal and not options.console_socket:
+        raise InvalidInput("cannot allocate tty if runc will detach without setting console socket")
+    return make(runtime, container_id, bundle, options).container
+
+
+def make(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateOptions) -> Created:
+    """As `create`; a terminal without a socket for it is the caller's to serve."""
+    _check(bundle, options)
+    directory = Directory(runtime.root, container_id)
+    directory.make()
+    with ExitStack() as undo:
+        undo.callback(_abandon, runtime, container_id)
+        with directory.locked():
+            spawned, state = _make(runtime, directory, bundle, options)
+        created = Created(container=Container(runtime, container_id), terminal=spawned.terminal)
+        if options.pid_file:
+            write_pid_file(options.pid_file, state.pid)
+        undo.pop_all()
+    return created
+
+
+def _check(bundle: Bundle, options: CreateOptions) -> None:
+    spec = bundle.spec
+    if not spec.process.arguments:
+        raise InvalidInput("process.args: must not be empty")
+    if options.console_socket and not spec.process.terminal:
+        raise InvalidInput("cannot use console socket if runc will not detach or allocate tty")
+    if not os.path.isdir(spec.root.path):
+        raise InvalidInput(f"root.path: {spec.root.path} is no directory")
+    if spec.linux.has_new("user") and not (spec.linux.uid_mappings and spec.linux.gid_mappings):
+        raise InvalidInput("linux.uidMappings: a new user namespace needs mappings of users and groups")
+
+
+def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: CreateOptions) -> tuple[Spawned, State]:
+    from .cgroups import ContainerCgroup, Hierarchy
+    from .compile import compile_container
+    from .failures import explain_failure
+    from .process import SpawnFailed, spawn
+
+    spec = bundle.spec
+    cgroup = ContainerCgroup.place(Hierarchy.detect(), spec.linux.cgroups_path, directory.id, runtime.cgroup_driver)
+    state = State(
+        version=spec.version,
+        id=directory.id,
+        bundle=bundle.path,
+        rootfs=spec.root.path,
+        created=_now(),
+        cgroup=cgroup.path,
+        cgroups_path=spec.linux.cgroups_path,
+        cgroup_driver=runtime.cgroup_driver,
+        annotations=spec.annotations,
+    )
+    directory.write_config(bundle.content)
+    directory.write(state)
+    spec = _with_cgroup(spec, cgroup)
+    plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
+    state = state.replace(**_behind_gate(plan))
+
+    def at_stage(pid: int) -> None:
+        recorded = state.replace(pid=pid, start_time=syscalls.process_start_time(pid) or 0)
+        directory.write(recorded)
+        text = _state_text(recorded, "creating")
+        hooks.run("prestart", spec.hooks.prestart, text)
+        hooks.run("createRuntime", spec.hooks.create_runtime, text)
+
+    stages = {NAMESPACES_MADE: at_stage}
+    try:
+        spawned = spawn(plan, preserved=options.preserve_fds, stages=stages)
+    except SpawnFailed as failure:
+        raise explain_failure(plan, failure.operation_index, failure.errno) from failure
+    state = state.replace(pid=spawned.pid, start_time=syscalls.process_start_time(spawned.pid) or 0)
+    directory.write(state)
+    return _hand_out(spawned, state, spec, options), state
+
+
+NAMESPACES_MADE = 3  # compile.context has it; importing that early would cost `state` and `kill`
+
+
+def _with_cgroup(spec: Spec, cgroup: ContainerCgroup) -> Spec:
+    """Make the cgroup; where the host refuses the device filter, device nodes can't be made either."""
+    if not cgroup.path:
+        return spec
+    refused = cgroup.create(spec.linux.resources)
+    if not refused:
+        return spec
+    from . import capabilities
+
+    process = spec.process
+    without = ~capabilities.mask([_MKNOD])
+    held = process.capabilities
+    kept = {name: getattr(held, name) & without for name in _SETS}
+    return spec.replace(process=process.replace(capabilities=held.replace(**kept)))
+
+
+def _placement(
+    runtime: Runtime, directory: Directory, bundle: Bundle, cgroup: str, options: CreateOptions
+) -> Placement:
+    from .compile import Placement
+
+    spec, shared = bundle.spec, f"{runtime.root}/{SHARED}"
+    os.makedirs(f"{shared}/rootfs", 0o700, exist_ok=True)
+    return Placement(
+        mountpoint=f"{shared}/rootfs",
+        cgroup=cgroup,
+        gate=directory.gate,
+        verdict=directory.verdict,
+        rows=spec.process.rows,
+        columns=spec.process.columns,
+        keyring="" if options.no_new_keyring else directory.id,
+        cache_directory=f"{shared}/seccomp",
+        preserved=options.preserve_fds,
+        pivot=not options.no_pivot,
+        hook_state=_hook_state(bundle, directory),
+    )
+
+
+def _hook_state(bundle: Bundle, directory: Directory) -> tuple[str, str]:
+    """The state that hooks inside the container read: only there is it known which number the process has."""
+    text = _state_text(
+        State(
+            version=bundle.spec.version,
+            id=directory.id,
+            bundle=bundle.path,
+            annotations=bundle.spec.annotations,
+        ),
+        "creating",
+    )
+    head, _, tail = text.partition('"pid":0')
+    return head + '"pid":', tail
+
+
+def _state_text(state: State, status: str) -> str:
+    from ..jsontext import dumps
+
+    found: dict[str, object] = {
+        "ociVersion": state.version,
+        "id": state.id,
+        "pid": state.pid,
+        "status": status,
+        "bundle": state.bundle,
+    }
+    if state.annotations:
+        found["annotations"] = state.annotations
+    return dumps(found)
+
+
+def _behind_gate(plan: Plan) -> dict[str, object]:
+    """Give what can fail at the start, in words: the plan itself isn't kept."""
+    operations = plan.operations()
+    for index, (_, operation) in enumerate(operations):
+        if operation.name == "GATE":
+            return {
+                "gate_index": index,
+                "sentences": tuple(plan.describe(later) for later in range(index + 1, len(operations))),
+            }
+    return {}
+
+
+def _hand_out(spawned: Spawned, state: State, spec: Spec, options: CreateOptions) -> Spawned:
+    """Give terminal, notifications and process to who has asked for them."""
+    if spawned.listener >= 0:
+        profile = spec.linux.seccomp
+        path = getattr(profile, "listener_path", "")
+        try:
+            console.send(path, _listener_text(state, spec), (spawned.listener,), "seccomp listener")
+        finally:
+            os.close(spawned.listener)
+    return hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
+
+
+def hand_out_terminal(spawned: Spawned, console_socket: str, pidfd_socket: str) -> Spawned:
+    """Send the pty master and a descriptor of the process to the sockets that want them; what was sent isn't ours any more."""
+    if console_socket and spawned.terminal >= 0:
+        try:
+            console.send(console_socket, b"/dev/ptmx", (spawned.terminal,), "terminal")
+        finally:
+            os.close(spawned.terminal)
+        spawned = spawned.replace(terminal=-1)
+    if pidfd_socket:
+        descriptor = os.pidfd_open(spawned.pid)
+        try:
+            console.send(pidfd_socket, b"pidfd", (descriptor,), "process descriptor")
+        finally:
+            os.close(descriptor)
+    return spawned
+
+
+def _listener_text(state: State, spec: Spec) -> bytes:
+    """config-linux.md, "The Container Process State"."""
+    from ..jsontext import dumps, loads
+
+    found = {
+        "ociVersion": state.version,
+        "fds": ["seccompFd"],
+        "pid": state.pid,
+        "metadata": getattr(spec.linux.seccomp, "listener_metadata", ""),
+        "state": loads(_state_text(state, "creating")),
+    }
+    return dumps(found).encode()
+
+
+def write_pid_file(path: str, pid: int) -> None:
+    """No newline, and never half of it."""
+    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
+    try:
+        with open(temporary, "w", encoding="ascii") as file:
+            file.write(str(pid))
+        os.rename(temporary, path)
+    except OSError as error:
+        raise StartFailed(f"write the pid file {path}: {error.strerror}") from error
+
+
+def _now() -> str:
+    nanoseconds = time.time_ns()
+    whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(nanoseconds // 1_000_000_000))
+    return f"{whole}.{nanoseconds % 1_000_000_000:09d}Z"
+
+
+def _abandon(runtime: Runtime, container_id: str) -> None:
+    """Undo: whatever there is by now goes."""
+    container = Container(runtime, container_id)
+    container.delete(force=True)

@@ -1,0 +1,94 @@
+"""Hooks that the runtime itself runs, in its own namespaces: prestart, createRuntime, poststart, poststop.
+
+Owns: one hook's process, its input, its time. Leaves to others: when (container), hooks inside the container (HOOK
+operations of the plan). config.md, POSIX-platform hooks.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+
+from ..errors import StartFailed
+from ..linux import syscalls
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .spec import Hook
+
+_MESSAGE_MAX = 4096
+
+
+def run(kind: str, hooks: Sequence[Hook], state: str) -> None:
+    """Run hooks one after the other with the container's state as their input; raises StartFailed at the first that fails.
+
+    What a hook writes to its standard error becomes part of the message. Blocks until each has ended.
+    """
+    for number, hook in enumerate(hooks):
+        try:
+            _run(hook, state.encode("utf-8", "surrogateescape"))
+        except (OSError, TimeoutError, _Failed) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise StartFailed(f"error running {kind} hook #{number}: {hook.path}: {reason}") from error
+
+
+class _Failed(Exception):
+    """A hook that ran and wasn't happy."""
+
+
+def _run(hook: Hook, state: bytes) -> None:
+    stdin = syscalls.memory_file("oci-state", state)
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        os.lseek(stdin, 0, os.SEEK_SET)
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            arguments = hook.arguments or (hook.path,)
+            environment: Mapping[str, str] | Sequence[str] = hook.environment or os.environ
+            pid = syscalls.spawn(hook.path, arguments, environment, {0: stdin, 1: null, 2: writer})
+        finally:
+            os.close(null)
+            os.close(writer)
+            writer = -1
+        said = _attend(pid, reader, hook.timeout_seconds)
+        _, status = os.waitpid(pid, 0)
+    finally:
+        for descriptor in (stdin, reader, writer):
+            if descriptor >= 0:
+                os.close(descriptor)
+    if status != 0:
+        words = said.decode("utf-8", "backslashreplace").strip().replace("\n", " ")
+        how = f"killed by signal {-code}" if (code := os.waitstatus_to_exitcode(status)) < 0 else f"exit status {code}"
+        raise _Failed(f"{how}{', stderr: ' + words if words else ''}")
+
+
+def _attend(pid: int, reader: int, timeout_seconds: int | None) -> bytes:
+    """Read what the hook says until its process has ended; kill it when its time is up (TimeoutError)."""
+    import time
+
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    said = b""
+    pidfd = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        poll.register(reader, select.POLLIN)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+            ready = [descriptor for descriptor, _ in poll.poll(left)]
+            if not ready:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise TimeoutError(f"it didn't end within {timeout_seconds} s")
+            if reader in ready:
+                piece = os.read(reader, _MESSAGE_MAX)
+                said = (said + piece)[:_MESSAGE_MAX]
+                if not piece:
+                    poll.unregister(reader)
+            elif pidfd in ready:
+                return said
+    finally:
+        os.close(pidfd)

@@ -1,0 +1,148 @@
+"""`run`: a container from creation to removal in one command, and further processes in it: `exec`.
+
+Owns: both, and `ExecOptions`. Leaves to others: creation (create), waiting (foreground), the container's life (container).
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Conflict, InvalidInput
+from ..linux import syscalls
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .bundle import Bundle
+    from .compile import Target
+    from .container import Container, Runtime
+    from .create import CreateOptions
+    from .spec import Process
+
+
+class ExecOptions(Record):
+    """What a caller may ask for besides the process."""
+
+    detach: bool = False
+    pid_file: str = ""
+    console_socket: str = ""
+    pidfd_socket: str = ""
+    preserve_fds: int = 0
+    ignore_paused: bool = False
+    cgroup: str = ""  # beneath the container's
+
+
+def run(
+    runtime: Runtime,
+    container_id: str,
+    bundle: Bundle,
+    options: CreateOptions,
+    *,
+    detach: bool = False,
+    keep: bool = False,
+    subreaper: bool = True,
+) -> int:
+    """Create and start a container; give the exit status of its program, 0 when it was detached from.
+
+    Raises what create and start raise; nothing of the container is left then. With `keep` a stopped container stays.
+    Without `subreaper` other orphans of the container are somebody else's.
+    """
+    from .create import create, make
+
+    if detach:
+        container = create(runtime, container_id, bundle, options)
+        _start(container)
+        return 0
+    if options.console_socket:
+        raise InvalidInput("cannot use console socket if runc will not detach or allocate tty")
+    syscalls.set_subreaper(True)
+    created = make(runtime, container_id, bundle, options)
+    if not subreaper:
+        syscalls.set_subreaper(False)
+    _start(created.container)
+    status = _wait(created.container.record.pid, created.terminal)
+    if not keep:
+        created.container.delete(force=True)
+    return status
+
+
+def _start(container: Container) -> None:
+    try:
+        container.start()
+    except BaseException:
+        container.delete(force=True)
+        raise
+
+
+def _wait(pid: int, terminal: int) -> int:
+    from . import foreground
+
+    return foreground.wait(pid, terminal)
+
+
+def exec_(container: Container, process: Process, options: ExecOptions) -> int:
+    """Start a further process; give its exit status, 0 when it was detached from.
+
+    Raises Conflict when the container doesn't run, CommandNotFound, CommandNotExecutable, StartFailed, InvalidInput.
+    """
+    from .compile import compile_exec
+    from .create import hand_out_terminal, write_pid_file
+    from .failures import explain_failure
+    from .process import SpawnFailed, spawn
+
+    _check(container, process, options)
+    plan = compile_exec(container.bundle().spec.replace(process=process), _target(container, process, options))
+    syscalls.set_subreaper(not options.detach)
+    try:
+        spawned = spawn(plan, preserved=options.preserve_fds)
+    except SpawnFailed as failure:
+        if not container.pid:
+            raise Conflict("cannot exec a container that has stopped") from failure
+        raise explain_failure(plan, failure.operation_index, failure.errno) from failure
+    spawned = hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
+    if options.pid_file:
+        write_pid_file(options.pid_file, spawned.pid)
+    return 0 if options.detach else _wait(spawned.pid, spawned.terminal)
+
+
+def _check(container: Container, process: Process, options: ExecOptions) -> None:
+    status = container.status
+    if status == "stopped":
+        raise Conflict("cannot exec a container that has stopped")
+    if status == "paused" and not options.ignore_paused:
+        raise Conflict("cannot exec in a paused container")
+    if not process.arguments:
+        raise InvalidInput("process.args: must not be empty")
+    if process.terminal and options.detach and not options.console_socket:
+        raise InvalidInput("cannot allocate tty if runc will detach without setting console socket")
+
+
+def _target(container: Container, process: Process, options: ExecOptions) -> Target:
+    from .compile import Target
+    from .state import SHARED
+
+    record = container.record
+    return Target(
+        pid=record.pid,
+        start_time=record.start_time,
+        cgroup=_cgroup(container, options.cgroup),
+        rows=process.rows,
+        columns=process.columns,
+        monitored=False,
+        keyring=container.id,
+        cache_directory=f"{container.runtime.root}/{SHARED}/seccomp",
+        preserved=options.preserve_fds,
+    )
+
+
+def _cgroup(container: Container, below: str) -> str:
+    """Give the directory that the process is born in: the container's cgroup, or one beneath it that is there already."""
+    top = container.record.cgroup
+    if not top or not below:
+        return top
+    path = os.path.normpath(f"{top}/{below.lstrip('/')}")
+    if path != top and not path.startswith(top + "/"):
+        raise InvalidInput(f"the cgroup {below!r} doesn't lie beneath the container's")
+    if not os.path.isdir(path):
+        raise InvalidInput(f"the cgroup {below!r} doesn't exist in container {container.id}")
+    return path

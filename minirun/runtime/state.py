@@ -1,0 +1,165 @@
+"""What is kept of a container between commands: one directory each, beneath the runtime's root.
+
+Owns: the directory's files, writing them whole, the lock, container ids. Leaves to others: what a state means (container).
+
+    ROOT/.shared/       compiled filters, and an empty directory on which every root file system is mounted
+    ROOT/ID/            0700; its existence takes the id. flock(2) on it: one command at a time changes a container
+      state.json        what `State` has
+      config.json       the configuration as it was at creation: the bundle may change or go
+      gate verdict      FIFOs, as long as the container waits for its start (native/spawn.c, GATE)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import contextmanager
+
+from ..errors import Conflict, Corrupt, InvalidInput, MinirunError, NotFound
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+SHARED = ".shared"
+_ID_MAX = 1024
+_ID_CHARACTERS = "_+-."
+
+
+class State(Record):
+    """A container as it was recorded. `pid` 0: no process was made yet. `start_time`: field 22 of /proc/PID/stat."""
+
+    version: str = ""
+    id: str
+    bundle: str
+    rootfs: str = ""
+    created: str = ""
+    pid: int = 0
+    start_time: int = 0
+    cgroup: str = ""  # absolute; "": none
+    cgroups_path: str = ""  # as the configuration asks
+    cgroup_driver: str = "cgroupfs"
+    annotations: dict[str, str] = {}
+    gate_index: int = 0  # of the plan: operations behind it can fail at the start, ...
+    sentences: tuple[str, ...] = ()  # ... and this is what they do
+
+
+class Directory:
+    """The files of one container."""
+
+    def __init__(self, root: str, container_id: str) -> None:
+        self.path = f"{root}/{check_id(container_id)}"
+        self.id = container_id
+
+    @property
+    def gate(self) -> str:
+        return f"{self.path}/gate"
+
+    @property
+    def verdict(self) -> str:
+        return f"{self.path}/verdict"
+
+    @property
+    def config(self) -> str:
+        return f"{self.path}/config.json"
+
+    def make(self) -> None:
+        """Take the id. Raises Conflict when it is taken, MinirunError when the directory can't be made."""
+        try:
+            os.makedirs(os.path.dirname(self.path), 0o711, exist_ok=True)
+            os.mkdir(self.path, 0o700)
+            os.mkfifo(self.gate, 0o600)
+            os.mkfifo(self.verdict, 0o600)
+        except FileExistsError as error:
+            raise Conflict("container with given ID already exists") from error
+        except OSError as error:
+            raise MinirunError(f"make the directory {self.path}: {error.strerror}") from error
+
+    def write(self, state: State) -> None:
+        """Replace state.json in one step."""
+        from ..jsontext import dumps
+
+        self._replace("state.json", dumps(state.as_json()).encode("utf-8", "surrogateescape"))
+
+    def write_config(self, content: bytes) -> None:
+        """Keep the configuration."""
+        self._replace("config.json", content)
+
+    def _replace(self, name: str, content: bytes) -> None:
+        temporary = f"{self.path}/.{name}"
+        with open(temporary, "wb") as file:
+            file.write(content)
+        os.rename(temporary, f"{self.path}/{name}")
+
+    def read(self) -> State:
+        """Give the state. NotFound when there is no such container; one that was never completed has an empty one."""
+        from ..jsontext import loads
+
+        try:
+            with open(f"{self.path}/state.json", "rb") as file:
+                data: dict[str, Any] = loads(file.read().decode("utf-8", "surrogateescape"))
+        except FileNotFoundError:
+            if not os.path.isdir(self.path):
+                raise NotFound("container does not exist") from None
+            return State(id=self.id, bundle="")
+        except ValueError as error:
+            raise Corrupt(f"{self.path}/state.json can't be read: {error}; remove the container by force") from error
+        data["sentences"] = tuple(data["sentences"])
+        return State(**data)
+
+    def close_gate(self) -> None:
+        """The container waits no more."""
+        for path in (self.gate, self.verdict):
+            _unlink(path)
+
+    def remove(self) -> None:
+        """Give the id back; the state last but one, so that what a killed command leaves can be removed again."""
+        try:
+            for name in sorted(os.listdir(self.path), key=lambda name: name == "state.json"):
+                _unlink(f"{self.path}/{name}")
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            pass
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the container's lock; NotFound when it doesn't exist, or has gone while we waited."""
+        import fcntl
+
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise NotFound("container does not exist") from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.fstat(descriptor).st_nlink == 0:
+                raise NotFound("container does not exist")
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def check_id(container_id: str) -> str:
+    """Give the id; InvalidInput for one that can't name a directory."""
+    plain = all(letter.isascii() and (letter.isalnum() or letter in _ID_CHARACTERS) for letter in container_id)
+    if not container_id or len(container_id) > _ID_MAX or not plain or container_id[0] == ".":
+        raise InvalidInput("invalid container ID format")
+    return container_id
+
+
+def ids(root: str) -> list[str]:
+    """Give the ids beneath a root, which need not exist and isn't made."""
+    try:
+        return sorted(entry.name for entry in os.scandir(root) if os.path.exists(f"{entry.path}/state.json"))
+    except FileNotFoundError:
+        return []
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
