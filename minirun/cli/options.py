@@ -1,68 +1,21 @@
 """THE table of the command line: one row per command, one row per option. No other place knows a flag.
 
 Owns: names, short forms, kinds, help texts, which parser reads a value, which field of the request it lands in.
-Leaves to others: pflag's grammar (cli/parse), the look of help (cli/help), reading values (cli/values), acting (cli/commands).
+Leaves to others: what a row says (command_line), docker's words around it (cli/parse), the look of help (cli/help), reading
+values (cli/values), acting (cli/commands).
 
-To add a flag, add a row. A row is
-
-    name, short, kind, metavar, help, parser, field
-
-    kind    flag    a switch; `--x`, `--x=false`
-            one     a value; the last one given wins
-            many    a list; the parser gives a tuple of values for each time it is given
-            map     an object; the parser gives a tuple of (key, value)
-            spread  several fields; the parser gives a tuple of (field, value)
-    parser  "topic.function" in minirun/cli/values; "" keeps the text
-    field   of ContainerConfig (run, create) or ExecConfig (exec); "" means that the command's own file reads it
-
-Options that share a field are joined in the order of the table (`--env` comes after `--env-file` and so overrides it).
-A row without a help text is accepted and not shown. The rows are plain constants, so that loading them costs nothing;
-only those of the command at hand become `Option` values. This file is long because it is a table.
+To add a flag, add a row. Its field is one of ContainerConfig (run, create) or ExecConfig (exec). `--env` comes after
+`--env-file` and so overrides it. This file is long because it is a table.
 """
 
 # ruff: noqa: E501, SIM905 -- a table is read by its columns: a row stays on one line
 from __future__ import annotations
 
-from ..record import Record
+from ..command_line import Command, Option, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Row = tuple[str, str, str, str, str, str, str]
-    Rows = tuple[Row, ...]
-
-
-class Option(Record):
-    """One row of the table."""
-
-    name: str
-    short: str
-    kind: str
-    metavar: str
-    help: str
-    parser: str
-    field: str
-
-    @property
-    def spelling(self) -> str:
-        """The option as messages name it: `-m, --memory`."""
-        return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
-
-
-class Command(Record):
-    """One command: how it is called, how many arguments it takes, its options."""
-
-    name: str
-    usage: str
-    summary: str
-    group: str
-    minimum: int
-    maximum: int  # -1: any number
-    options_stop: bool  # at the first argument, because what follows belongs to the container's command
-    rows: Rows
-
-    def options(self) -> tuple[Option, ...]:
-        return tuple(Option(**dict(zip(Option._fields, row, strict=True))) for row in self.rows)
-
+    from ..command_line import Rows
 
 _FORMAT_HELP = """Format output using a custom template:
 'table':            Print output in table format with column headers (default)
@@ -347,7 +300,7 @@ def names() -> tuple[str, ...]:
 
 def global_options() -> tuple[Option, ...]:
     """Give the options that stand before the command."""
-    return tuple(Option(**dict(zip(Option._fields, row, strict=True))) for row in GLOBAL)
+    return options_of(GLOBAL)
 
 
 def spellings(name: str) -> list[str]:
