@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     Row = tuple[str, str, str, str, str, str, str]
     Rows = tuple[Row, ...]
+    CommandRow = tuple[str, str, str, str, int, int, bool, Rows]
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -76,6 +77,24 @@ class Command(Record):
 
     def options(self) -> tuple[Option, ...]:
         return options_of(self.rows)
+
+
+def find_command(table: tuple[CommandRow, ...], name: str) -> Command | None:
+    """Give the command of that name."""
+    for row in table:
+        if row[0] == name:
+            name, usage, summary, group, minimum, maximum, options_stop, rows = row
+            return Command(
+                name=name,
+                usage=usage,
+                summary=summary,
+                group=group,
+                minimum=minimum,
+                maximum=maximum,
+                options_stop=options_stop,
+                rows=rows,
+            )
+    return None
 
 
 class Parsed(Record):

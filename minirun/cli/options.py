@@ -11,11 +11,11 @@ To add a flag, add a row. Its field is one of ContainerConfig (run, create) or E
 # ruff: noqa: E501, SIM905 -- a table is read by its columns: a row stays on one line
 from __future__ import annotations
 
-from ..command_line import Command, Option, options_of
+from ..command_line import Command, Option, find_command, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..command_line import Rows
+    from ..command_line import CommandRow, Rows
 
 _FORMAT_HELP = """Format output using a custom template:
 'table':            Print output in table format with column headers (default)
@@ -193,7 +193,7 @@ _DESCRIBE: Rows = (
 COMMON, OTHER = "Common Commands", "Commands"
 
 #    name       usage                                              summary                                              group  min max stop rows
-_COMMANDS: tuple[tuple[str, str, str, str, int, int, bool, Rows], ...] = (
+_COMMANDS: tuple[CommandRow, ...] = (
     ("run",     "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create and run a new container from an image",       COMMON, 1, -1, True, _CONTAINER + _RUN),
     ("exec",    "[OPTIONS] CONTAINER COMMAND [ARG...]",            "Execute a command in a running container",           COMMON, 2, -1, True, _EXEC),
     ("ps",      "[OPTIONS]",                                       "List containers",                                    COMMON, 0, 0, False, _PS),
@@ -277,20 +277,7 @@ ABSENT_COMMANDS = {
 
 def find(name: str) -> Command | None:
     """Give the command of that name."""
-    for row in _COMMANDS:
-        if row[0] == name:
-            name, usage, summary, group, minimum, maximum, options_stop, rows = row
-            return Command(
-                name=name,
-                usage=usage,
-                summary=summary,
-                group=group,
-                minimum=minimum,
-                maximum=maximum,
-                options_stop=options_stop,
-                rows=rows,
-            )
-    return None
+    return find_command(_COMMANDS, name)
 
 
 def names() -> tuple[str, ...]:

@@ -12,6 +12,7 @@ LEAVES = {"_native", "command_line", "database", "errors", "files", "jsontext", 
 BELOW: dict[str, set[str]] = {
     "linux": LEAVES,
     "runtime": LEAVES | {"linux"},
+    "oci": LEAVES | {"linux", "runtime"},
     "images": LEAVES | {"linux"},
     "storage": LEAVES | {"linux"},
     "network": LEAVES | {"linux"},

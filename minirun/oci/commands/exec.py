@@ -1,0 +1,17 @@
+"""`minirun-oci exec`: a further process in a container; the exit code is that process's, 255 when it could not be made."""
+
+from __future__ import annotations
+
+from ..process import process_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    from ...runtime.container import ExecOptions
+
+    container = invocation.container()
+    process = process_of(invocation.parsed, container.process)
+    return container.exec_(process, ExecOptions(**invocation.parsed.fields()))
