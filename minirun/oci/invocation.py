@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..command_line import Parsed
-    from ..runtime.container import Bundle, Container, Runtime
+    from ..runtime.bundle import Bundle
+    from ..runtime.container import Container, Runtime
     from .log import Log
 
 
@@ -36,15 +37,15 @@ class Invocation(Record):
 
     def container(self) -> Container:
         """Give the container that is asked for; raises NotFound."""
-        from ..runtime import container
+        from ..runtime.container import find
 
-        return container.find(self.runtime(), self.id)
+        return find(self.runtime(), self.id)
 
     def bundle(self) -> Bundle:
         """Read the bundle that `create` and `run` are given."""
-        from ..runtime import container
+        from ..runtime.bundle import load
 
-        return container.load(self.parsed.text("bundle", "."), self.parsed.text("config"))
+        return load(self.parsed.text("bundle", "."), self.parsed.text("config"), self.log.warning)
 
     def ids(self) -> tuple[str, ...]:
         """Give the ids that are asked for: as they are, or all that the regular expressions match."""
@@ -53,11 +54,11 @@ class Invocation(Record):
         import re
 
         from ..errors import InvalidInput
-        from ..runtime import container
+        from ..runtime.container import listing
 
         try:
             patterns = [re.compile(text) for text in self.parsed.arguments]
         except re.error as error:
             raise InvalidInput(f"invalid regular expression: {error}") from error
-        known = [str(found.state()["id"]) for found in container.listing(self.runtime())]
+        known = [str(found.state()["id"]) for found in listing(self.runtime())]
         return tuple(name for name in known if any(pattern.search(name) for pattern in patterns))

@@ -22,9 +22,9 @@ def version(program: str) -> str:
         f"spec: {SPECIFICATION}",
     ]
     if program == "crun":
-        from ..runtime.container import Runtime
+        from ..runtime.container import ROOT
 
-        lines.insert(2, f"rundir: {Runtime().root}")
+        lines.insert(2, f"rundir: {ROOT}")
         lines.append(_supported())
     return "\n".join(lines)
 

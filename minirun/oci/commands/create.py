@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from ...runtime.create import CreateOptions, create
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..invocation import Invocation
 
 
 def run(invocation: Invocation) -> int:
-    from ...runtime import container
-
-    options = container.CreateOptions(**invocation.parsed.fields())
-    container.create(invocation.runtime(), invocation.id, invocation.bundle(), options)
+    create(invocation.runtime(), invocation.id, invocation.bundle(), CreateOptions(**invocation.parsed.fields()))
     return 0

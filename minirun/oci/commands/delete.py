@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...errors import NotFound
+from ...runtime.container import find
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -10,12 +11,10 @@ if TYPE_CHECKING:
 
 
 def run(invocation: Invocation) -> int:
-    from ...runtime import container
-
     force = invocation.parsed.flag("force")
     for name in invocation.ids():
         try:
-            container.find(invocation.runtime(), name).delete(force=force)
+            find(invocation.runtime(), name).delete(force=force)
         except NotFound:
             if not force:
                 raise

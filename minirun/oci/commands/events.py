@@ -43,7 +43,7 @@ def _say(kind: str, container_id: str, data: dict[str, Any] | None = None) -> No
 
 def _follow(invocation: Invocation, container: Container, interval_ns: int) -> None:
     """Print until the container has ended. Blocks."""
-    changes = _Changes(container.cgroup.path)
+    changes = Changes(container.cgroup.path)
     kills = container.cgroup.oom_kills()
     due = time.monotonic_ns() + interval_ns
     try:
@@ -68,7 +68,7 @@ def _is_alive(invocation: Invocation) -> bool:
         return False
 
 
-class _Changes:
+class Changes:
     """Waits for a change of a cgroup's events; without such files (no cgroup, no controller) only for the time to pass."""
 
     def __init__(self, directory: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...runtime.run import ExecOptions, exec_
 from ..process import process_of
 
 TYPE_CHECKING = False
@@ -10,8 +11,6 @@ if TYPE_CHECKING:
 
 
 def run(invocation: Invocation) -> int:
-    from ...runtime.container import ExecOptions
-
     container = invocation.container()
-    process = process_of(invocation.parsed, container.process)
-    return container.exec_(process, ExecOptions(**invocation.parsed.fields()))
+    process = process_of(invocation.parsed, container.bundle().spec.process)
+    return exec_(container, process, ExecOptions(**invocation.parsed.fields()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...errors import InvalidInput
+from ...runtime.container import find
 from ...signals import number_of
 from ..invocation import Invocation
 
@@ -12,8 +13,6 @@ def run(invocation: Invocation) -> int:
     number = number_of(signal[0]) if signal else number_of("TERM")
     if number is None:
         raise InvalidInput(f'unknown signal "{signal[0]}"')
-    from ...runtime import container
-
     for name in invocation.replace(parsed=invocation.parsed.replace(arguments=ids)).ids():
-        container.find(invocation.runtime(), name).kill(number, all=invocation.parsed.flag("all"))
+        find(invocation.runtime(), name).kill(number, all=invocation.parsed.flag("all"))
     return 0

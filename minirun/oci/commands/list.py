@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from ...errors import NotFound
 from ...output import write
+from ...runtime.container import listing
 from ..present import container_table
 
 TYPE_CHECKING = False
@@ -27,12 +30,21 @@ def run(invocation: Invocation) -> int:
 
 
 def _states(invocation: Invocation) -> list[dict[str, Any]]:
-    from ...runtime import container
-
+    """Give the states with their owners, which `state` doesn't look up."""
     states = []
-    for found in container.listing(invocation.runtime()):
+    for found in listing(invocation.runtime()):
         try:
-            states.append(found.state())
-        except NotFound:  # deleted meanwhile
+            states.append(found.state() | {"owner": _owner(found.directory.path)})
+        except (NotFound, FileNotFoundError):  # deleted meanwhile
             continue
     return states
+
+
+def _owner(path: str) -> str:
+    import pwd
+
+    uid = os.stat(path).st_uid
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"#{uid}"

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from ...runtime.create import CreateOptions
+from ...runtime.run import run as run_container
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..invocation import Invocation
 
 
 def run(invocation: Invocation) -> int:
-    from ...runtime import container
-
     parsed = invocation.parsed
-    return container.run(
+    return run_container(
         invocation.runtime(),
         invocation.id,
         invocation.bundle(),
-        container.CreateOptions(**parsed.fields()),
+        CreateOptions(**parsed.fields()),
         detach=parsed.flag("detach"),
         keep=parsed.flag("keep"),
         subreaper=not parsed.flag("no-subreaper"),

@@ -6,13 +6,14 @@ import sys
 
 import pytest
 
-import minirun.runtime
 from tests.unit.oci.fakes import World
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     fake = World()
-    monkeypatch.setitem(sys.modules, "minirun.runtime.container", fake)
-    monkeypatch.setattr(minirun.runtime, "container", fake, raising=False)
+    for name in World.MODULES:
+        monkeypatch.setitem(sys.modules, f"minirun.runtime.{name}", fake)
+    for name in [name for name in sys.modules if name.startswith("minirun.oci.commands.")]:
+        monkeypatch.delitem(sys.modules, name)  # so that it is imported again, over this runtime
     return fake

@@ -1,4 +1,4 @@
-"""A runtime that remembers what it was asked for, in place of minirun.runtime.container: no root, no kernel."""
+"""A runtime that remembers what it was asked for, in place of the modules that make containers: no root, no kernel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from minirun.errors import Conflict, NotFound
 from minirun.record import Record
-from minirun.runtime.spec import Capabilities, Process, User
+from minirun.runtime.spec import Capabilities, Process, Spec, User
 
 
 class Runtime(Record):
@@ -54,6 +54,17 @@ class Cgroup:
         return self.kills
 
 
+class Directory:
+    """Where the container would be kept: a directory of root's."""
+
+    path = "/"
+
+
+class Bundle(Record):
+    path: str
+    spec: Spec
+
+
 class Container:
     """A container; each verb is noted in the calls of its world."""
 
@@ -61,8 +72,11 @@ class Container:
         self.world = world
         self.id = container_id
         self.status = status
-        self.process = PROCESS
         self.cgroup = Cgroup()
+        self.directory = Directory()
+
+    def bundle(self) -> Bundle:
+        return Bundle(path="/b", spec=Spec(process=PROCESS))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -73,7 +87,7 @@ class Container:
             "bundle": "/b",
             "rootfs": "/b/rootfs",
             "created": "2026-01-02T03:04:05.12Z",
-            "owner": "root",
+            "owner": "",
         }
 
     def stats(self) -> dict[str, Any]:
@@ -81,10 +95,6 @@ class Container:
 
     def processes(self) -> list[int]:
         return self.world.pids
-
-    def exec_(self, process: Process, options: ExecOptions) -> int:
-        self.world.calls.append(("exec", self.id, process, options))
-        return 3
 
     def delete(self, force: bool = False) -> None:
         if self.status == "running" and not force:
@@ -98,10 +108,13 @@ class Container:
 
 
 class World(ModuleType):
-    """The module. `held` are the containers that there are."""
+    """All of these modules. `held` are the containers that there are."""
+
+    MODULES = ("bundle", "container", "create", "run")
+    ROOT = "/run/minirun-oci"
 
     def __init__(self) -> None:
-        super().__init__("minirun.runtime.container")
+        super().__init__("minirun.runtime")
         self.Runtime, self.CreateOptions, self.ExecOptions = Runtime, CreateOptions, ExecOptions
         self.calls: list[tuple[Any, ...]] = []
         self.held: list[Container] = [Container(self, "box")]
@@ -119,7 +132,7 @@ class World(ModuleType):
         self.runtime = runtime
         return self.held
 
-    def load(self, bundle: str, config: str = "") -> tuple[str, str]:
+    def load(self, bundle: str, config: str, warn: Any) -> tuple[str, str]:
         return (bundle, config)
 
     def create(self, runtime: Runtime, container_id: str, bundle: Any, options: CreateOptions) -> None:
@@ -127,6 +140,10 @@ class World(ModuleType):
         if container_id == "box":
             raise Conflict("container with given ID already exists")
         self.calls.append(("create", container_id, bundle, options))
+
+    def exec_(self, container: Container, process: Process, options: ExecOptions) -> int:
+        self.calls.append(("exec", container.id, process, options))
+        return 3
 
     def run(self, runtime: Runtime, container_id: str, bundle: Any, options: CreateOptions, **how: bool) -> int:
         self.create(runtime, container_id, bundle, options)

@@ -85,7 +85,7 @@ def test_an_exec_that_cannot_be_set_up_ends_with_255(
     def refuse(*_: object) -> int:
         raise CommandNotFound("exec: nosuch")
 
-    monkeypatch.setattr(Container, "exec_", refuse)
+    monkeypatch.setattr("minirun.oci.commands.exec.exec_", refuse)
     assert run("exec box nosuch") == 255
     assert [line.partition('msg="')[2] for line in capfd.readouterr().err.splitlines()] == [
         'exec failed: container does not exist"',
