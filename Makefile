@@ -34,7 +34,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) mmdebstrap curl iproute2 iptables procps redis
 BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io podman runc crun iproute2
 
 SOURCES := pyproject.toml setup.py $(shell find native -name '*.[ch]' -o -name '*.py' | sort)
-PACKAGE := $(SOURCES) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) $(wildcard minirun/cli/minirun)
+PACKAGE := $(SOURCES) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
 
 # $(call need,PACKAGES): install those that are missing, quietly; what apt-get said is shown only when it failed.
 define need
@@ -53,8 +53,11 @@ endef
 # $(call direct,DIRECTORY): let the kernel start the interpreter of the virtual environment in DIRECTORY with -I, instead of the
 # shell that the packaged script needs because pip drops the option: a millisecond or two of every command.
 define direct
-printf '#!%s/bin/python3 -I\nfrom minirun.cli.main import entry\n\nentry()\n' $(abspath $(1)) >$(1)/bin/minirun.new; \
-chmod 755 $(1)/bin/minirun.new; mv $(1)/bin/minirun.new $(1)/bin/minirun
+for program in minirun:cli minirun-oci:oci; do \
+	file=$(1)/bin/$${program%:*}; \
+	printf '#!%s/bin/python3 -I\nfrom minirun.%s.main import entry\n\nentry()\n' $(abspath $(1)) $${program#*:} >$$file.new; \
+	chmod 755 $$file.new; mv $$file.new $$file; \
+done
 endef
 
 define check_python
@@ -91,8 +94,8 @@ bench: packages-bench build ## minirun beside docker, podman, runc and crun; pri
 	@$(check_root)
 	@$(VENV)/bin/python -m bench $(BENCH)
 
-install: packages-run $(HOME_OF_INSTALL)/.installed ## minirun on the PATH, for every user of this machine
-	@echo "installed: $(PREFIX)/bin/minirun"
+install: packages-run $(HOME_OF_INSTALL)/.installed ## minirun and minirun-oci on the PATH, for every user of this machine
+	@echo "installed: $(PREFIX)/bin/minirun $(PREFIX)/bin/minirun-oci"
 
 images: packages-demo install ## busybox and hello-world for the installed minirun
 	@rootfs-fixtures/fixture.py import busybox hello-world --minirun $(HOME_OF_INSTALL)/bin/minirun
@@ -101,7 +104,9 @@ uninstall: ## the program, bridge, rules; images and containers in /var/lib/mini
 	@$(check_root)
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -rf $(HOME_OF_INSTALL)
-	@[[ "$$(readlink $(PREFIX)/bin/minirun)" != $(HOME_OF_INSTALL)/bin/minirun ]] || rm $(PREFIX)/bin/minirun
+	@for program in minirun minirun-oci; do \
+		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
+	done
 
 build: packages-run $(VENV)/.built ## .venv with the package in it, its C core compiled
 
@@ -152,5 +157,5 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@rm -rf build
 	@$(HOME_OF_INSTALL)/bin/pip -q install .
 	@$(call direct,$(HOME_OF_INSTALL))
-	@ln -sfn $(HOME_OF_INSTALL)/bin/minirun $(PREFIX)/bin/minirun
+	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
 	@touch $@

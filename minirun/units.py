@@ -1,6 +1,6 @@
 """Sizes, durations and instants as text, in Docker's spelling.
 
-Owns: parsing of memory sizes, and how sizes, spans and instants are shown to people and in JSON. Numbers in and text
+Owns: parsing of memory sizes and spans, and how sizes, spans and instants are shown to people and in JSON. Numbers in and text
 out (or the reverse); knows no option and no column.
 Leaves to others: which option takes a size (cli/options), `--since` and its many spellings (cli/values/times).
 Rules follow github.com/docker/go-units and Go's time package as Docker's documentation shows them.
@@ -15,6 +15,10 @@ from .errors import InvalidInput
 _PREFIXES = "kmgtp"
 _LARGEST = (1 << 63) - 1
 SECOND_NS = 1_000_000_000
+_SPANS_NS = {
+    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000,
+    "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS,
+}  # fmt: skip
 
 
 def parse_size(text: str, base: int = 1024) -> int:
@@ -81,6 +85,22 @@ def human_span(seconds: float) -> str:
         if hours < limit:
             return f"{hours // divisor} {name}"
     return f"{int(seconds // 3600) // 24 // 365} years"
+
+
+def parse_span(text: str) -> int | None:
+    """Read a span such as `1h30m` or `1.5s` in nanoseconds; None when it isn't one."""
+    rest, total = text, 0
+    while rest:
+        end = next((place for place, letter in enumerate(rest) if letter not in "0123456789."), len(rest))
+        number, rest = rest[:end], rest[end:]
+        end = next((place for place, letter in enumerate(rest) if letter in "0123456789."), len(rest))
+        unit, rest = rest[:end], rest[end:]
+        if unit not in _SPANS_NS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
+            return None
+        whole, _, fraction = number.partition(".")
+        total += int(whole or "0") * _SPANS_NS[unit]
+        total += int(fraction) * _SPANS_NS[unit] // 10 ** len(fraction) if fraction else 0
+    return total if text else None
 
 
 def rfc3339(time_ns: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from .output import say, write
+from ..output import say, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

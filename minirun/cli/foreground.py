@@ -15,8 +15,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from ..monitor.connection import Detached, Signal
+from ..output import warn
 from . import terminal as tty
-from .output import warn
 from .values.keys import to_bytes
 
 TYPE_CHECKING = False

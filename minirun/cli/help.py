@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from .options import COMMON, NOUNS, OTHER, Command, Option, find, global_options, names, spellings
+from ..command_line import Command, Option
+from .options import COMMON, NOUNS, OTHER, find, global_options, names, spellings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

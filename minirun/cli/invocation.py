@@ -8,16 +8,15 @@ from __future__ import annotations
 import os
 
 from ..errors import MinirunError
+from ..output import warn
 from ..record import Record
-from .output import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ..command_line import Command, Parsed
     from ..engine.engine import Engine
-    from .options import Command
-    from .parse import Parsed
 
 
 class Invocation(Record):

@@ -15,16 +15,16 @@ from contextlib import suppress
 
 from .. import __version__
 from ..errors import MinirunError, UsageError, WrongCommand
+from ..output import say, warn, write
 from .invocation import Invocation
 from .options import ABSENT_COMMANDS, NOUNS, find, global_options
-from .output import say, warn, write
 from .parse import parse, parse_command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .parse import Parsed
+    from ..command_line import Parsed
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141

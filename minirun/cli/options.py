@@ -1,68 +1,21 @@
 """THE table of the command line: one row per command, one row per option. No other place knows a flag.
 
 Owns: names, short forms, kinds, help texts, which parser reads a value, which field of the request it lands in.
-Leaves to others: pflag's grammar (cli/parse), the look of help (cli/help), reading values (cli/values), acting (cli/commands).
+Leaves to others: what a row says (command_line), docker's words around it (cli/parse), the look of help (cli/help), reading
+values (cli/values), acting (cli/commands).
 
-To add a flag, add a row. A row is
-
-    name, short, kind, metavar, help, parser, field
-
-    kind    flag    a switch; `--x`, `--x=false`
-            one     a value; the last one given wins
-            many    a list; the parser gives a tuple of values for each time it is given
-            map     an object; the parser gives a tuple of (key, value)
-            spread  several fields; the parser gives a tuple of (field, value)
-    parser  "topic.function" in minirun/cli/values; "" keeps the text
-    field   of ContainerConfig (run, create) or ExecConfig (exec); "" means that the command's own file reads it
-
-Options that share a field are joined in the order of the table (`--env` comes after `--env-file` and so overrides it).
-A row without a help text is accepted and not shown. The rows are plain constants, so that loading them costs nothing;
-only those of the command at hand become `Option` values. This file is long because it is a table.
+To add a flag, add a row. Its field is one of ContainerConfig (run, create) or ExecConfig (exec). `--env` comes after
+`--env-file` and so overrides it. This file is long because it is a table.
 """
 
 # ruff: noqa: E501, SIM905 -- a table is read by its columns: a row stays on one line
 from __future__ import annotations
 
-from ..record import Record
+from ..command_line import Command, Option, find_command, options_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    Row = tuple[str, str, str, str, str, str, str]
-    Rows = tuple[Row, ...]
-
-
-class Option(Record):
-    """One row of the table."""
-
-    name: str
-    short: str
-    kind: str
-    metavar: str
-    help: str
-    parser: str
-    field: str
-
-    @property
-    def spelling(self) -> str:
-        """The option as messages name it: `-m, --memory`."""
-        return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
-
-
-class Command(Record):
-    """One command: how it is called, how many arguments it takes, its options."""
-
-    name: str
-    usage: str
-    summary: str
-    group: str
-    minimum: int
-    maximum: int  # -1: any number
-    options_stop: bool  # at the first argument, because what follows belongs to the container's command
-    rows: Rows
-
-    def options(self) -> tuple[Option, ...]:
-        return tuple(Option(**dict(zip(Option._fields, row, strict=True))) for row in self.rows)
-
+    from ..command_line import CommandRow, Rows
 
 _FORMAT_HELP = """Format output using a custom template:
 'table':            Print output in table format with column headers (default)
@@ -240,7 +193,7 @@ _DESCRIBE: Rows = (
 COMMON, OTHER = "Common Commands", "Commands"
 
 #    name       usage                                              summary                                              group  min max stop rows
-_COMMANDS: tuple[tuple[str, str, str, str, int, int, bool, Rows], ...] = (
+_COMMANDS: tuple[CommandRow, ...] = (
     ("run",     "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create and run a new container from an image",       COMMON, 1, -1, True, _CONTAINER + _RUN),
     ("exec",    "[OPTIONS] CONTAINER COMMAND [ARG...]",            "Execute a command in a running container",           COMMON, 2, -1, True, _EXEC),
     ("ps",      "[OPTIONS]",                                       "List containers",                                    COMMON, 0, 0, False, _PS),
@@ -324,20 +277,7 @@ ABSENT_COMMANDS = {
 
 def find(name: str) -> Command | None:
     """Give the command of that name."""
-    for row in _COMMANDS:
-        if row[0] == name:
-            name, usage, summary, group, minimum, maximum, options_stop, rows = row
-            return Command(
-                name=name,
-                usage=usage,
-                summary=summary,
-                group=group,
-                minimum=minimum,
-                maximum=maximum,
-                options_stop=options_stop,
-                rows=rows,
-            )
-    return None
+    return find_command(_COMMANDS, name)
 
 
 def names() -> tuple[str, ...]:
@@ -347,7 +287,7 @@ def names() -> tuple[str, ...]:
 
 def global_options() -> tuple[Option, ...]:
     """Give the options that stand before the command."""
-    return tuple(Option(**dict(zip(Option._fields, row, strict=True))) for row in GLOBAL)
+    return options_of(GLOBAL)
 
 
 def spellings(name: str) -> list[str]:

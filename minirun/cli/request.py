@@ -10,14 +10,14 @@ from contextlib import contextmanager
 
 from ..engine.config import ContainerConfig
 from ..errors import Conflict, InvalidInput
-from .output import write_all
+from ..output import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..command_line import Parsed
     from ..engine.container import ExecConfig
-    from .parse import Parsed
 
 
 def container_config(parsed: Parsed) -> ContainerConfig:

@@ -1,21 +1,21 @@
-"""Columns of text, padded as docker's tabwriter does, and what `--format` makes of a list.
+"""What `--format` makes of a list: columns as docker has them, JSON, or a template's text.
 
-Owns: `align`, `Column`, and the choice between table, json and template. Leaves to others: what a column says
+Owns: `Column`, and the choice between table, json and template. Leaves to others: padding (output), what a column says
 (cli/present), the template language (cli/template, loaded only for a format that holds a template).
 """
 
 from __future__ import annotations
 
+from ..output import align
 from ..record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     Columns = dict[str, "Column"]
 
-PADDING = 3
 MINIMUM = 10  # a column is at least this wide, padding included
 
 
@@ -27,21 +27,6 @@ class Column(Record):
     in_json: bool = True
 
 
-def align(rows: Iterable[Sequence[str]]) -> str:
-    """Give lines whose cells begin at the same places; the last cell of a line isn't padded."""
-    lines = [list(row) for row in rows]
-    count = max((len(line) for line in lines), default=0)
-    widths = [
-        max([MINIMUM] + [len(line[place]) + PADDING for line in lines if place < len(line) - 1])
-        for place in range(count)
-    ]
-    text = []
-    for line in lines:
-        padded = [cell.ljust(widths[place]) for place, cell in enumerate(line[:-1])]
-        text.append("".join(padded) + (line[-1] if line else "") + "\n")
-    return "".join(text)
-
-
 def show(columns: Columns, items: Sequence[Any], template: str, default: Sequence[str]) -> str:
     """Give the text of a list: `template` is what --format has, `default` names the columns of the plain table.
 
@@ -50,7 +35,7 @@ def show(columns: Columns, items: Sequence[Any], template: str, default: Sequenc
     if template in ("", "table"):
         rows = [[columns[name].heading for name in default]]
         rows += [[str(columns[name].value(item)) for name in default] for item in items]
-        return align(rows)
+        return align(rows, MINIMUM)
     if template == "json":
         import json
 
@@ -71,7 +56,7 @@ def show(columns: Columns, items: Sequence[Any], template: str, default: Sequenc
     if not is_table:
         return "".join(line + "\n" for line in lines)
     heading = parsed.render({name: _heading(column) for name, column in columns.items()})
-    return align(line.split("\t") for block in (heading, *lines) for line in block.split("\n"))
+    return align((line.split("\t") for block in (heading, *lines) for line in block.split("\n")), MINIMUM)
 
 
 def _heading(column: Column) -> Any:

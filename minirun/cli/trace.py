@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from .output import warn
+from ..output import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

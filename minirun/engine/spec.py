@@ -14,6 +14,7 @@ from ..errors import InvalidInput, NotSupported
 from ..record import Record
 from ..runtime import capabilities, devices
 from ..runtime.spec import (
+    READONLY_PATHS,
     BuiltinSeccomp,
     Capabilities,
     DeviceNode,
@@ -107,7 +108,7 @@ def build(config: ContainerConfig, image: Image, surroundings: Surroundings) -> 
             seccomp=_seccomp(config, security, held.bounding),
             sysctl=spec_limits.sysctls_of(config),
             masked_paths=() if _shows_all_paths(config, security) else spec_mounts.masked_paths(),
-            readonly_paths=() if _shows_all_paths(config, security) else spec_mounts.READONLY_PATHS,
+            readonly_paths=() if _shows_all_paths(config, security) else READONLY_PATHS,
         ),
     )
 

@@ -1,6 +1,6 @@
 """The mounts of a container: its own proc, dev and sys, then what the user brings, in the order in which they are made.
 
-Owns: Docker's default mounts, masked and read-only paths, the rules for -v and --tmpfs.
+Owns: Docker's default mounts, what is masked on this host, the rules for -v and --tmpfs.
 Leaves to others: making the mounts (runtime/compile), the content of /etc/hosts and its like (network/names).
 
 A mount of the user's takes the place of a default one at the same destination. The user's follow in order of depth,
@@ -20,7 +20,7 @@ from ..linux.flags import (
     MOUNT_ATTRIBUTES,
     PROPAGATIONS,
 )
-from ..runtime.spec import Mount
+from ..runtime.spec import MASKED_PATHS, Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,21 +45,6 @@ _SYS = Mount(destination="/sys", type="sysfs", source="sysfs", attributes=_NONE)
 _CGROUP = Mount(destination="/sys/fs/cgroup", type="cgroup2", source="cgroup", attributes=_NONE)
 _MQUEUE = Mount(destination="/dev/mqueue", type="mqueue", source="mqueue", attributes=_NONE)
 
-MASKED_PATHS = (
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/interrupts",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/devices/virtual/powercap",
-    "/sys/firmware",
-)
-READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 _THROTTLE = "/sys/devices/system/cpu/cpu{}/thermal_throttle"
 
 # What a file may be mounted over in /proc: the figures that lxcfs tells a container about itself. Anything else

@@ -1,12 +1,13 @@
 """Ending a container: signals, the time given to react, and the kill.
 
-Owns: `stop`, `restart`, `kill`, `send`, and the names of signals. Leaves to others: recording the end (engine/life).
+Owns: `stop`, `restart`, `kill`, `send`. Leaves to others: names of signals (signals), recording the end (engine/life).
 """
 
 from __future__ import annotations
 
 import _signal
 
+from .. import signals
 from ..errors import Conflict, InvalidInput, MinirunError
 
 TYPE_CHECKING = False
@@ -19,22 +20,10 @@ STOP_TIMEOUT_SECONDS = 10
 
 def signal_number(text: str) -> int:
     """Read a signal as users write it: 9, KILL, SIGKILL, rtmin+3. Raises InvalidInput in docker's words."""
-    word = text.strip().upper()
-    if word.isascii() and word.isdecimal():
-        if 0 < int(word) < 65:
-            return int(word)
+    number = signals.number_of(text)
+    if number is None:
         raise InvalidInput(f"Invalid signal: {text}")
-    name = word.removeprefix("SIG")
-    base, sign, offset = name.partition("+") if "+" in name else name.partition("-")
-    number = getattr(_signal, f"SIG{base}", None) if base.isalnum() else None
-    if isinstance(number, int) and number > 0:
-        if not sign:
-            return int(number)
-        if base in ("RTMIN", "RTMAX") and offset.isdecimal():
-            shifted = number + int(offset) if sign == "+" else number - int(offset)
-            if _signal.SIGRTMIN <= shifted <= _signal.SIGRTMAX:
-                return int(shifted)
-    raise InvalidInput(f"Invalid signal: {text}")
+    return number
 
 
 def send(engine: Engine, container: Container, number: int, *, pid: int = 0) -> bool:

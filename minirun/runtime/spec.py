@@ -14,6 +14,23 @@ from ..record import Record
 
 SPECIFICATION = "1.2.0"
 
+# What every container engine hides of /proc and /sys unless it is told otherwise: they tell of the machine, or change it.
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
 
 class User(Record):
     """Who runs the process: numbers, or a `name` ("user[:group]") looked up in the root file system at the last moment.

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "minirun"
-LEAVES = {"errors", "record", "units", "files", "jsontext", "database", "_native"}
+LEAVES = {"_native", "command_line", "database", "errors", "files", "jsontext", "output", "record", "signals", "units"}
 BELOW: dict[str, set[str]] = {
     "linux": LEAVES,
     "runtime": LEAVES | {"linux"},
+    "oci": LEAVES | {"linux", "runtime"},
     "images": LEAVES | {"linux"},
     "storage": LEAVES | {"linux"},
     "network": LEAVES | {"linux"},

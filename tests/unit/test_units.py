@@ -95,3 +95,11 @@ def test_instants_are_shown() -> None:
     assert units.rfc3339(1767323045_000000000) == "2026-01-02T03:04:05Z"
     assert units.rfc3339(0) == "0001-01-01T00:00:00Z"
     assert units.rfc3339_padded(1767323045_120000000) == "2026-01-02T03:04:05.120000000Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "span_ns"),
+    [("5s", 5 * 10**9), ("100ms", 10**8), ("1h30m", 5400 * 10**9), ("1.5s", 15 * 10**8), ("", None), ("5", None)],
+)
+def test_spans_are_read(text: str, span_ns: int | None) -> None:
+    assert units.parse_span(text) == span_ns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output import say
+from ...output import say
 from ..request import cidfile, container_config
 
 TYPE_CHECKING = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import InvalidInput
-from ..output import write
+from ...output import write
 from ..present import DIGESTS_TABLE, IMAGES_TABLE, ImageRow, image_columns, short_id
 from ..table import show
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import InvalidInput
+from ...output import say
 from ..input import archive
-from ..output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

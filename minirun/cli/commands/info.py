@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...output import warn
 from ...units import binary_size
 from ..describe import say_object
-from ..output import warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from ...errors import MinirunError, NotFound
-from ..output import warn, write
+from ...output import warn, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

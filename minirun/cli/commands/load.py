@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ...output import say
 from ..input import archive
-from ..output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

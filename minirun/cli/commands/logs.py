@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output import write_all
+from ...output import write_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output import write
+from ...output import write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

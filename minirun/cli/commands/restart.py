@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output import say
+from ...output import say
 from .stop import timeout_seconds
 
 TYPE_CHECKING = False

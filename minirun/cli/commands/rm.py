@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import NotFound
-from ..output import say, warn
+from ...output import say, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

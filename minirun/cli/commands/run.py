@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from ...errors import UsageError
-from ..output import say, write
+from ...output import say, write
 from ..request import cidfile, container_config
 from ..terminal import require, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...command_line import Parsed
     from ...engine.config import ContainerConfig
     from ...engine.container import Container
     from ...engine.engine import Engine
     from ...engine.session import Attachment, Session
     from ..invocation import Invocation
-    from ..parse import Parsed
 
 
 def run(invocation: Invocation) -> int:

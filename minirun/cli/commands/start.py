@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...engine.session import Attachment
 from ...errors import UsageError
-from ..output import say
+from ...output import say
 from ..terminal import require, size
 
 TYPE_CHECKING = False

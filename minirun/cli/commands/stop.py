@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..output import say
+from ...output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...command_line import Parsed
     from ..invocation import Invocation
-    from ..parse import Parsed
 
 
 def run(invocation: Invocation) -> int:

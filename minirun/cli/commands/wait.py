@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..output import say
+from ...output import say
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

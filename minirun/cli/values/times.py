@@ -11,12 +11,8 @@ import time
 from datetime import UTC, datetime
 
 from ...errors import InvalidInput
-from ...units import SECOND_NS
+from ...units import SECOND_NS, parse_span
 
-_SPANS_NS = {
-    "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000,
-    "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS,
-}  # fmt: skip
 _FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 
 
@@ -29,24 +25,8 @@ def instant(text: str) -> int:
     raise InvalidInput(f"'{text}' is neither a time (2026-01-02T03:04:05Z, 1767322800) nor a span before now (42m)")
 
 
-def span(text: str) -> int | None:
-    """Read a span such as `1h30m` or `1.5s` in nanoseconds; None when it isn't one."""
-    rest, total = text, 0
-    while rest:
-        end = next((place for place, letter in enumerate(rest) if letter not in "0123456789."), len(rest))
-        number, rest = rest[:end], rest[end:]
-        end = next((place for place, letter in enumerate(rest) if letter in "0123456789."), len(rest))
-        unit, rest = rest[:end], rest[end:]
-        if unit not in _SPANS_NS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
-            return None
-        whole, _, fraction = number.partition(".")
-        total += int(whole or "0") * _SPANS_NS[unit]
-        total += int(fraction) * _SPANS_NS[unit] // 10 ** len(fraction) if fraction else 0
-    return total if text else None
-
-
 def _span(text: str) -> int | None:
-    length = span(text.removeprefix("-"))
+    length = parse_span(text.removeprefix("-"))
     if length is None:
         return None
     return time.time_ns() + (length if text.startswith("-") else -length)

@@ -71,6 +71,9 @@ _SUPERBLOCK_DEFAULTS = ("async", "nomand", "nolazytime")
 _NOTHING = ("", "defaults", "silent", "loud", "iversion", "noiversion", "auto", "noauto", "nofail", "_netdev")
 
 
+_ACTS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
+
+
 class MountOptions(Record):
     """What a list of options says. The fields are those of `Mount`, and mean the same."""
 
@@ -87,6 +90,13 @@ class MountOptions(Record):
     gid_mappings: tuple[IdMapping, ...] = ()
     copy_up: bool = False
     remount: bool = False
+
+
+def names() -> tuple[str, ...]:
+    """Give all options that are known here, which is all but those of file systems."""
+    recursive = ["r" + name for name in _ATTRIBUTES]
+    words = [name for name in _NOTHING if name]
+    return tuple(sorted({*_ATTRIBUTES, *recursive, *_SUPERBLOCK, *_ACTS, *flags.PROPAGATIONS, *words}))
 
 
 def parse_mount_options(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from .reader import Section
 
-_RECEIVER = "run.oci.seccomp.receiver"
+RECEIVER = "run.oci.seccomp.receiver"
 _ERRNO_MAX = 0xFFFF  # SECCOMP_RET_DATA
 _ARGUMENTS = 6
 
@@ -44,7 +44,7 @@ def seccomp(section: Section, annotations: Mapping[str, str]) -> Seccomp:
         raise section.wrong("listenerMetadata", "needs a listenerPath")
     if not notifies(found):
         return found  # the specification: without SCMP_ACT_NOTIFY the path is ignored
-    path = path or annotations.get(_RECEIVER, "")
+    path = path or annotations.get(RECEIVER, "")
     if not path:
         raise section.wrong("listenerPath", f"is missing: {NOTIFY} needs a socket that gets the descriptor")
     return found.replace(listener_path=path, listener_metadata=metadata)

@@ -15,9 +15,9 @@ from tests.unit.cli.test_import_budget import FORBIDDEN
 # What `json` and `sqlite3` bring along: minirun/jsontext and minirun/database take their C parts alone.
 NEVER_HERE = {"re", "enum", "json", "sqlite3"}
 
-CLI = "commands invocation main options output parse values values.scalars"
+CLI = "commands invocation main options parse values values.scalars"
 STORE = "config container engine layout reconcile store"
-LEAVES = "database errors files jsontext record units"
+LEAVES = "command_line database errors files jsontext output record units"
 PLAN = "flags plan syscalls"
 RUNTIME = "capabilities cgroups compile devices seccomp seccomp_profile spec"
 

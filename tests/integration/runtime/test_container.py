@@ -10,9 +10,10 @@ import pytest
 
 from minirun.engine.config import BindMount, Device, TmpfsMount, Ulimit
 from minirun.engine.spec import DEFAULT_CAPABILITIES
-from minirun.engine.spec_mounts import READONLY_PATHS, masked_paths
+from minirun.engine.spec_mounts import masked_paths
 from minirun.runtime import capabilities
 from minirun.runtime.cgroups import Hierarchy
+from minirun.runtime.spec import READONLY_PATHS
 from minirun.runtime.syscall_table import numbers
 from tests.integration.runtime.conftest import Container
 

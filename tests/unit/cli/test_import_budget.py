@@ -44,7 +44,7 @@ class Engine:
     def __getattr__(self, verb): return lambda *_, **__: {"containers": (), "logs": (), "wait": 0}.get(verb, self)
 """
 
-CLI = "__init__ commands.__init__ invocation main options output parse"
+CLI = "__init__ commands.__init__ invocation main options parse"
 OF_COMMAND = {
     "run -d --name box -e A=b busybox true": "commands.run request terminal values.__init__ values.environment values.scalars",
     "exec x true": "commands.exec request terminal",
@@ -79,7 +79,7 @@ def full(prefix: str, names: str) -> set[str]:
 def test_a_hot_command_imports_what_it_uses(line: str) -> None:
     modules = imported(line)
     ours = {name for name in modules if name.partition(".")[0] == "minirun"}
-    expected = {"minirun", "minirun.errors", "minirun.record"}
+    expected = {"minirun", "minirun.command_line", "minirun.errors", "minirun.output", "minirun.record"}
     expected |= full("minirun.cli", CLI) | full("minirun.cli", OF_COMMAND[line]) | full("minirun", BELOW[line])
     assert ours == expected
     assert not {name for name in modules if name in FORBIDDEN or name.partition(".")[0] in FORBIDDEN}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from minirun.cli import output, present
-from minirun.cli.table import align, show
+from minirun.cli import present
+from minirun.cli.table import show
 from minirun.engine.config import BindMount, ContainerConfig, PortMapping
 from minirun.engine.container import Container
 from minirun.errors import InvalidInput
@@ -154,13 +154,3 @@ def test_images() -> None:
         "busybox      latest    abababababab   3 days ago   4.27MB\n"
     )
     assert show(columns, [row], "{{.ID}} {{.Size}}", ()) == "abababababab 4.27MB\n"
-
-
-def test_columns_are_at_least_ten_wide() -> None:
-    assert align([["A", "B", "C"], ["a", "", "c"]]) == "A         B         C\na                   c\n"
-
-
-def test_what_an_image_says_cannot_command_a_terminal() -> None:
-    assert output.printable("plain text é") == "plain text é"
-    assert output.printable("\x1b]0;x\x07\r\n\x9b\u202e\udcff\x7f") == "\\x1b]0;x\\x07\\x0d\\x0a\\x9b\\u202e\\xff\\x7f"
-    assert output.printable("a\tb\n\x1b", keep="\n\t") == "a\tb\n\\x1b"

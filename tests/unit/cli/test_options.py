@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from minirun.cli.help import command_help, main_help, noun_help
-from minirun.cli.options import ABSENT, NOUNS, Command, Option, find, global_options, names
+from minirun.cli.options import ABSENT, NOUNS, find, global_options, names
 from minirun.cli.parse import parse_command
 from minirun.cli.request import container_config, exec_config
+from minirun.command_line import Command, Option
 from minirun.engine.config import ContainerConfig
 from minirun.engine.container import ExecConfig
 

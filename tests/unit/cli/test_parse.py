@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from minirun.cli.options import find
-from minirun.cli.parse import Parsed, parse_command
+from minirun.cli.parse import parse_command
+from minirun.command_line import Parsed
 from minirun.errors import UsageError
 
 

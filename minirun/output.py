@@ -1,7 +1,7 @@
-"""What the command line writes: bytes to its own descriptors, and nothing that could command a terminal.
+"""What a command line writes: bytes to its own descriptors, and nothing that could command a terminal.
 
-Owns: `say`, `warn`, and `printable`. Leaves to others: containers' own output, which is passed on as it is (monitor's
-pump).
+Owns: `say`, `warn`, `printable`, and columns of text. Leaves to others: containers' own output, which is passed on as it
+is (monitor's pump).
 
 Names, labels, commands and error texts can come from an image, and images are hostile: on a terminal, control
 characters are shown as \\x1b instead of being obeyed. Into a pipe or file the text goes as it is, for programs to read.
@@ -11,6 +11,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_PADDING = 3  # between columns
 
 
 def say(text: str) -> None:
@@ -67,3 +73,21 @@ def _written_out(letter: str) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # a byte that wasn't UTF-8: surrogateescape
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def align(rows: Iterable[Sequence[str]], minimum: int) -> str:
+    """Give lines whose cells begin at the same places, as Go's tabwriter pads them; the last cell of a line isn't padded.
+
+    A column is at least `minimum` wide, padding included.
+    """
+    lines = [list(row) for row in rows]
+    count = max((len(line) for line in lines), default=0)
+    widths = [
+        max([minimum] + [len(line[place]) + _PADDING for line in lines if place < len(line) - 1])
+        for place in range(count)
+    ]
+    text = []
+    for line in lines:
+        padded = [cell.ljust(widths[place]) for place, cell in enumerate(line[:-1])]
+        text.append("".join(padded) + (line[-1] if line else "") + "\n")
+    return "".join(text)

@@ -1,0 +1,18 @@
+"""`minirun-oci kill`: send a signal to a container's first process, or to all."""
+
+from __future__ import annotations
+
+from ...errors import InvalidInput
+from ...runtime.container import find
+from ...signals import number_of
+from ..invocation import Invocation
+
+
+def run(invocation: Invocation) -> int:
+    ids, signal = invocation.parsed.arguments[:1], invocation.parsed.arguments[1:]
+    number = number_of(signal[0]) if signal else number_of("TERM")
+    if number is None:
+        raise InvalidInput(f'unknown signal "{signal[0]}"')
+    for name in invocation.replace(parsed=invocation.parsed.replace(arguments=ids)).ids():
+        find(invocation.runtime(), name).kill(number, all=invocation.parsed.flag("all"))
+    return 0

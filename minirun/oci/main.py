@@ -1,0 +1,142 @@
+"""The entry of `minirun-oci`: find the command, load its file, run it, and turn an exception into a line of the log and
+a code.
+
+Owns: global options, dispatch, the last line of defence. Leaves to others: everything a command does.
+
+    the child's own   run and exec, once the program was started
+    255               exec, when the process could not be made         130, 141  interrupted; the reader went away
+    1                 anything else that failed
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from ..command_line import Parsed
+from ..errors import MinirunError, NotSupported, UsageError, WrongCommand
+from ..output import say, write
+from .invocation import Invocation
+from .log import Log
+from .options import ABSENT_COMMANDS, find, global_options
+from .parse import parse, parse_command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+PROGRAM = "minirun-oci"
+FAILED = 1
+EXEC_FAILED = 255
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+_PREFIXED = ("create", "run", "exec")  # their complaints begin with what failed
+
+
+def main(words: Sequence[str] | None = None, called: str | None = None) -> int:
+    """Run a command line and give its exit code; `called` is the name by which the program was called."""
+    words = sys.argv[1:] if words is None else words
+    program = os.path.basename(sys.argv[0] if called is None else called)
+    if program not in ("runc", "crun"):
+        program = PROGRAM
+    log = Log()
+    name = ""
+    try:
+        options = parse(global_options(), words, options_stop=True)
+        log = Log(options.text("log"), options.text("log-format", "text"), debug=options.flag("debug"))
+        if options.flag("version") or options.flag("V"):
+            from .version import version
+
+            say(version(program))
+            return 0
+        name, rest = _command(options)
+        if not name:
+            from .help import main_help
+
+            write(main_help(program))
+            return 0
+        return _run(program, name, rest, options, log)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except (Exception, ExceptionGroup) as error:
+        return _complain(log, error, program, name)
+
+
+def _command(options: Parsed) -> tuple[str, Sequence[str]]:
+    """Give the command's name and the words after it; no name when help on the whole program is wanted."""
+    arguments = options.arguments
+    if arguments[:1] in (("help",), ("h",)):
+        return (arguments[1], ("--help",)) if len(arguments) > 1 else ("", ())
+    if options.flag("help") or not arguments:
+        return "", ()
+    return arguments[0], arguments[1:]
+
+
+def _run(program: str, name: str, rest: Sequence[str], options: Parsed, log: Log) -> int:
+    command = find(name)
+    if command is None:
+        if name in ABSENT_COMMANDS:
+            raise NotSupported(f"{name} is not supported: {ABSENT_COMMANDS[name]}")
+        raise WrongCommand(f'unknown command "{name}"; {program} --help lists what there is')
+    parsed = parse_command(command, rest, program)
+    if parsed.flag("help"):
+        from .help import command_help
+
+        write(command_help(command, program))
+        return 0
+    log.debug(f"{program}: {' '.join((name, *rest))}")
+    invocation = Invocation(program=program, parsed=parsed, settings=_settings(options), log=log)
+    module = __import__(f"minirun.oci.commands.{name}", fromlist=["run"])
+    code: int = module.run(invocation)
+    log.debug(f"{program}: {name} ends with {code}")
+    return code
+
+
+def _settings(options: Parsed) -> dict[str, Any]:
+    """Give the fields of Runtime. `--cgroup-manager` says more than `--systemd-cgroup`, so it has the last word."""
+    driver = {"cgroup_driver": "systemd"} if options.flag("systemd-cgroup") else {}
+    return driver | options.fields()
+
+
+def _complain(log: Log, error: Exception, program: str, name: str) -> int:
+    """Say what went wrong in one line and give the exit code for it."""
+    if isinstance(error, UsageError):
+        log.error(str(error))
+        return FAILED
+    prefix = f"{program} {name} failed: " if name in _PREFIXED else ""
+    log.error(prefix.removeprefix(f"{program} " if name == "exec" else "") + _sentence(log, error))
+    return EXEC_FAILED if name == "exec" else FAILED
+
+
+def _sentence(log: Log, error: Exception) -> str:
+    if isinstance(error, MinirunError):
+        return str(error)
+    if isinstance(error, ExceptionGroup):
+        return f"{error.message}: " + "; ".join(_sentence(log, inner) for inner in error.exceptions)
+    if isinstance(error, OSError):
+        reason = (error.strerror or str(error)).lower()
+        return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+    import traceback
+
+    log.debug("".join(traceback.format_exception(error)))
+    return f"this is a defect of minirun: {type(error).__name__}: {error}; --debug logs where"
+
+
+def entry() -> None:
+    """Run the command line of this process and end it. Never returns.
+
+    The interpreter's own farewell (collecting modules) is left out, as in cli/main: it costs more than a millisecond.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone: there is nobody to tell
+            stream.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    entry()

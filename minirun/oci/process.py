@@ -1,0 +1,69 @@
+"""The process that `exec` is asked for: the container's own, with what the options change.
+
+Owns: this merge, and reading process.json. Leaves to others: what the container's process is (runtime/container).
+"""
+
+from __future__ import annotations
+
+from ..errors import InvalidInput
+from ..runtime import capabilities
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from ..command_line import Parsed
+    from ..runtime.spec import Capabilities, Process, User
+
+
+def process_of(parsed: Parsed, own: Process) -> Process:
+    """Give the process that the command line describes. `--process` says all of it, and other options nothing then."""
+    file = parsed.text("process")
+    if file:
+        from ..runtime.config import parse_process
+
+        with open(file, "rb") as stream:
+            return parse_process(stream.read())
+    arguments = parsed.arguments[1:]
+    if not arguments:
+        raise InvalidInput("process args cannot be empty: give a command or --process")
+    changes: dict[str, Any] = {
+        "arguments": arguments,
+        "environment": _environment((*own.environment, *parsed.many("env"))),
+        "terminal": parsed.flag("tty"),
+        "user": (user := _user(parsed, own.user)),
+        "capabilities": _capabilities(own.capabilities, capabilities.mask(parsed.many("cap")), user.uid),
+        "no_new_privileges": parsed.flag("no-new-privs", own.no_new_privileges),
+    }
+    fields = {"cwd": "working_directory", "apparmor": "apparmor_profile", "process-label": "selinux_label"}
+    changes |= {field: parsed.text(name) for name, field in fields.items() if parsed.text(name)}
+    return own.replace(**changes)
+
+
+def _environment(variables: Iterable[str]) -> tuple[str, ...]:
+    """Give each variable once, with its last value: getenv(3) takes the first that it finds."""
+    return tuple({variable.partition("=")[0]: variable for variable in variables}.values())
+
+
+def _user(parsed: Parsed, own: User) -> User:
+    """The group stays the container's unless it is given, as do further groups."""
+    groups = own.additional_gids + parsed.many("additional-gids")
+    if "user" not in parsed.values:
+        return own.replace(additional_gids=groups)
+    uid, gid = parsed.values["user"]
+    return own.replace(name=None, uid=uid, gid=own.gid if gid is None else gid, additional_gids=groups)
+
+
+def _capabilities(own: Capabilities, added: int, uid: int) -> Capabilities:
+    """Add to the sets that root's program gets; one of another user keeps only ambient ones over execve(2).
+
+    An ambient capability has to be inheritable too. root's are left alone: no program gains more by its file's capabilities
+    than what was asked for (CVE-2022-29162). capabilities(7).
+    """
+    changed = own.replace(
+        bounding=own.bounding | added, effective=own.effective | added, permitted=own.permitted | added
+    )
+    if uid == 0:
+        return changed
+    return changed.replace(inheritable=own.inheritable | added, ambient=own.ambient | added)
