@@ -92,8 +92,8 @@ def with_defaults(nodes: Sequence[DeviceNode]) -> tuple[DeviceNode, ...]:
 
 
 def of_container(rules: Sequence[DeviceRule]) -> tuple[DeviceRule, ...]:
-    """Give the rules of an OCI container: nothing, what every container may, then what the configuration says."""
-    return (*DEFAULT, *rules) if rules else DEFAULT
+    """Give the rules of an OCI container: nothing, what the configuration says, and what every container may in any case."""
+    return (DEFAULT[0], *rules, *DEFAULT[1:]) if rules else DEFAULT
 
 
 def attach(cgroup: str, rules: Sequence[DeviceRule]) -> None:
