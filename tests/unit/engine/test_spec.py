@@ -246,7 +246,7 @@ def test_binds_follow_in_order_of_depth_and_replace_ours(tmp_path: Path) -> None
     spec = made(binds=binds)
     assert [m.destination for m in spec.mounts][-3:] == ["/a/b", "/dev/shm", "/a/b/c"]
     assert mount(spec, "/dev/shm").type == "bind"
-    assert mount(spec, "/a/b").attributes == flags.MOUNT_ATTR_RDONLY
+    assert mount(spec, "/a/b").tree_attributes == flags.MOUNT_ATTR_RDONLY
     assert mount(spec, "/a/b").recursive
 
 
