@@ -22,8 +22,11 @@ from .values.keys import to_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
 
+    from ..engine.container import Container
     from ..engine.session import Attachment, Session
+    from .parse import Parsed
 else:
     import _signal  # the C module: `signal` itself makes an enum of every constant, which costs a millisecond
 
@@ -41,6 +44,24 @@ _PROXIED = frozenset(
         _signal.SIGCONT,
     )
 )
+
+
+def rejoin(container: Container, parsed: Parsed, *, interactive: bool, connect: Callable[[Attachment], Session]) -> int:
+    """Follow a container that was created earlier, with the terminal, stdin and detach keys that it was created with."""
+    from ..engine.session import Attachment
+
+    config = container.config
+    interactive = interactive and config.interactive
+    tty.require(interactive, config.terminal)
+    window = tty.size() if config.terminal else (0, 0)
+    attachment = Attachment(stdin=interactive, stdout=True, stderr=True, window=window)
+    return follow(
+        connect(attachment),
+        attachment,
+        terminal=config.terminal,
+        detach_keys=parsed.text("detach-keys") or config.detach_keys,
+        proxy=parsed.flag("sig-proxy", default=True),
+    )
 
 
 def follow(
