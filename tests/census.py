@@ -5,7 +5,7 @@ Reads the kernel's own tables (/proc, /sys, nftables) and the two roots, never m
 
 On a machine that runs other things too, only what carries a mark of ours is counted: a path below the session's roots, the
 session's tag, the name minirun, or this process as ancestor. `CI=true` says that the machine is ours: then the host's
-mounts and links are counted whole.
+mounts and links are counted whole, but for those that the init system and other container software make and remove by themselves.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import time
@@ -39,6 +40,14 @@ SKELETON = [
     "images/blobs",
     "images/blobs/sha256",
 ]
+
+# Of others, whatever of it comes or goes in the middle of a test: credentials of a service, a login, a container of docker
+# or podman. systemd.exec(5), pam_systemd(8).
+MOUNTS_OF_OTHERS = re.compile(
+    r"/run/(credentials|user|systemd|docker|containerd|containers|netns|snapd)/|/var/lib/(docker|containerd|containers)/|/snap/"
+    r"|/proc/sys/fs/binfmt_misc"
+)
+LINKS_OF_OTHERS = re.compile(r"docker\d+|br-[0-9a-f]{12}|veth[0-9a-f]{7,8}|podman\d+|cni\d+")
 
 
 class Census:
@@ -108,6 +117,10 @@ class Census:
 
     def _carries_our_mark(self, pid: int) -> bool:
         process = Path("/proc", str(pid))
+        if _stat(pid)[0] == "Z":
+            # Nothing but an exit code that its parent hasn't read. Its parent isn't below us: it has adopted it, as init does or
+            # a subreaper, prctl(2), and when it reads is its own business.
+            return False
         if f"minirun-{self.tag}" in (process / "cgroup").read_text():
             return True
         if str(self.root) in (process / "mountinfo").read_text(errors="replace") and _namespace(
@@ -121,7 +134,11 @@ class Census:
     def _mounts(self, processes: list[int]) -> list[str]:
         host = [_mount(line) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         marks = (str(self.root), str(self.run_root), "/run/minirun", "/var/lib/minirun")
-        ours = [mount for mount in host if self.whole_host or any(mark in mount for mark in marks)]
+        ours = [
+            mount
+            for mount in host
+            if any(mark in mount for mark in marks) or (self.whole_host and not MOUNTS_OF_OTHERS.match(mount))
+        ]
         for pid in processes:
             with contextlib.suppress(OSError):
                 if _namespace(pid, "mnt") != _namespace("self", "mnt"):
@@ -141,7 +158,10 @@ class Census:
                     if link.endswith("]") and link[:4] in _NAMESPACES
                 }
         for line in Path("/proc/self/mountinfo").read_text().splitlines():
-            if " - nsfs " in line and (self.whole_host or str(self.run_root) in line):
+            if " - nsfs " not in line:
+                continue
+            of_others = MOUNTS_OF_OTHERS.match(line.split()[4]) is not None
+            if str(self.run_root) in line or (self.whole_host and not of_others):
                 found.add(f"{line.split()[3]} bound to {line.split()[4]}")
         return found - own
 
@@ -153,7 +173,7 @@ class Census:
         bridge = f"mr-{self.tag}"
         names = [name for name in os.listdir("/sys/class/net") if name != bridge]
         if self.whole_host:
-            return names
+            return [name for name in names if not LINKS_OF_OTHERS.fullmatch(name)]
         found = []
         for name in names:
             with contextlib.suppress(OSError):  # without a master, or gone meanwhile
@@ -206,17 +226,20 @@ _NAMESPACES = ("net:", "mnt:", "pid:", "uts:", "ipc:", "user", "cgro", "time")
 
 
 def _parents() -> dict[int, int]:
-    """Give the parent of each process that isn't a kernel thread or a zombie of somebody else."""
+    """Give the parent of each process that isn't a kernel thread."""
     parents = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError):
-                fields = Path("/proc", name, "stat").read_text(errors="replace").rpartition(")")[2].split()
-                state, parent = fields[0], int(fields[1])
-                # A zombie is nothing but an exit code that its parent hasn't read: ours is a leak, init's is a matter of time.
-                if parent != 2 and name != "2" and not (state == "Z" and parent == 1):
+                parent = int(_stat(int(name))[1])
+                if parent != 2 and name != "2":
                     parents[int(name)] = parent
     return parents
+
+
+def _stat(pid: int) -> list[str]:
+    """Give the fields of /proc/PID/stat from the state on: state, parent, ... proc_pid_stat(5)."""
+    return Path("/proc", str(pid), "stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _command(pid: int) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 
 @functools.cache
 def has(name: str) -> bool:
-    """Say whether this host has what `name` stands for: a cgroup v2 controller, `ipv6`, or `kernel>=X.Y`."""
+    """Say whether this host has what `name` stands for: a cgroup v2 controller, `ipv6`, `x86_64`, or `kernel>=X.Y`."""
     if name.startswith("kernel>="):
         return kernel_version() >= tuple(int(part) for part in name.removeprefix("kernel>=").split("."))
     if name.startswith("kernel<"):
         return kernel_version() < tuple(int(part) for part in name.removeprefix("kernel<").split("."))
+    if name == "x86_64":
+        return os.uname().machine == name
     if name == "ipv6":
         return Path("/proc/sys/net/ipv6").is_dir()
     if name in ("cpu", "cpuset", "hugetlb", "io", "memory", "pids"):
@@ -30,7 +32,8 @@ IN_VIRTUAL_MACHINE = ("cpu", "cpuset", "hugetlb", "io", "memory", "pids", "ipv6"
 
 def missing_reason(name: str) -> str:
     """Give the reason of a skip, in the words that tests/conftest.py knows."""
-    return "this kernel has no IPv6" if name == "ipv6" else f"this host has no {name}"
+    spelled = {"ipv6": "this kernel has no IPv6", "x86_64": "this machine is no x86-64"}
+    return spelled.get(name, f"this host has no {name}")
 
 
 def cgroup_mount() -> Path:

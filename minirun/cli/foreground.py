@@ -22,7 +22,10 @@ from .values.keys import to_bytes
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Callable
 
+    from ..command_line import Parsed
+    from ..engine.container import Container
     from ..engine.session import Attachment, Session
 else:
     import _signal  # the C module: `signal` itself makes an enum of every constant, which costs a millisecond
@@ -43,19 +46,39 @@ _PROXIED = frozenset(
 )
 
 
+def rejoin(container: Container, parsed: Parsed, *, interactive: bool, connect: Callable[[Attachment], Session]) -> int:
+    """Follow a container that was created earlier, with the terminal, stdin and detach keys that it was created with."""
+    from ..engine.session import Attachment
+
+    config = container.config
+    interactive = interactive and config.interactive
+    tty.require(interactive, config.terminal)
+    window = tty.size() if config.terminal else (0, 0)
+    attachment = Attachment(stdin=interactive, stdout=True, stderr=True, window=window)
+    return follow(
+        connect(attachment),
+        attachment,
+        terminal=config.terminal,
+        detach_keys=parsed.text("detach-keys") or config.detach_keys,
+        proxy=parsed.flag("sig-proxy", default=True),
+    )
+
+
 def follow(
     session: Session, attachment: Attachment, *, terminal: bool, detach_keys: str = "", proxy: bool = True
 ) -> int:
     """Be the container's streams until it ends or the user detaches; gives the exit code (0 after detaching).
     Blocks."""
-    signals = _PROXIED if proxy else frozenset()
+    signals = _PROXIED if proxy else frozenset((_signal.SIGINT,))
     with ExitStack() as undo:
         undo.callback(session.close)
         if terminal:
             signals |= {_signal.SIGWINCH}
             if attachment.stdin:
                 undo.enter_context(tty.raw(0))
-            _resize(session)
+        _hold(session, signals, proxy)
+        if terminal:
+            _resize(session)  # not before: a change between the look and `hold` would go unnoticed
         while True:
             try:
                 event = session.connection.pump(
@@ -63,17 +86,13 @@ def follow(
                     1 if attachment.stdout else -1,
                     2 if attachment.stderr else -1,
                     detach_keys=to_bytes(detach_keys) if terminal else b"",
-                    signals=signals,
                 )
-            except KeyboardInterrupt:  # typed before the pump had the signals in its hands
-                session.signal(_signal.SIGINT)
-                continue
             except BrokenPipeError:
                 raise  # nobody reads our output any more; the container goes on, as docker's does
             except (OSError, EOFError):
                 return _after_break(session)
             if isinstance(event, Signal):
-                _pass_on(session, event.number, terminal)
+                _pass_on(session, event.number, proxy)
             elif isinstance(event, Detached):
                 undo.close()  # the terminal is cooked again before we write to it
                 warn("read escape sequence")
@@ -86,11 +105,23 @@ def follow(
                 return code
 
 
-def _pass_on(session: Session, number: int, terminal: bool) -> None:
-    if terminal and number == _signal.SIGWINCH:
+def _hold(session: Session, signals: frozenset[int], proxy: bool) -> None:
+    """Take the signals into our hands: from now on none is missed, and none interrupts us."""
+    while True:
+        try:
+            session.connection.hold(signals)
+            return
+        except KeyboardInterrupt:  # just before that
+            _pass_on(session, _signal.SIGINT, proxy)
+
+
+def _pass_on(session: Session, number: int, proxy: bool) -> None:
+    if number == _signal.SIGWINCH:
         _resize(session)
-    else:
+    elif proxy:
         session.signal(number)
+    else:  # ctrl-C is for this command. Held all the same: a handler would miss it while the pump isn't waiting
+        raise KeyboardInterrupt
 
 
 def _resize(session: Session) -> None:

@@ -10,7 +10,7 @@ import os
 
 from ..errors import InvalidInput
 from ..linux.flags import RLIM_INFINITY, RLIMITS
-from ..runtime import capabilities, sysctl
+from ..runtime import capabilities
 from ..runtime.spec import Cpu, Memory, Resources, Rlimit
 
 TYPE_CHECKING = False
@@ -88,6 +88,10 @@ def sysctls_of(config: ContainerConfig) -> dict[str, str]:
     """Give the kernel parameters; InvalidInput for one that isn't the container's own."""
     own_network = config.network != "host" and not config.network.startswith("container:")
     parameters = dict(_OWN_NETWORK) if own_network else {}
+    if not config.sysctls:
+        return parameters
+    from ..runtime import sysctl
+
     for key, value in config.sysctls.items():
         name = sysctl.parameter(key)
         if not name:

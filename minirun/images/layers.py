@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
 from ..errors import Corrupt, Exhausted, MinirunError, NotSupported
 from ..linux.untar import BadArchive, Untar
@@ -23,7 +23,7 @@ from .manifest import OCI_LAYER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from .compression import Source
 
@@ -56,8 +56,15 @@ def read_layer(
     the layer in errors: Corrupt (the archive), Exhausted (no space), MinirunError (the host). What was written by then
     stays, for the caller's stage to remove. Blocks; memory stays flat.
     """
-    try:
+    with _named(what):
         return _read_layer(read, target, lowers, keep, needs_end_mark)
+
+
+@contextmanager
+def _named(what: str) -> Iterator[None]:
+    """Say in errors what it was that couldn't be read."""
+    try:
+        yield
     except (BadArchive, Corrupt) as error:
         raise Corrupt(f"{what}: {error}") from error
     except NotSupported as error:
@@ -142,20 +149,15 @@ def spool(read: Source, directory: str, what: str) -> None:
     """
     os.mkdir(directory, 0o700)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with _named(what), ExitStack() as stack:
+        stack.callback(os.close, descriptor)
         room = free_bytes(directory)
-        with Untar(descriptor, max_entries=ENTRIES_MAX, max_bytes=room, spool=True, needs_end_mark=True) as untar:
-            for data in compression.pieces(read, _first(read)):
-                untar.feed(data)
-            untar.finish()
-    except (BadArchive, Corrupt) as error:
-        raise Corrupt(f"{what}: {error}") from error
-    except NotSupported as error:
-        raise NotSupported(f"{what}: {error}") from error
-    except OSError as error:
-        raise host_error(error, what) from error
-    finally:
-        os.close(descriptor)
+        untar = stack.enter_context(
+            Untar(descriptor, max_entries=ENTRIES_MAX, max_bytes=room, spool=True, needs_end_mark=True)
+        )
+        for data in compression.pieces(read, _first(read)):
+            untar.feed(data)
+        untar.finish()
 
 
 def _first(read: Source) -> bytes:

@@ -5,6 +5,7 @@ attach: anybody later), what an end means (engine/session), the terminal's modes
 
     connection.attach(stdin, stdout, stderr)      once
     connection.wait_started()                     the owner: raises LaunchFailed
+    connection.hold(signals)                      from now on `pump` gives them
     connection.pump(0, 1, 2)   or   .wait_exited()
     connection.acknowledge()                      the owner, once it has recorded the exit
     connection.close()
@@ -70,7 +71,8 @@ class Connection:
         self._program = program  # what the monitor was executed from: a mount, whose end costs an RCU grace period
         self._pipes = [-1, -1, -1]  # our ends of the attachment: stdin to write, stdout and stderr to read
         self._pump: Any = None
-        self._blocked: set[int] = set()
+        self._held: frozenset[int] = frozenset()
+        self._blocked: set[int] = set()  # those of them that weren't blocked before
 
     # ---- what we say
 
@@ -142,6 +144,15 @@ class Connection:
             if message.kind == lib.MR_MSG_EXITED:
                 return _exit(message)
 
+    def hold(self, signals: Iterable[int]) -> None:
+        """Block these signals until `close`, for `pump` to give them one by one. To be called before `pump`, if at all.
+
+        A SIGINT that came just before is raised as KeyboardInterrupt; call it again then.
+        """
+        self._held = frozenset(signals)
+        self._blocked |= self._held - set(_signal.pthread_sigmask(_signal.SIG_BLOCK, ()))
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, self._held)
+
     def pump(
         self,
         stdin_fd: int,
@@ -149,16 +160,15 @@ class Connection:
         stderr_fd: int,
         *,
         detach_keys: bytes = DETACH_KEYS,
-        signals: Iterable[int] = frozenset(),
     ) -> Exit | Detached | Signal:
         """Move bytes between the attached streams and our descriptors (-1: none) until something happens. Blocks.
 
         Gives Exit when the container has ended and all of its output is out, Detached when `detach_keys` were typed (b"": there
-        are none), Signal when one of `signals` came, which are blocked until `close`; after Signal call it again, with the same
-        arguments. Raises EOFError when the monitor was killed, BrokenPipeError when nobody reads our stdout any more.
+        are none), Signal when one of those came that `hold` has named; after Signal call it again, with the same arguments.
+        Raises EOFError when the monitor was killed, BrokenPipeError when nobody reads our stdout any more.
         """
         if self._pump is None:
-            self._pump = self._prepare((stdin_fd, stdout_fd, stderr_fd), detach_keys, set(signals))
+            self._pump = self._prepare((stdin_fd, stdout_fd, stderr_fd), detach_keys)
         state = self._pump
         while True:
             event = lib.mr_pump(state)
@@ -175,7 +185,7 @@ class Connection:
             if event < 0 and event != -errno.EINTR:
                 raise OSError(-event, f"relay the container's streams: {os.strerror(-event)}")
 
-    def _prepare(self, descriptors: tuple[int, int, int], detach_keys: bytes, signals: set[int]) -> Any:
+    def _prepare(self, descriptors: tuple[int, int, int], detach_keys: bytes) -> Any:
         state = ffi.new("struct mr_pump *")
         state.socket = self._socket.fileno()
         state.signals = -1
@@ -187,10 +197,9 @@ class Connection:
             lane.source, lane.target = (source, target) if used else (-1, -1)
             if used:
                 self._pipes[stream] = -1  # the pump closes it
-        if signals:
-            self._blocked = signals - set(_signal.pthread_sigmask(_signal.SIG_BLOCK, signals))
+        if self._held:
             state.signals = _checked(
-                lib.mr_signal_descriptor(ffi.new("int[]", sorted(signals)), len(signals)), "signalfd"
+                lib.mr_signal_descriptor(ffi.new("int[]", sorted(self._held)), len(self._held)), "signalfd"
             )
         _checked(lib.mr_pump_prepare(state), "prepare the relay")
         return state

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +64,25 @@ def test_an_orphan_in_a_mount_namespace_with_our_root_in_it_is_seen(census: Cens
         assert any(line.startswith("namespace left: mnt:") for line in lines)
 
 
+def test_a_zombie_that_somebody_else_has_to_read_is_no_leak(census: Census) -> None:
+    """As one that init or a subreaper has adopted: it carries our cgroup's name, and its parent takes its time."""
+    top = hosts.cgroup_mount() / f"minirun-{census.tag}"
+    top.mkdir()
+    script = f"echo $$ >{top}/cgroup.procs; exec true"
+    source = f"import os, time; os.spawnv(os.P_NOWAIT, '/bin/sh', ['sh', '-c', {script!r}]); time.sleep(100)"
+    command = f"{sys.executable} -c {shlex.quote(source)} >/dev/null 2>&1 & echo $!"
+    parent = int(subprocess.check_output(["setsid", "sh", "-c", command], text=True))
+    with undone("rmdir", top), undone("kill", str(parent)):
+        children = Path(f"/proc/{parent}/task/{parent}/children")
+        until("the zombie", lambda: any(_state(pid) == "Z" for pid in children.read_text().split()))
+        assert f"minirun-{census.tag}" in Path(f"/proc/{children.read_text().strip()}/cgroup").read_text()
+        assert "process" not in kinds(census)
+
+
+def _state(pid: str) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 def test_a_mount_is_seen(census: Census) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", census.run_root], check=True)
     with undone("umount", census.run_root):
@@ -85,6 +106,32 @@ def test_a_link_on_our_bridge_is_seen(census: Census) -> None:
         with undone("ip", "link", "del", name):
             subprocess.run(["ip", "link", "set", name, "master", bridge], check=True)
             assert "link" in kinds(census)
+
+
+def test_on_a_machine_of_our_own_every_mount_and_link_is_seen_but_those_of_others(tmp_path: Path) -> None:
+    """What docker, podman and the init system do meanwhile is no leak of ours."""
+    census = Census(tmp_path / "data", tmp_path / "run", whole_host=True)
+    others, ours = Path(f"/run/credentials/test-{os.getpid()}"), tmp_path / "mount"
+    link = f"veth{os.getpid():07x}"
+    with contextlib.ExitStack() as undo:
+        for place in (others.parent, others, ours):
+            if place.exists():
+                continue
+            place.mkdir()
+            undo.enter_context(undone("rmdir", place))
+        subprocess.run(["ip", "link", "add", link, "type", "bridge"], check=True)
+        undo.enter_context(undone("ip", "link", "del", link))
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", others], check=True)
+        undo.enter_context(undone("umount", others))
+        mine = [line for line in census.leaks(deadline_seconds=0) if str(others) in line or link in line]
+        assert mine == []
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", ours], check=True)
+        undo.enter_context(undone("umount", ours))
+        subprocess.run(["ip", "link", "add", f"mrt{os.getpid()}", "type", "bridge"], check=True)
+        undo.enter_context(undone("ip", "link", "del", f"mrt{os.getpid()}"))
+        lines = census.leaks(deadline_seconds=0)
+        assert f"mount left: {ours} (tmpfs /)" in lines
+        assert f"link left: mrt{os.getpid()}" in lines
 
 
 def test_an_element_of_our_table_is_seen(census: Census) -> None:

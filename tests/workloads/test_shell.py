@@ -1,6 +1,13 @@
-"""A person at a shell in a container: prompt, ctrl-C, a resized window, detaching and coming back, the exit code."""
+"""A person at a shell in a container: prompt, ctrl-C, a resized window, detaching and coming back, the exit code.
+
+Control keys are typed at a prompt or into a program that has said that it is there. Between two commands the shell's terminal
+is in canonical mode, and what ctrl-D leaves in it there is a NUL once the shell's line editor has made it raw: on any terminal,
+in a container or not. Ctrl-C there goes to the shell. n_tty.c of the kernel, termios(3).
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,8 +19,10 @@ PROMPT = r"/ # "
 
 
 @pytest.fixture
-def shell(busybox: str, minirun: MinirunCommand) -> list[str]:
-    return [*minirun.words, "run", "--rm", "-it", busybox, "sh"]
+def shell(busybox: str, minirun: MinirunCommand) -> Iterator[list[str]]:
+    """Give the words that run a shell; what a test that failed left of it is removed."""
+    yield [*minirun.words, "run", "--rm", "-it", "--name", "shell", busybox, "sh"]
+    minirun("rm", "-f", "shell", check=False)
 
 
 def test_the_prompt_comes_and_a_command_answers(shell: list[str]) -> None:
@@ -36,6 +45,7 @@ def test_ctrl_c_ends_the_command_and_not_the_shell(shell: list[str]) -> None:
         terminal.expect(PROMPT)
         terminal.send("echo code $?\n")
         terminal.expect(r"\ncode 130\r\n")
+        terminal.expect(PROMPT)
         terminal.send(CTRL_D)
         assert terminal.wait() == 0
 
@@ -63,9 +73,8 @@ def test_the_exit_code_is_the_shells(shell: list[str]) -> None:
         assert terminal.wait() == 42
 
 
-def test_the_terminal_is_as_before_afterwards(busybox: str, minirun: MinirunCommand) -> None:
-    command = " ".join([*minirun.words, "run", "--rm", "-it", busybox, "sh"])
-    with Terminal(["sh", "-c", f"stty -g >&2; {command}; stty -g >&2"]) as terminal:
+def test_the_terminal_is_as_before_afterwards(shell: list[str]) -> None:
+    with Terminal(["sh", "-c", f"stty -g >&2; {' '.join(shell)}; stty -g >&2"]) as terminal:
         before = terminal.expect(r"([0-9a-f:]{40,})\r\n").group(1)
         terminal.expect(PROMPT)
         terminal.send("exit\n")

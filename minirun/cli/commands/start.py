@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from ...engine.session import Attachment
 from ...errors import UsageError
 from ...output import say
-from ..terminal import require, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,19 +28,13 @@ def run(invocation: Invocation) -> int:
 
 
 def _foreground(engine: Engine, invocation: Invocation) -> int:
-    from ..foreground import follow
+    from ..foreground import rejoin
 
     parsed = invocation.parsed
     container = engine.container(parsed.arguments[0])
-    config = container.config
-    interactive = parsed.flag("interactive") and config.interactive
-    require(interactive, config.terminal)
-    attachment = Attachment(stdin=interactive, stdout=True, stderr=True, window=size() if config.terminal else (0, 0))
-    session = engine.start(container.id, attachment)
-    return follow(
-        session,
-        attachment,
-        terminal=config.terminal,
-        detach_keys=parsed.text("detach-keys") or config.detach_keys,
-        proxy=parsed.flag("sig-proxy", default=True),
+    return rejoin(
+        container,
+        parsed,
+        interactive=parsed.flag("interactive"),
+        connect=lambda attachment: engine.start(container.id, attachment),
     )

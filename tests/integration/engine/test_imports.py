@@ -19,7 +19,8 @@ CLI = "commands invocation main options parse values values.scalars"
 STORE = "config container engine layout reconcile store"
 LEAVES = "command_line database errors files jsontext output record units"
 PLAN = "flags plan syscalls"
-RUNTIME = "capabilities cgroups compile devices seccomp seccomp_profile spec"
+EXEC_RUNTIME = "capabilities cgroups compile compile.context compile.process devices seccomp seccomp_profile spec"
+RUN_RUNTIME = f"{EXEC_RUNTIME} compile.mounts compile.namespaces compile.network"
 
 EXPECTED = {
     ("run", "--rm", "busybox", "true"): {
@@ -29,7 +30,7 @@ EXPECTED = {
         "linux": f"{PLAN} trees",
         "monitor": "connection exits launch",
         "network": "addresses bridge firewall names netlink networks ports",
-        "runtime": RUNTIME,
+        "runtime": RUN_RUNTIME,
         "storage": "overlay snapshots",
         "": f"_native {LEAVES}",
     },
@@ -39,7 +40,7 @@ EXPECTED = {
         "images": "image reference store",
         "linux": PLAN,
         "monitor": "connection exits launch",
-        "runtime": RUNTIME,
+        "runtime": EXEC_RUNTIME,
         "storage": "snapshots",
         "": f"_native {LEAVES}",
     },

@@ -158,6 +158,16 @@ def test_ctrl_c_reaches_the_command(minirun, busybox):
     running.stdout.close()
 
 
+def test_ctrl_c_without_proxy_ends_the_command_alone(minirun, busybox, run_container):
+    name = run_container(busybox, "sh", "-c", "trap 'exit 3' INT; while :; do echo up; sleep 0.05; done")
+    attached = minirun.start("attach", "--sig-proxy=false", name, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+    assert attached.stdout.readline() == b"up\n"
+    attached.send_signal(signal.SIGINT)
+    assert attached.wait(timeout=30) == 130
+    attached.stdout.close()
+    assert minirun("inspect", "-f", "{{.State.Running}}", name).stdout == "true\n"
+
+
 def test_the_log_is_there_after_the_end_with_streams_apart(minirun, busybox):
     minirun("run", "-d", "--name", "talker", busybox, "sh", "-c", "echo one; echo two >&2; printf 'three'")
     try:

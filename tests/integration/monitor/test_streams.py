@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _signal
 import hashlib
 import os
 import signal
@@ -146,16 +147,45 @@ def test_signals_come_between(start: Start, sink: MakeSink) -> None:
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})  # for the timer's thread
     try:
         timer.start()
-        event = running.connection.pump(read_end, out.descriptor, -1, signals={signal.SIGUSR1})
+        running.connection.hold({signal.SIGUSR1})
+        event = running.connection.pump(read_end, out.descriptor, -1)
         assert event == Signal(number=signal.SIGUSR1)
         os.close(write_end)
-        end = running.connection.pump(read_end, out.descriptor, -1, signals={signal.SIGUSR1})
+        end = running.connection.pump(read_end, out.descriptor, -1)
         assert isinstance(end, Exit)
     finally:
         timer.join()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         os.close(read_end)
     running.connection.acknowledge()
+
+
+def test_an_interrupt_while_signals_are_taken_costs_no_stream(
+    start: Start, sink: MakeSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGINT that was on its way when it was blocked comes out of the blocking itself, as KeyboardInterrupt."""
+    calls: list[set[int]] = []
+    really = _signal.pthread_sigmask
+
+    def block(how: int, numbers: set[int]) -> set[int]:
+        before = set(really(how, numbers))
+        calls.append(numbers)
+        if len(calls) == 2:  # the first one only asks
+            raise KeyboardInterrupt
+        return before
+
+    running = start(("echo", "whole"), attach=(False, True, False))
+    out = sink()
+    with monkeypatch.context() as patch:
+        patch.setattr(_signal, "pthread_sigmask", block)
+        with pytest.raises(KeyboardInterrupt):
+            running.connection.hold({signal.SIGUSR1})
+        running.connection.hold({signal.SIGUSR1})
+    assert isinstance(running.connection.pump(-1, out.descriptor, -1), Exit)
+    assert out.rest() == b"whole\n"
+    running.connection.acknowledge()
+    running.connection.close()
+    assert signal.SIGUSR1 not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 # ---- stdin

@@ -13,7 +13,7 @@ from tests.integration.runtime.conftest import Container
 
 MACHINE = os.uname().machine
 EPERM, ENOSYS, EAFNOSUPPORT = "-1", "-38", "-97"
-X86 = pytest.mark.skipif(MACHINE != "x86_64", reason="another machine's ABI")
+X86 = pytest.mark.needs("x86_64")
 
 _REFUSED_TEXT = """
     acct add_key bpf fanotify_init fsconfig fsmount fsopen fspick io_uring_setup io_uring_enter io_uring_register kexec_load keyctl

@@ -25,7 +25,16 @@ class Connection:
     def __init__(self, *script: Any) -> None:
         self.script = list(script)
         self.said: list[Any] = []
+        self.held: list[frozenset[int]] = []
+        self.interrupts = 0  # so many calls of `hold` find a SIGINT that came before
         self.pumped: list[dict[str, Any]] = []
+
+    def hold(self, signals: frozenset[int]) -> None:
+        if self.interrupts:
+            self.interrupts -= 1
+            raise KeyboardInterrupt
+        assert not self.said  # a change of the window's size after the look is one of the signals
+        self.held.append(signals)
 
     def pump(self, *descriptors: int, **options: Any) -> Any:
         self.pumped.append({"descriptors": descriptors, **options})
@@ -105,20 +114,32 @@ def test_signals_are_passed_on() -> None:
     session = Session(Signal(number=signal.SIGINT), Signal(number=signal.SIGTERM), ENDED)
     assert follow(session) == 3
     assert session.signals == [signal.SIGINT, signal.SIGTERM]
-    assert {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM} <= session.connection.pumped[0]["signals"]
-    assert not {signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH} & session.connection.pumped[0]["signals"]
+    assert {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM} <= session.connection.held[0]
+    assert not {signal.SIGCHLD, signal.SIGPIPE, signal.SIGWINCH} & session.connection.held[0]
 
 
-def test_an_interrupt_before_the_pump_is_passed_on_too() -> None:
-    session = Session(KeyboardInterrupt(), ENDED)
+def test_an_interrupt_before_signals_are_held_is_passed_on_too() -> None:
+    session = Session(ENDED)
+    session.connection.interrupts = 2
     assert follow(session) == 3
-    assert session.signals == [signal.SIGINT]
+    assert session.signals == [signal.SIGINT, signal.SIGINT]
+    assert len(session.connection.held) == 1
 
 
-def test_without_proxy_no_signal_is_taken() -> None:
+@pytest.mark.parametrize("interrupts", [0, 1])
+def test_without_proxy_ctrl_c_ends_the_command_and_not_the_container(interrupts: int) -> None:
+    session: Any = Session(Signal(number=signal.SIGINT), ENDED)
+    session.connection.interrupts = interrupts
+    with pytest.raises(KeyboardInterrupt):
+        foreground.follow(session, ALL, terminal=False, proxy=False)
+    assert session.closed
+    assert session.signals == []
+
+
+def test_without_proxy_other_signals_do_what_they_do_to_any_program() -> None:
     session = Session(ENDED)
     follow(session, proxy=False)
-    assert session.connection.pumped[0]["signals"] == frozenset()
+    assert session.connection.held == [{signal.SIGINT}]
 
 
 def test_a_terminal_is_raw_and_its_size_follows(modes: list[str]) -> None:
