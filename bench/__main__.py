@@ -17,7 +17,7 @@ from pathlib import Path
 
 from minirun.engine.layout import Layout
 
-from . import commands, library, memory, output
+from . import commands, library, memory, oci, output
 from .measure import BenchError
 from .peers import peers
 from .report import Row, render, save
@@ -29,6 +29,7 @@ GROUPS: dict[str, Callable[[Setting], list[Row]]] = {
     "library": library.rows,
     "memory": memory.rows,
     "output": output.rows,
+    "oci": oci.rows,
 }
 BUSY = 0.5  # load per CPU from which figures mean little
 INSIDE = "MINIRUN_BENCH_INSIDE"
