@@ -260,7 +260,7 @@ static void listener_ready(void *context)
 	if (socket < 0)
 		return;
 	for (struct client *client = clients + 1; client < clients + CLIENTS; client++) {
-		if (client->socket.fd < 0) {
+		if (client->socket.fd < 0 && client->input.fd < 0) { /* nobody, not even somebody's last words */
 			open_client(client, socket);
 			return;
 		}

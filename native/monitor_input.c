@@ -23,6 +23,12 @@ static struct {
 	char text[4096]; /* for the terminal, on its way */
 } input;
 
+/* It has hung up, and what it said last may still wait for room. */
+static bool has_left(const struct client *client)
+{
+	return client->socket.fd < 0;
+}
+
 static void close_client_input(struct client *client)
 {
 	watch_close(&client->input);
@@ -89,7 +95,8 @@ static bool type_into_terminal(struct client *client)
 static bool feed_pipe(struct client *client)
 {
 	int waiting = 0;
-	if (client->closing_stdin && ioctl(client->input.fd, FIONREAD, &waiting) == 0 && waiting == 0) {
+	bool ends = client->closing_stdin || has_left(client);
+	if (ends && ioctl(client->input.fd, FIONREAD, &waiting) == 0 && waiting == 0) {
 		end_client_input(client);
 		return false;
 	}
@@ -132,14 +139,18 @@ static void client_input_ready(void *context)
 static void input_ready(void *context)
 {
 	(void)context;
-	if (is_terminal) {
+	if (is_terminal)
 		flush_to_terminal();
-		return;
-	}
-	block_input(false);
-	for (struct client *client = clients; client < clients + CLIENTS; client++)
-		if (client->closing_stdin && client->input.fd >= 0)
+	else
+		block_input(false);
+	for (struct client *client = clients; client < clients + CLIENTS; client++) {
+		if (client->input.fd < 0 || input.blocked)
+			continue;
+		if (has_left(client))
+			input_detach(client);
+		else if (client->closing_stdin)
 			take_all_input(client); /* it may have said all already, and then nothing wakes us */
+	}
 }
 
 void input_close_for(struct client *client)
@@ -185,6 +196,6 @@ void input_attach(struct client *client, int fd)
 void input_detach(struct client *client)
 {
 	take_all_input(client); /* what it said before it left */
-	if (client->input.fd >= 0)
-		end_client_input(client);
+	if (client->input.fd >= 0 && !input.blocked)
+		end_client_input(client); /* else input_ready comes back to it */
 }

@@ -202,6 +202,21 @@ def test_stdin_arrives_whole_and_ends(start: Start, tmp_path: Path) -> None:
     running.connection.acknowledge()
 
 
+def test_stdin_of_an_owner_who_left_arrives_whole_though_nobody_read_it_yet(start: Start, tmp_path: Path) -> None:
+    """The container's pipe is full when its owner goes: the rest waits in the owner's, and then comes the end."""
+    gate = str(tmp_path / "gate")
+    os.mkfifo(gate)
+    source = "import sys; open(sys.argv[1]).read(); print(len(sys.stdin.buffer.read()))"
+    running = start((*python(source), gate), stdin=True, attach=(True, False, False))
+    for _ in range(2):
+        os.write(running.connection._pipes[0], b"x" * 60_000)
+    running.connection.close()
+    with open(gate, "w"):
+        pass
+    running.wait_recorded()
+    assert running.logged() == b"120000\n"
+
+
 def test_stdin_through_the_detach_filter_is_exact(start: Start, tmp_path: Path, sink: MakeSink) -> None:
     running = start(("cat",), stdin=True, attach=(True, True, True))
     text = b"\x10\x10a\x10b\x11\x10" * 5000 + b"end\x10"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -165,3 +166,32 @@ def test_much_typing_is_not_lost(start: Start, sink: MakeSink) -> None:
     person.out.take_until(b"200000")
     assert isinstance(person.leave(), Exit)
     running.connection.acknowledge()
+
+
+def test_what_was_typed_before_leaving_arrives_though_nobody_read_it_yet(
+    start: Start, sink: MakeSink, tmp_path: Path
+) -> None:
+    """More than the terminal holds: the rest waits in the pipe of somebody who has left."""
+    source = (
+        "import os, sys; os.system('stty raw -echo'); os.write(1, b'raw\\n'); open(sys.argv[1]).read(); total = 0\n"
+        "while total < 60_000: total += len(os.read(0, 65536))\n"
+        "os.write(1, b'all\\n'); os.read(0, 1)"
+    )
+    gate = str(tmp_path / "gate")
+    os.mkfifo(gate)
+    running = start((*python(source), gate), terminal=True, stdin=True, attach=(False, False, False))
+    until(lambda: b"raw" in running.logged())
+    with running.client(stdin=True, stderr=False) as client:
+        person = Person(client, sink())
+        for _ in range(60):
+            person.type(b"x" * 1000)
+        person.type(b"\x10\x11")
+        assert person.leave() == Detached()
+    with open(gate, "w"):
+        pass
+    until(lambda: b"all" in running.logged(), "all that was typed")
+    with running.client(stdin=True, stderr=False) as client:
+        person = Person(client, sink())
+        person.type(b"x")
+        assert isinstance(person.leave(), Exit)
+    running.wait_recorded()
