@@ -256,7 +256,7 @@ def settings_of(resources: Resources) -> Iterator[tuple[str, str, bool]]:
         parse_cpu_list(cpu.mems)
         yield "cpuset.mems", cpu.mems, False
     if resources.pids_limit is not None:
-        yield "pids.max", _maximum(resources.pids_limit), False
+        yield "pids.max", _maximum(resources.pids_limit or -1), resources.pids_limit <= 0
     for file, value in resources.unified.items():
         if "/" in file or file.startswith("cgroup.") or "." not in file:
             raise InvalidInput(f"{file!r} isn't the file of a cgroup controller")
