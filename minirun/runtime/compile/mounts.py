@@ -169,8 +169,8 @@ def _cleared_first(attributes: int) -> int:
 
 
 def _nodes(context: Context) -> tuple[DeviceNode, ...]:
-    """Give the nodes that are made; a /dev that comes from outside is complete as it is."""
-    nodes = context.spec.linux.devices
+    """Give the nodes that are made; a /dev that comes from outside is complete as it is, and ptmx is a link into devpts."""
+    nodes = tuple(node for node in context.spec.linux.devices if node.path != "/dev/ptmx")
     if context.dev_comes_from_outside:
         return tuple(node for node in nodes if not node.path.startswith("/dev/"))
     return nodes
