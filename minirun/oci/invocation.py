@@ -33,7 +33,7 @@ class Invocation(Record):
         """Give the runtime that the global options describe."""
         from ..runtime.container import Runtime
 
-        return Runtime(**self.settings)
+        return Runtime(**self.settings, warn=self.log.warning)
 
     def container(self) -> Container:
         """Give the container that is asked for; raises NotFound."""

@@ -25,6 +25,7 @@ from . import state as states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from .bundle import Bundle
@@ -36,11 +37,16 @@ _SIGKILL = 9
 _SECONDS_TO_DIE = 10.0
 
 
+def _say_nothing(_: str) -> None:
+    """Keep a warning to ourselves."""
+
+
 class Runtime(Record):
     """Where containers are kept, and who makes their cgroups: "cgroupfs", "systemd" or "disabled"."""
 
     root: str = ROOT
     cgroup_driver: str = "cgroupfs"
+    warn: Callable[[str], None] = _say_nothing  # gets what doesn't stop anything; stderr may be the container's own
 
 
 class Container:
@@ -238,7 +244,7 @@ class Container:
                 try:
                     hooks.run("poststop", (hook,), state)
                 except StartFailed as error:
-                    warn(str(error))
+                    self.runtime.warn(str(error))
 
     def pause(self) -> None:
         """Stop all processes where they are. Conflict unless it runs or waits for its start."""
@@ -292,13 +298,6 @@ def _is_zombie(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return text[text.rindex(b")") + 2 : text.rindex(b")") + 3] in (b"Z", b"X")
-
-
-def warn(message: str) -> None:
-    """Say what doesn't stop anything."""
-    import sys
-
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def find(runtime: Runtime, container_id: str) -> Container:
