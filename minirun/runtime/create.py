@@ -23,8 +23,6 @@ from .state import SHARED, Directory, State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..linux.plan import Plan
     from .bundle import Bundle
     from .cgroups import ContainerCgroup
@@ -114,7 +112,7 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     )
     directory.write_config(bundle.content)
     directory.write(state)
-    spec = of_this_host(_with_cgroup(spec, cgroup), runtime.warn)
+    spec = _with_cgroup(spec, cgroup)
     plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
     state = state.replace(**_behind_gate(plan))
 
@@ -154,23 +152,6 @@ def without_capabilities(process: Process, lacking: int) -> Process:
     """Give the process without the capabilities in the bit set `lacking`."""
     held = process.capabilities
     return process.replace(capabilities=held.replace(**{name: getattr(held, name) & ~lacking for name in _SETS}))
-
-
-def of_this_host(spec: Spec, warn: Callable[[str], None]) -> Spec:
-    """Leave out the capabilities that this host itself doesn't have, with a warning. config.md, `capabilities`.
-
-    Root of a user namespace has all of them, there.
-    """
-    if any(item.kind == "user" for item in spec.linux.namespaces):
-        return spec
-    from . import capabilities
-
-    lacking = spec.process.capabilities.bounding | spec.process.capabilities.permitted
-    lacking &= ~capabilities.of_host()
-    if not lacking:
-        return spec
-    warn(f"this host can't give the capabilities {' '.join(capabilities.names(lacking))}")
-    return spec.replace(process=without_capabilities(spec.process, lacking))
 
 
 def _placement(
