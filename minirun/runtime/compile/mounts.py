@@ -143,15 +143,16 @@ def _attach(context: Context, mount: Mount, slot: int) -> Operation:
 
 def _attributes(context: Context, mount: Mount, slot: int, *, is_early: bool) -> Iterator[Operation]:
     """A file system is made with its attributes; a tree has those of the host's mount until now."""
-    changed = mount.attributes if mount.type == "bind" or mount.remount else 0
+    is_there = mount.type == "bind" or mount.remount
+    changed, taken = (mount.attributes, mount.cleared) if is_there else (0, 0)
     propagation = mount.propagation & ~flags.MS_REC
     recursive = mount.recursive
     if is_early and not propagation:
         propagation, recursive = flags.MS_PRIVATE, True  # cloned while it was tied to the host's
     elif propagation == flags.MS_PRIVATE and not is_early:
         propagation = 0  # what everything is by now
-    if changed or mount.cleared:
-        yield plan.attributes(slot, changed, mount.cleared | _cleared_first(changed), 0, False)
+    if changed or taken:
+        yield plan.attributes(slot, changed, taken | _cleared_first(changed), 0, False)
     if mount.tree_attributes or mount.tree_cleared:
         cleared = mount.tree_cleared | _cleared_first(mount.tree_attributes)
         yield plan.attributes(slot, mount.tree_attributes, cleared, 0, True)
