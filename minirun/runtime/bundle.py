@@ -1,6 +1,7 @@
 """A bundle on disk: its directory, its configuration, and what the specification adds to that by itself.
 
-Owns: reading `config.json`, paths relative to the bundle, default devices. Leaves to others: JSON (config/), the start.
+Owns: reading `config.json`, paths relative to the bundle, default devices, what the host can't grant.
+Leaves to others: JSON (config/), the start.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import os
 
 from ..errors import InvalidInput
 from ..record import Record
-from . import devices
+from . import capabilities, devices
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from .spec import Mount, Spec
+    from .spec import Capabilities, Mount, Spec
 
 CONFIG = "config.json"
 
@@ -46,9 +47,10 @@ def parse(path: str, content: bytes, warn: Callable[[str], None] | None = None) 
     """Give the bundle at `path` for a configuration that was read before."""
     from . import config
 
-    spec, raw = config.parse(content, warn)
+    spec, raw = config.parse(content)
     linux = spec.linux
     spec = spec.replace(
+        process=spec.process.replace(capabilities=granted(spec, warn)),
         root=spec.root.replace(path=os.path.join(path, spec.root.path)),
         mounts=tuple(_placed(mount, path) for mount in spec.mounts),
         linux=linux.replace(
@@ -57,6 +59,17 @@ def parse(path: str, content: bytes, warn: Callable[[str], None] | None = None) 
         ),
     )
     return Bundle(path=path, spec=spec, raw=raw, content=content)
+
+
+def granted(spec: Spec, warn: Callable[[str], None] | None = None) -> Capabilities:
+    """Give the process's capabilities without those that this host lacks. Root of a user namespace has all of them in it."""
+    wanted = spec.process.capabilities
+    if any(namespace.kind == "user" for namespace in spec.linux.namespaces):
+        return wanted
+    found, missing = capabilities.granted(wanted, capabilities.of_host())
+    if missing and warn is not None:
+        warn(f"process.capabilities: this host can't grant {' '.join(missing)}")
+    return found
 
 
 def _placed(mount: Mount, bundle: str) -> Mount:

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .spec import Capabilities
+
 NAMES = tuple(name.upper() for name in flags.CAPABILITIES)
 NUMBERS = {name: number for number, name in enumerate(NAMES)}
 
@@ -53,6 +55,24 @@ def of_host(status_path: str = "/proc/self/status") -> int:
     with open(status_path, "rb") as file:
         status = file.read()
     return _field(status, b"\nCapPrm:") & _field(status, b"\nCapBnd:")
+
+
+def granted(wanted: Capabilities, host: int) -> tuple[Capabilities, tuple[str, ...]]:
+    """Give what remains of `wanted` on a host with these capabilities, and the names of those that it hasn't got.
+
+    config.md, "Linux Process": what can't be granted is worth a warning and no error.
+    """
+    missing = (wanted.bounding | wanted.effective | wanted.permitted | wanted.inheritable | wanted.ambient) & ~host
+    if not missing:
+        return wanted, ()
+    remaining = wanted.replace(
+        bounding=wanted.bounding & host,
+        effective=wanted.effective & host,
+        permitted=wanted.permitted & host,
+        inheritable=wanted.inheritable & host,
+        ambient=wanted.ambient & host,
+    )
+    return remaining, names(missing)
 
 
 def _field(status: bytes, key: bytes) -> int:

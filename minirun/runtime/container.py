@@ -163,7 +163,8 @@ class Container:
             from . import hooks
 
             try:
-                hooks.run("poststart", bundle.spec.hooks.poststart, self.state_text())
+                # It ran, and may have ended meanwhile: what a hook is told is which point of the life it was called at.
+                hooks.run("poststart", bundle.spec.hooks.poststart, self.state_text("running"))
             except StartFailed:
                 self.signal(_SIGKILL)
                 raise
@@ -288,6 +289,8 @@ class Container:
         from ..jsontext import dumps
 
         found = self.state()
+        if status == "running":
+            found["pid"] = self.record.pid
         return dumps({**found, "status": status or found["status"]})
 
 

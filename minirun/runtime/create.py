@@ -119,7 +119,7 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     def at_stage(pid: int) -> None:
         recorded = state.replace(pid=pid, start_time=syscalls.process_start_time(pid) or 0)
         directory.write(recorded)
-        text = _state_text(recorded, "creating")
+        text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
         hooks.run("prestart", spec.hooks.prestart, text)
         hooks.run("createRuntime", spec.hooks.create_runtime, text)
 
@@ -185,7 +185,7 @@ def _hook_state(bundle: Bundle, directory: Directory) -> tuple[str, str]:
             bundle=bundle.path,
             annotations=bundle.spec.annotations,
         ),
-        "creating",
+        "created",
     )
     head, _, tail = text.partition('"pid":0')
     return head + '"pid":', tail

@@ -85,13 +85,16 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
 
     Raises Conflict when the container doesn't run, CommandNotFound, CommandNotExecutable, StartFailed, InvalidInput.
     """
+    from . import bundle as bundles
     from .compile import compile_exec
     from .create import hand_out_terminal, write_pid_file
     from .failures import explain_failure
     from .process import SpawnFailed, spawn
 
     _check(container, process, options)
-    plan = compile_exec(container.bundle().spec.replace(process=process), _target(container, process, options))
+    spec = container.bundle().spec
+    process = process.replace(capabilities=bundles.granted(spec.replace(process=process)))
+    plan = compile_exec(spec.replace(process=process), _target(container, process, options))
     syscalls.set_subreaper(not options.detach)
     try:
         spawned = spawn(plan, preserved=options.preserve_fds)

@@ -6,6 +6,8 @@ process), their order (the package).
 
 from __future__ import annotations
 
+import os
+
 from ...errors import NotSupported
 from ...linux import flags, plan
 from ...record import Record
@@ -159,7 +161,9 @@ class Context:
 
     def is_early(self, mount: Mount) -> bool:
         """Is the tree cloned ahead of everything else: it stays tied to the host's, or the child can't reach or map it?"""
-        return bool(mount.propagation & TIED) or self.in_user_namespace or bool(mount.id_map)
+        if self.in_user_namespace or mount.id_map:
+            return True
+        return bool(mount.propagation & TIED) and _has_ties(mount)
 
     @property
     def placement(self) -> Placement:
@@ -182,3 +186,22 @@ class Context:
         """Give the mounts whose trees are cloned early, with their slots."""
         for number, slot in self.early.items():
             yield self.spec.mounts[number], slot
+
+
+def _has_ties(mount: Mount) -> bool:
+    """Does the host's mount that the source lies on, or with `recursive` one beneath it, have peers or a master?
+
+    Without them a tree is cloned at its turn like any other: mountinfo then shows it in the order of the list.
+    """
+    source = os.path.realpath(mount.source)
+    longest, tied = "", False
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split(" ")
+            point, ties = fields[4].replace("\\040", " "), fields[6].startswith(("shared:", "master:"))
+            if (source + "/").startswith(point.rstrip("/") + "/"):
+                if len(point) >= len(longest):
+                    longest, tied = point, ties
+            elif ties and mount.recursive and point.startswith(source.rstrip("/") + "/"):
+                return True
+    return tied

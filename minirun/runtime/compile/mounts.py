@@ -48,6 +48,8 @@ def prepare(context: Context) -> Iterator[Operation]:
         yield plan.open_(VERDICT, plan.HOST, context.placement.verdict, os.O_RDWR)
     if context.in_user_namespace and not context.placement.lowers:
         yield plan.tree(ROOT, plan.HOST, context.spec.root.path, True)
+    if context.in_user_namespace and context.spec.linux.masked_paths:
+        yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
     for mount, slot in context.early_trees():
         if not _is_cloned_by_child(context, mount):
             yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
@@ -88,11 +90,8 @@ def stop_propagation(context: Context) -> Iterator[Operation]:
 
 
 def null_device(context: Context) -> Iterator[Operation]:
-    """The source of masks: the host's, opened while no byte of the image has been looked at.
-
-    By the child: only of mounts in its own mount namespace it can make others. open_tree(2).
-    """
-    if context.spec.linux.masked_paths:
+    """The source of masks: the host's, opened while no byte of the image has been looked at."""
+    if context.spec.linux.masked_paths and not context.in_user_namespace:
         yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
 
 
@@ -144,16 +143,16 @@ def _attach(context: Context, mount: Mount, slot: int) -> Operation:
 
 def _attributes(context: Context, mount: Mount, slot: int, *, is_early: bool) -> Iterator[Operation]:
     """A file system is made with its attributes; a tree has those of the host's mount until now."""
-    is_tree = mount.type == "bind" or mount.remount
-    changed, cleared = (mount.attributes, mount.cleared) if is_tree else (0, 0)
+    is_there = mount.type == "bind" or mount.remount
+    changed, taken = (mount.attributes, mount.cleared) if is_there else (0, 0)
     propagation = mount.propagation & ~flags.MS_REC
     recursive = mount.recursive
     if is_early and not propagation:
         propagation, recursive = flags.MS_PRIVATE, True  # cloned while it was tied to the host's
     elif propagation == flags.MS_PRIVATE and not is_early:
         propagation = 0  # what everything is by now
-    if changed or cleared:
-        yield plan.attributes(slot, changed, cleared | _cleared_first(changed), 0, False)
+    if changed or taken:
+        yield plan.attributes(slot, changed, taken | _cleared_first(changed), 0, False)
     if mount.tree_attributes or mount.tree_cleared:
         cleared = mount.tree_cleared | _cleared_first(mount.tree_attributes)
         yield plan.attributes(slot, mount.tree_attributes, cleared, 0, True)
@@ -170,8 +169,8 @@ def _cleared_first(attributes: int) -> int:
 
 
 def _nodes(context: Context) -> tuple[DeviceNode, ...]:
-    """Give the nodes that are made; a /dev that comes from outside is complete as it is, and ptmx is a link into devpts."""
-    nodes = tuple(node for node in context.spec.linux.devices if node.path != "/dev/ptmx")
+    """Give the nodes that are made; a /dev that comes from outside is complete as it is."""
+    nodes = context.spec.linux.devices
     if context.dev_comes_from_outside:
         return tuple(node for node in nodes if not node.path.startswith("/dev/"))
     return nodes

@@ -13,6 +13,7 @@ from minirun.runtime.spec import Capabilities, Process, Spec, User
 class Runtime(Record):
     root: str = "/run/minirun-oci"
     cgroup_driver: str = "cgroupfs"
+    warn: object = None
 
 
 class CreateOptions(Record):

@@ -8,6 +8,7 @@ import pytest
 
 from minirun.errors import InvalidInput
 from minirun.runtime import capabilities
+from minirun.runtime.spec import Capabilities
 
 
 def test_names_may_be_written_as_docker_takes_them() -> None:
@@ -33,3 +34,11 @@ def test_the_host_gives_what_is_permitted_and_not_dropped(tmp_path: Path) -> Non
     )
     assert capabilities.of_host(str(status)) == 0xA00425FB
     assert capabilities.of_host() & ~capabilities.ALL == 0
+
+
+def test_what_the_host_lacks_is_taken_from_every_set_and_named() -> None:
+    wanted = Capabilities(bounding=0b111, effective=0b101, permitted=0b110, inheritable=0b100, ambient=0b100)
+    remaining, missing = capabilities.granted(wanted, 0b011)
+    assert remaining == Capabilities(bounding=0b011, effective=0b001, permitted=0b010)
+    assert missing == ("CAP_DAC_READ_SEARCH",)
+    assert capabilities.granted(wanted, 0b111) == (wanted, ())

@@ -240,6 +240,13 @@ def test_a_bind_is_complete_before_it_is_seen() -> None:
     ]
 
 
+@pytest.fixture
+def tied_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All mounts of the host have peers, as under systemd."""
+    monkeypatch.setattr("minirun.runtime.compile.context._has_ties", lambda mount: True)
+
+
+@pytest.mark.usefixtures("tied_host")
 @pytest.mark.parametrize(("kind", "bits"), [("rslave", flags.MS_SLAVE), ("rshared", flags.MS_SHARED)])
 def test_a_tree_that_follows_the_host_is_taken_before_all_ties_are_cut(kind: str, bits: int) -> None:
     bind = Mount(destination="/d", type="bind", source="/srv", recursive=True, propagation=flags.PROPAGATIONS[kind])
@@ -252,6 +259,25 @@ def test_a_tree_that_follows_the_host_is_taken_before_all_ties_are_cut(kind: str
     assert plan.attach(FIRST_TREE, ROOT, "/d", plan.CREATE_DIRECTORY) in operations
 
 
+def test_a_tree_without_ties_on_the_host_is_taken_at_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minirun.runtime.compile.context._has_ties", lambda mount: False)
+    first = Mount(destination="/tmpfs", type="tmpfs")
+    bind = Mount(destination="/d", type="bind", source="/srv", propagation=flags.MS_SLAVE)
+    operations = child(spec().replace(mounts=(first, bind)))
+    assert after(operations, "FILESYSTEM", "TREE")
+    assert plan.attributes(MOUNT, 0, 0, flags.MS_SLAVE, False) in operations
+
+
+def test_a_new_file_system_keeps_how_its_access_times_are_kept() -> None:
+    mount = Mount(
+        destination="/tmpfs", type="tmpfs", attributes=flags.MOUNT_ATTR_NOATIME, cleared=flags.MOUNT_ATTR__ATIME
+    )
+    operations = child(spec().replace(mounts=(mount,)))
+    assert plan.filesystem(MOUNT, "tmpfs", "", (), flags.MOUNT_ATTR_NOATIME) in operations
+    assert "ATTRIBUTES" not in [operation.name for operation in operations]
+
+
+@pytest.mark.usefixtures("tied_host")
 def test_more_ties_than_slots_are_refused() -> None:
     binds = tuple(
         Mount(destination=f"/{number}", type="bind", source="/srv", propagation=flags.MS_SLAVE) for number in range(181)
