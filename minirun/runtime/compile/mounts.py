@@ -48,8 +48,6 @@ def prepare(context: Context) -> Iterator[Operation]:
         yield plan.open_(VERDICT, plan.HOST, context.placement.verdict, os.O_RDWR)
     if context.in_user_namespace and not context.placement.lowers:
         yield plan.tree(ROOT, plan.HOST, context.spec.root.path, True)
-    if context.in_user_namespace and context.spec.linux.masked_paths:
-        yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
     for mount, slot in context.early_trees():
         if not _is_cloned_by_child(context, mount):
             yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
@@ -90,8 +88,11 @@ def stop_propagation(context: Context) -> Iterator[Operation]:
 
 
 def null_device(context: Context) -> Iterator[Operation]:
-    """The source of masks: the host's, opened while no byte of the image has been looked at."""
-    if context.spec.linux.masked_paths and not context.in_user_namespace:
+    """The source of masks: the host's, opened while no byte of the image has been looked at.
+
+    By the child: only of mounts in its own mount namespace it can make others. open_tree(2).
+    """
+    if context.spec.linux.masked_paths:
         yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
 
 
@@ -169,8 +170,8 @@ def _cleared_first(attributes: int) -> int:
 
 
 def _nodes(context: Context) -> tuple[DeviceNode, ...]:
-    """Give the nodes that are made; a /dev that comes from outside is complete as it is."""
-    nodes = context.spec.linux.devices
+    """Give the nodes that are made; a /dev that comes from outside is complete as it is, and ptmx is a link into devpts."""
+    nodes = tuple(node for node in context.spec.linux.devices if node.path != "/dev/ptmx")
     if context.dev_comes_from_outside:
         return tuple(node for node in nodes if not node.path.startswith("/dev/"))
     return nodes
