@@ -103,13 +103,15 @@ def _no_cgroups_left() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def private_docker(place: Path, enter: Sequence[str] = ()) -> Iterator[tuple[list[str], list[int]]]:
+def private_docker(
+    place: Path, enter: Sequence[str] = (), options: Sequence[str] = ()
+) -> Iterator[tuple[list[str], list[int]]]:
     """Run a dockerd with everything of its own below `place`; gives the client's words, and its and containerd's pids.
 
-    `enter` starts it inside other namespaces. Raises BenchError when it doesn't come up within a minute.
+    `enter` starts it inside other namespaces, `options` are more of dockerd's own. Raises BenchError when it doesn't come up within a minute.
     """
     socket = f"unix://{place}/docker.sock"
-    words = [*enter, "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-H", socket]
+    words = [*enter, "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-H", socket, *options]
     client = ["docker", "-H", socket]
     with (place / "dockerd.log").open("wb") as log:
         daemon = subprocess.Popen(

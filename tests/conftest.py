@@ -27,8 +27,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 IN_GUEST = os.environ.get("MINIRUN_TEST_GUEST") == "1"
 
-KINDS = ("unit", "integration", "conformance", "corpora", "faults", "workloads", "vm")
-ROOT_KINDS = ("integration", "conformance", "faults", "workloads")
+KINDS = ("unit", "integration", "conformance", "corpora", "engines", "faults", "workloads", "vm")
+ROOT_KINDS = ("integration", "conformance", "engines", "faults", "workloads")
 
 # Every reason to skip that CI accepts, word for word. All others are failures there.
 ALLOWED_SKIPS = ("this kernel has no IPv6", "this machine is no x86-64")
