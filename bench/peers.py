@@ -108,7 +108,7 @@ def private_docker(
 ) -> Iterator[tuple[list[str], list[int]]]:
     """Run a dockerd with everything of its own below `place`; gives the client's words, and its and containerd's pids.
 
-    `enter` starts it inside other namespaces, `options` are more of dockerd's own. Raises BenchError when it doesn't come up within a minute.
+    `enter` starts it in other namespaces, `options` are dockerd's. Raises BenchError when it doesn't come up within a minute.
     """
     socket = f"unix://{place}/docker.sock"
     words = [*enter, "dockerd", "--data-root", f"{place}/data", "--exec-root", f"{place}/exec", "-H", socket, *options]
