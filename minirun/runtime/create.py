@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from ..errors import InvalidInput, StartFailed
 from ..linux import syscalls
 from ..record import Record
-from . import console, hooks
+from . import console
 from .container import Container
 from .state import SHARED, Directory, State
 
@@ -117,6 +117,8 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     state = state.replace(**_behind_gate(plan))
 
     def at_stage(pid: int) -> None:
+        from . import hooks
+
         recorded = state.replace(pid=pid, start_time=syscalls.process_start_time(pid) or 0)
         directory.write(recorded)
         text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
