@@ -119,9 +119,7 @@ def mounts(context: Context) -> Iterator[Operation]:
         if mount.remount:
             yield plan.tree(slot, ROOT, mount.destination, mount.recursive)
         elif mount.type != "bind":
-            yield plan.filesystem(slot, mount.type, mount.source, mount.data, mount.attributes)
-            if mount.copy_up:
-                yield plan.copy_up(slot, ROOT, mount.destination)
+            yield from _filesystem(mount, slot)
         elif number not in context.early:
             yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
         yield from _attributes(context, mount, slot, is_early=number in context.early)
@@ -130,6 +128,16 @@ def mounts(context: Context) -> Iterator[Operation]:
         if slot == DEV and mount.type != "bind":
             yield from _fill_dev(context, DEV, "")
         yield _attach(context, mount, slot)
+
+
+def _filesystem(mount: Mount, slot: int) -> Iterator[Operation]:
+    """One that is filled first becomes read-only after that."""
+    at_first = mount.attributes & ~flags.MOUNT_ATTR_RDONLY if mount.copy_up else mount.attributes
+    yield plan.filesystem(slot, mount.type, mount.source, mount.data, at_first)
+    if mount.copy_up:
+        yield plan.copy_up(slot, ROOT, mount.destination)
+    if at_first != mount.attributes:
+        yield plan.attributes(slot, flags.MOUNT_ATTR_RDONLY)
 
 
 def _attach(context: Context, mount: Mount, slot: int) -> Operation:

@@ -223,6 +223,20 @@ def test_a_read_only_root_is_made_so_after_all_targets_were() -> None:
 # ---- mounts
 
 
+def test_a_read_only_tmpfs_is_filled_before_it_is_read_only() -> None:
+    mount = Mount(
+        destination="/var", type="tmpfs", copy_up=True, attributes=flags.MOUNT_ATTR_RDONLY | flags.MOUNT_ATTR_NODEV
+    )
+    operations = child(spec().replace(mounts=(mount,)))
+    at = names(operations).index("COPY_UP")
+    assert operations[at - 1].argument("attributes") == flags.MOUNT_ATTR_NODEV
+    assert operations[at : at + 3] == [
+        plan.copy_up(MOUNT, ROOT, "/var"),
+        plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY),
+        plan.attach(MOUNT, ROOT, "/var", plan.CREATE_DIRECTORY),
+    ]
+
+
 def test_a_bind_is_complete_before_it_is_seen() -> None:
     bind = Mount(
         destination="/data",
