@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from ..errors import InvalidInput, StartFailed
 from ..linux import syscalls
@@ -267,6 +267,8 @@ def write_pid_file(path: str, pid: int) -> None:
             file.write(str(pid))
         os.rename(temporary, path)
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(temporary)
         raise StartFailed(f"write the pid file {path}: {error.strerror}") from error
 
 

@@ -29,7 +29,7 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     if place is None or place >= len(operations):
         return StartFailed(f"start the container's first process: {os.strerror(error)}{_hint(error)}")
     operation = operations[place][1]
-    special = {"EXEC": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory}.get(operation.name)
+    special = {"EXEC": _exec, "EXECUTABLE": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory}.get(operation.name)
     if special is not None:
         return special(operation, error)
     attempt = plan.describe(place)
@@ -45,7 +45,7 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
 
 
 def _exec(operation: Operation, error: int) -> MinirunError:
-    (command, *_) = _texts(operation, "argv")
+    command = str(operation.argument("name")) if operation.name == "EXECUTABLE" else _texts(operation, "argv")[0]
     if error == errno.ENOENT:
         if "/" in command:
             return CommandNotFound(
