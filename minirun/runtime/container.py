@@ -163,7 +163,9 @@ class Container:
             place = operation - self.record.gate_index - 1
             sentences = self.record.sentences
             attempt = sentences[place] if 0 <= place < len(sentences) else "start the program"
-            raise StartFailed(f"{attempt}: {os.strerror(error).lower()}")
+            from .failures import hook_failure
+
+            raise StartFailed(hook_failure(attempt, error))
 
     def _run_poststart(self) -> None:
         """config.md, poststart: when one fails, the container is stopped."""

@@ -211,7 +211,10 @@ def _behind_gate(plan: Plan) -> dict[str, object]:
         if operation.name == "GATE":
             return {
                 "gate_index": index,
-                "sentences": tuple(plan.describe(later) for later in range(index + 1, len(operations))),
+                "sentences": tuple(
+                    "error running startContainer hook: " * (later.name == "HOOK") + plan.describe(place)
+                    for place, (_, later) in enumerate(operations[index + 1 :], index + 1)
+                ),
             }
     return {}
 

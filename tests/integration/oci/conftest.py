@@ -77,7 +77,7 @@ class Oci:
                 "cwd": "/",
                 "env": ["PATH=/bin"],
                 "user": {"uid": 0, "gid": 0},
-                "capabilities": {name: _CAPABILITIES for name in ("bounding", "effective", "permitted")},
+                "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), _CAPABILITIES),
             },
             "root": {"path": "rootfs"},
             "mounts": [_PROC, _DEV, _PTS],
@@ -180,12 +180,12 @@ def oci(tmp_path: Path) -> Iterator[Oci]:
 
 
 @pytest.fixture
-def container(oci: Oci) -> Iterator[str]:
+def container(oci: Oci) -> str:
     """A running container that sleeps; its id."""
     name = f"oci-{os.getpid()}"
     oci.config("sleep", "1000")
     oci("run", "--detach", name)
-    yield name
+    return name
 
 
 @pytest.fixture
