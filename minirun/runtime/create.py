@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from ..errors import InvalidInput, StartFailed
 from ..linux import syscalls
 from ..record import Record
-from . import console, hooks
+from . import console, hooks, passed_on
 from .container import Container
 from .state import SHARED, Directory, State
 
@@ -66,6 +66,7 @@ def create(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateO
 def make(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateOptions) -> Created:
     """As `create`; a terminal without a socket for it is the caller's to serve."""
     _check(bundle, options)
+    bundle, options = _with_descriptors(bundle, options)
     directory = Directory(runtime.root, container_id)
     directory.make()
     with ExitStack() as undo:
@@ -89,6 +90,15 @@ def _check(bundle: Bundle, options: CreateOptions) -> None:
         raise InvalidInput(f"root.path: {spec.root.path} is no directory")
     if spec.linux.has_new("user") and not (spec.linux.uid_mappings and spec.linux.gid_mappings):
         raise InvalidInput("linux.uidMappings: a new user namespace needs mappings of users and groups")
+
+
+def _with_descriptors(bundle: Bundle, options: CreateOptions) -> tuple[Bundle, CreateOptions]:
+    """Sockets of the service manager come before what the caller counts."""
+    sockets = passed_on.listening()
+    options = options.replace(preserve_fds=passed_on.check(sockets + options.preserve_fds))
+    process = bundle.spec.process
+    process = process.replace(environment=process.environment + passed_on.variables(sockets))
+    return bundle.replace(spec=bundle.spec.replace(process=process)), options
 
 
 def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: CreateOptions) -> tuple[Spawned, State]:
