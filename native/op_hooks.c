@@ -19,37 +19,55 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The state's parts and our process id, as one text. A hook that doesn't read it closes the pipe by its end at the latest. */
-static int write_all(int pipe, const char *data, size_t length)
-{
-	while (length > 0) {
-		ssize_t written = write(pipe, data, length);
+enum { PARTS = 3 };
 
+/* What a hook reads: the state's two parts, with our process id between them. */
+struct state {
+	const char *data[PARTS];
+	size_t length[PARTS];
+	int part;
+	char number[24];
+};
+
+static void describe(struct state *state, const struct mr_argument *head, const struct mr_argument *tail)
+{
+	*state = (struct state){ .data = { head->data, state->number, tail->data },
+				 .length = { head->length, 0, tail->length } };
+	state->length[1] = (size_t)snprintf(state->number, sizeof state->number, "%d", getpid());
+}
+
+/* Writes what the pipe takes now, and closes it after the last byte. A hook needn't read. */
+static int feed(int *pipe, struct state *state)
+{
+	while (*pipe >= 0 && state->part < PARTS) {
+		ssize_t written = write(*pipe, state->data[state->part], state->length[state->part]);
+
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0 && errno == EAGAIN)
+			return 0;
+		if (written < 0 && errno != EPIPE)
+			return -errno;
 		if (written < 0)
-			return errno == EPIPE ? 0 : -errno;
-		data += written;
-		length -= (size_t)written;
+			break;
+		state->data[state->part] += written;
+		state->length[state->part] -= (size_t)written;
+		state->part += state->length[state->part] == 0;
 	}
+	mr_close(pipe);
 	return 0;
 }
 
-static int write_state(int pipe, const struct mr_argument *head, const struct mr_argument *tail)
-{
-	char number[24];
-	int length = snprintf(number, sizeof number, "%d", getpid());
-	int error = write_all(pipe, head->data, head->length);
-
-	if (error == 0)
-		error = write_all(pipe, number, (size_t)length);
-	return error < 0 ? error : write_all(pipe, tail->data, tail->length);
-}
-
-/* In the hook's process. */
+/* In the hook's process. What it says in vain is no output of the container; what it complains about may be read. O_NONBLOCK: in a
+ * root file system without a /dev of ours the name may be a FIFO's. */
 static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *argument, int input, int *failure)
 {
 	size_t count = (size_t)argument[1].number + (size_t)argument[2].number + 2;
 	char **argv = mmap(NULL, count * sizeof *argv, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int null = open("/dev/null", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
+	if (null >= 0)
+		dup2(null, 1);
 	if (argv != MAP_FAILED && dup2(input, 0) >= 0) {
 		char **environment = mr_vector_list(mr_vector_of(&argument[1]), argv) + 1;
 
@@ -62,21 +80,37 @@ static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *ar
 	_exit(127);
 }
 
-/* Waits until the process has ended; -ETIMEDOUT and the process killed after timeout_ms (0: never). pidfd_open(2) may be
- * forbidden here: then there is no time limit. */
-static int attend(pid_t pid, uint64_t timeout_ms, int *status)
+/* Milliseconds until `end`, for poll(2). */
+static int until(uint64_t end)
 {
-	int error = 0;
+	uint64_t now = mr_clock(), left = end > now ? (end - now) / 1000000 + 1 : 0;
 
-	if (timeout_ms > 0) {
-		MR_AUTOCLOSE pidfd = mr_result(syscall(SYS_pidfd_open, pid, 0));
-		struct pollfd watched = { .fd = pidfd, .events = POLLIN };
+	return left > INT_MAX ? INT_MAX : (int)left;
+}
 
-		if (pidfd >= 0 && poll(&watched, 1, timeout_ms > INT_MAX ? INT_MAX : (int)timeout_ms) == 0) {
-			kill(pid, SIGKILL);
+/* Hands the state over and waits until the process has ended; -ETIMEDOUT and the process killed after timeout_ms (0: never).
+ * pidfd_open(2) may be forbidden here: then there is no time limit for a hook that has read its state. */
+static int attend(pid_t pid, int *pipe, struct state *state, uint64_t timeout_ms, int *status)
+{
+	MR_AUTOCLOSE pidfd = mr_result(syscall(SYS_pidfd_open, pid, 0));
+	uint64_t end = mr_clock() + (timeout_ms > INT_MAX ? INT_MAX : timeout_ms) * 1000000;
+	int error = feed(pipe, state);
+
+	while (error == 0 && (pidfd >= 0 || *pipe >= 0)) {
+		struct pollfd watched[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = *pipe, .events = POLLOUT } };
+		int ready = poll(watched, 2, timeout_ms ? until(end) : -1);
+
+		if (ready < 0 && errno != EINTR)
+			error = -errno;
+		else if (ready == 0)
 			error = -ETIMEDOUT;
-		}
+		else if (ready > 0 && watched[0].revents)
+			break;
+		else
+			error = feed(pipe, state);
 	}
+	if (error < 0)
+		kill(pid, SIGKILL);
 	while (waitpid(pid, status, __WALL) < 0)
 		if (errno != EINTR)
 			return -errno;
@@ -87,6 +121,7 @@ static int attend(pid_t pid, uint64_t timeout_ms, int *status)
 MR_ACTION(HOOK)
 {
 	int *failure = mmap(NULL, sizeof *failure, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct state state;
 	int ends[2], status = 0, error;
 	sighandler_t before;
 	pid_t pid;
@@ -94,24 +129,22 @@ MR_ACTION(HOOK)
 	if (failure == MAP_FAILED)
 		return -errno;
 	*failure = 0;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
+	if (pipe2(ends, O_CLOEXEC) < 0) {
+		error = -errno;
+		munmap(failure, sizeof *failure);
+		return error;
+	}
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
 	before = signal(SIGPIPE, SIG_IGN);
+	describe(&state, &argument[3], &argument[4]);
 	/* clone(2), not clone3: a filter that holds already answers that with ENOSYS */
 	pid = mr_result(syscall(SYS_clone, (unsigned long)SIGCHLD, 0L, 0L, 0L, 0L));
 	if (pid == 0)
 		execute(walk, argument, ends[0], failure);
-	error = pid < 0 ? (int)pid : 0;
 	mr_close(&ends[0]);
-	if (error == 0)
-		error = write_state(ends[1], &argument[3], &argument[4]);
+	error = pid < 0 ? (int)pid : attend(pid, &ends[1], &state, argument[5].number, &status);
 	mr_close(&ends[1]);
 	signal(SIGPIPE, before);
-	if (pid > 0) {
-		int ended = attend(pid, argument[5].number, &status);
-
-		error = error < 0 ? error : ended;
-	}
 	if (error == 0 && *failure)
 		error = -*failure;
 	else if (error == 0 && status != 0)

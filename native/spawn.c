@@ -195,7 +195,8 @@ MR_ACTION(READY)
 }
 
 /* gate verdict: two FIFOs, open for reading and writing so that neither ends while nobody else is there. Only read(2) and, when
- * something fails later, write(2): whatever filter holds by now, a program can hardly do without these. */
+ * something fails later, write(2): whatever filter holds by now, a program can hardly do without these. A byte 0 instead of 1
+ * tells us to leave: whoever wanted to start this program was killed before he could say which process it is. */
 MR_ACTION(GATE)
 {
 	int gate = mr_slot(walk, argument[0].number), verdict = mr_slot(walk, argument[1].number);
@@ -209,6 +210,8 @@ MR_ACTION(GATE)
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return -errno;
+	if (got != 1 || byte == 0)
+		_exit(1);
 	walk->verdict = verdict;
 	return 0;
 }

@@ -10,13 +10,14 @@ processes (exec), files (state), the cgroup (cgroups/).
               |             paused                      |
               +----- kill, or the process is killed ----+
 
-What a container is stands nowhere: it is looked up. No process: stopped. A gate that nobody has opened: created. A frozen
-cgroup: paused. A process is known by its id and its start time. runtime.md, config.md.
+What a container is stands nowhere: it is looked up. No process: stopped. A frozen cgroup: paused, before its start too. A gate
+that nobody has opened: created. A process is known by its id and its start time. runtime.md, config.md.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from ..errors import Conflict, MinirunError, NotSupported, StartFailed
 from ..linux import syscalls
@@ -25,7 +26,7 @@ from . import state as states
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from .bundle import Bundle
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 ROOT = "/run/minirun-oci"
 _SIGKILL = 9
 _SECONDS_TO_DIE = 10.0
+_STOPPED = "cannot start a container that has stopped"
+_GO, _LEAVE = b"\1", b"\0"  # native/spawn.c, GATE
 
 
 def _say_nothing(_: str) -> None:
@@ -76,9 +79,9 @@ class Container:
         """Give created, running, paused or stopped."""
         if not self._is_alive():
             return "stopped"
-        if os.path.exists(self.directory.gate):
-            return "created"
-        return "paused" if self.cgroup.is_frozen() else "running"
+        if self.cgroup.is_frozen():
+            return "paused"
+        return "created" if os.path.exists(self.directory.gate) else "running"
 
     def state(self) -> dict[str, Any]:
         """Give the state as the specification has it, with the keys that runc adds."""
@@ -114,15 +117,24 @@ class Container:
 
     # ---- what is done to it
 
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the container's lock. What was read before may be out of date: another command had it meanwhile."""
+        with self.directory.locked():
+            self.record = self.directory.read()
+            yield
+
     def start(self) -> None:
         """Let the program run, and wait until it does. Conflict in another state than created; StartFailed.
 
         After a failure the container is stopped.
         """
-        with self.directory.locked():
+        with self._locked():
             status = self.status
             if status == "stopped":
-                raise Conflict("cannot start a container that has stopped")
+                raise Conflict(_STOPPED)
+            if status == "paused":
+                raise Conflict("cannot start a paused container")
             if status != "created":
                 raise Conflict("cannot start an already running container")
             self._open_gate()
@@ -131,9 +143,11 @@ class Container:
     def _open_gate(self) -> None:
         verdict = os.open(self.directory.verdict, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            gate = os.open(self.directory.gate, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            gate = self.directory.open_gate()
+            if gate is None:  # it has ended since we looked; its end of the other FIFO has gone with it
+                raise Conflict(_STOPPED)
             self.directory.close_gate()
-            os.write(gate, b"\1")
+            os.write(gate, _GO)
             os.close(gate)
             self._read_verdict(verdict)
         finally:
@@ -154,7 +168,9 @@ class Container:
             place = operation - self.record.gate_index - 1
             sentences = self.record.sentences
             attempt = sentences[place] if 0 <= place < len(sentences) else "start the program"
-            raise StartFailed(f"{attempt}: {os.strerror(error).lower()}")
+            from .failures import hook_failure
+
+            raise StartFailed(hook_failure(attempt, error))
 
     def _run_poststart(self) -> None:
         """config.md, poststart: when one fails, the container is stopped."""
@@ -203,12 +219,14 @@ class Container:
 
     def delete(self, *, force: bool = False) -> None:
         """Remove a container at rest, or one that was never started; with `force` any, killing it first."""
-        with self.directory.locked():
+        with self._locked():
             status = self.status
             if not force and status not in ("stopped", "created"):
                 raise Conflict(f"cannot delete container {self.id} that is not stopped: {status}")
             if status != "stopped":
                 self._end()
+            elif not self.record.pid:
+                self._dismiss()
             self.remove()
 
     def _end(self) -> None:
@@ -231,6 +249,25 @@ class Container:
         finally:
             os.close(descriptor)
 
+    def _dismiss(self) -> None:
+        """A killed `create` may have left a process at the gate, whose number nobody has written down: tell it to go."""
+        from select import poll
+
+        try:
+            verdict = os.open(self.directory.verdict, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            gate = self.directory.open_gate()
+            if gate is not None:
+                os.write(gate, _LEAVE)
+                os.close(gate)
+                waiting = poll()
+                waiting.register(verdict)
+                waiting.poll(_SECONDS_TO_DIE * 1000)
+        finally:
+            os.close(verdict)
+
     def remove(self) -> None:
         """Take away what is left of a container without processes, and run its poststop hooks."""
         if self.record.cgroup:
@@ -249,21 +286,21 @@ class Container:
 
     def pause(self) -> None:
         """Stop all processes where they are. Conflict unless it runs or waits for its start."""
-        with self.directory.locked():
+        with self._locked():
             if (status := self.status) not in ("running", "created"):
                 raise Conflict(f"container not running: {status}")
             self._cgroup_for("pause").freeze(True)
 
     def resume(self) -> None:
         """Let them go on. Conflict unless it is paused."""
-        with self.directory.locked():
+        with self._locked():
             if not self._is_alive() or not self.cgroup.is_frozen():
                 raise Conflict("container not paused")
             self._cgroup_for("resume").freeze(False)
 
     def update(self, resources: Resources) -> None:
         """Change limits of a container that exists; those that aren't given stay."""
-        with self.directory.locked():
+        with self._locked():
             if not self._is_alive():
                 raise Conflict("container not running")
             self._cgroup_for("update").update(resources)

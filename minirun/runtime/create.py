@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from ..errors import InvalidInput, StartFailed
 from ..linux import syscalls
 from ..record import Record
-from . import console
+from . import console, passed_on
 from .container import Container
 from .state import SHARED, Directory, State
 
@@ -66,6 +66,7 @@ def create(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateO
 def make(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateOptions) -> Created:
     """As `create`; a terminal without a socket for it is the caller's to serve."""
     _check(bundle, options)
+    bundle, options = _with_descriptors(bundle, options)
     directory = Directory(runtime.root, container_id)
     directory.make()
     with ExitStack() as undo:
@@ -89,6 +90,15 @@ def _check(bundle: Bundle, options: CreateOptions) -> None:
         raise InvalidInput(f"root.path: {spec.root.path} is no directory")
     if spec.linux.has_new("user") and not (spec.linux.uid_mappings and spec.linux.gid_mappings):
         raise InvalidInput("linux.uidMappings: a new user namespace needs mappings of users and groups")
+
+
+def _with_descriptors(bundle: Bundle, options: CreateOptions) -> tuple[Bundle, CreateOptions]:
+    """Sockets of the service manager come before what the caller counts."""
+    sockets = passed_on.listening()
+    options = options.replace(preserve_fds=passed_on.check(sockets + options.preserve_fds))
+    process = bundle.spec.process
+    process = process.replace(environment=process.environment + passed_on.variables(sockets))
+    return bundle.replace(spec=bundle.spec.replace(process=process)), options
 
 
 def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: CreateOptions) -> tuple[Spawned, State]:
@@ -215,7 +225,10 @@ def _behind_gate(plan: Plan) -> dict[str, object]:
         if operation.name == "GATE":
             return {
                 "gate_index": index,
-                "sentences": tuple(plan.describe(later) for later in range(index + 1, len(operations))),
+                "sentences": tuple(
+                    "error running startContainer hook: " * (later.name == "HOOK") + plan.describe(place)
+                    for place, (_, later) in enumerate(operations[index + 1 :], index + 1)
+                ),
             }
     return {}
 
@@ -271,6 +284,8 @@ def write_pid_file(path: str, pid: int) -> None:
             file.write(str(pid))
         os.rename(temporary, path)
     except OSError as error:
+        with suppress(OSError):
+            os.unlink(temporary)
         raise StartFailed(f"write the pid file {path}: {error.strerror}") from error
 
 

@@ -33,6 +33,8 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     if special is not None:
         return special(operation, error)
     attempt = plan.describe(place)
+    if operation.name == "HOOK":
+        return StartFailed(f"error running createContainer hook: {hook_failure(attempt, error)}")
     if operation.name == "RLIMIT" and error == errno.EPERM:
         return NotSupported(f"{attempt}: this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)")
     if error in (errno.ENOSPC, errno.EDQUOT):
@@ -42,6 +44,12 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
             f"{attempt}: this kernel can't do it ({os.strerror(error)}); minirun needs Linux 5.15 or newer"
         )
     return StartFailed(f"{attempt}: {os.strerror(error)}{_hint(error)}")
+
+
+def hook_failure(attempt: str, error: int) -> str:
+    """Say why a hook inside the container failed. ECANCELED, ETIMEDOUT: native/op_hooks.c."""
+    special = {errno.ECANCELED: "it didn't end with exit status 0", errno.ETIMEDOUT: "it didn't end in time"}
+    return f"{attempt}: {special.get(error) or os.strerror(error).lower()}"
 
 
 def _exec(operation: Operation, error: int) -> MinirunError:

@@ -1,6 +1,6 @@
 """Waiting for a process of ours: signals go through to it, its terminal is served, its end is our exit status.
 
-Owns: the loop of a foreground `run` and `exec`. Leaves to others: making the process (process, create, exec).
+Owns: signals and the loop of a foreground `run` and `exec`. Leaves to others: making the process (process, create, exec).
 """
 
 from __future__ import annotations
@@ -15,36 +15,72 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+    from .spec import Process
+
 # Not ours to pass on: the kernel's word about ourselves, and what nobody can catch.
 _OURS = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGURG, signal.SIGTTIN, signal.SIGTTOU}
+_PIECE = 65536
 
 
-def wait(pid: int, terminal: int = -1) -> int:
-    """Wait for a child (or an orphan that came to us) and give its exit status, 128 + n for signal n. Blocks.
+class Foreground:
+    """From before a program starts to its end: a context, in which every signal that we get is sent on to it.
 
-    Every signal that we get is sent on to it. `terminal`, its pty master, is connected with our stdin and stdout.
+    What comes before the program runs is kept until then: else it would end us and leave the container.
     """
-    previous: dict[int, Any] = {}
-    number: int
 
-    def forward(number: int, _: FrameType | None) -> None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, number)
+    def __init__(self) -> None:
+        self._pid = 0
+        self._terminal = -1
+        self._early: list[int] = []
+        self._previous: dict[int, Any] = {}
 
-    for number in signal.valid_signals() - _OURS:
-        if number != signal.SIGWINCH or terminal < 0:
+    def __enter__(self) -> Foreground:
+        for number in signal.valid_signals() - _OURS:
             with suppress(OSError, ValueError):
-                previous[number] = signal.signal(number, forward)
-    try:
-        if terminal >= 0:
-            _serve(pid, terminal)
-        _, status = os.waitpid(pid, 0)
-    finally:
-        for number, handler in previous.items():
+                self._previous[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
             with suppress(OSError, ValueError, TypeError):
                 signal.signal(number, handler)
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGWINCH and self._terminal >= 0:
+            _resize(self._terminal)
+        elif not self._pid:
+            self._early.append(number)
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+
+    def wait(self, pid: int, terminal: int = -1) -> int:
+        """Wait for a child (or an orphan that came to us) and give its exit status, 128 + n for signal n. Blocks.
+
+        `terminal`, its pty master, is connected with our stdin and stdout.
+        """
+        self._pid, self._terminal = pid, terminal
+        while self._early:
+            self._take(self._early.pop(0), None)
+        if terminal >= 0:
+            try:
+                _serve(pid, terminal)
+            finally:
+                self._terminal = -1
+                os.close(terminal)
+        _, status = os.waitpid(pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
+
+
+def sized(process: Process) -> Process:
+    """Give a process whose terminal is as large as ours from its beginning, unless a size is asked for."""
+    if not process.terminal or process.rows or process.columns:
+        return process
+    with suppress(OSError):
+        size = os.get_terminal_size(0)
+        return process.replace(rows=size.lines, columns=size.columns)
+    return process
 
 
 def _serve(pid: int, terminal: int) -> None:
@@ -52,20 +88,18 @@ def _serve(pid: int, terminal: int) -> None:
     import termios
 
     before = None
-    if os.isatty(0):
+    with suppress(termios.error, OSError):
         before = termios.tcgetattr(0)
         _raw(before)
-        _resize(terminal)
-        signal.signal(signal.SIGWINCH, lambda *_: _resize(terminal))
+        _resize(terminal)  # it may have changed since the start
     pidfd = os.pidfd_open(pid)
     try:
-        _move(terminal, pidfd)
+        _Relay(terminal, pidfd).run()
     finally:
         os.close(pidfd)
-        os.close(terminal)
         if before is not None:
-            signal.signal(signal.SIGWINCH, signal.SIG_DFL)
-            termios.tcsetattr(0, termios.TCSADRAIN, before)
+            with suppress(termios.error, OSError):
+                termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
 def _raw(before: list[Any]) -> None:
@@ -87,35 +121,81 @@ def _resize(terminal: int) -> None:
         fcntl.ioctl(terminal, termios.TIOCSWINSZ, fcntl.ioctl(0, termios.TIOCGWINSZ, bytes(8)))
 
 
-def _move(terminal: int, pidfd: int) -> None:
-    poll = select.poll()
-    for descriptor in (terminal, pidfd, 0):
-        poll.register(descriptor, select.POLLIN)
-    ended = False
-    while True:
-        ready = {descriptor for descriptor, _ in poll.poll(0 if ended else None)}
-        if terminal in ready:
-            try:
-                data = os.read(terminal, 65536)
-            except OSError:  # EIO: nobody has the other side open any more
+class _Relay:
+    """Our stdin to the terminal, the terminal to our stdout.
+
+    A program that doesn't read what is typed must not keep us from reading what it writes, or both would wait for ever: input
+    that the terminal doesn't take yet is kept here, and no more is read until it has gone.
+    """
+
+    def __init__(self, terminal: int, pidfd: int) -> None:
+        self.terminal, self.pidfd = terminal, pidfd
+        self.input: bytes | None = b""  # None: there is none any more
+        self.has_reader = True  # of our stdout
+
+    def run(self) -> None:
+        """Go on until the process has ended and nothing more is to be read."""
+        os.set_blocking(self.terminal, False)
+        ended = False
+        while True:
+            ready = self._poll(ended)
+            if ready.get(0):
+                self._read_input()
+            happened = ready.get(self.terminal, 0)
+            if happened & select.POLLOUT and self.input:
+                self._write_input()
+            if happened & ~select.POLLOUT:
+                if not self._copy_output():
+                    return
+            elif ended:
                 return
-            if not data:
-                return
-            _write_all(1, data)
-        elif ended:
-            return
-        elif pidfd in ready:
-            ended = True
-            poll.unregister(pidfd)
-        if 0 in ready:
-            data = os.read(0, 65536)
-            if data:
-                _write_all(terminal, data)
-            else:
-                poll.unregister(0)
+            ended = ended or bool(ready.get(self.pidfd))
+
+    def _poll(self, ended: bool) -> dict[int, int]:
+        poll = select.poll()
+        poll.register(self.terminal, select.POLLIN | (select.POLLOUT if self.input else 0))
+        if not ended:
+            poll.register(self.pidfd, select.POLLIN)
+        if self.input == b"":
+            poll.register(0, select.POLLIN)
+        return dict(poll.poll(0 if ended else None))
+
+    def _read_input(self) -> None:
+        try:
+            self.input = os.read(0, _PIECE) or None
+        except BlockingIOError:
+            pass
+        except OSError:  # closed, or a terminal that was hung up
+            self.input = None
+
+    def _write_input(self) -> None:
+        with suppress(OSError):  # EAGAIN; EIO when nobody has the other side open
+            assert self.input
+            self.input = self.input[os.write(self.terminal, self.input) :]
+
+    def _copy_output(self) -> bool:
+        """Say whether there can be more."""
+        try:
+            data = os.read(self.terminal, _PIECE)
+        except BlockingIOError:
+            return True
+        except OSError:  # EIO: nobody has the other side open any more
+            return False
+        if data and self.has_reader:
+            self.has_reader = _write_all(1, data)
+        return bool(data)
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
+def _write_all(descriptor: int, data: bytes) -> bool:
+    """Write to our stdout, which may be non-blocking; say whether anybody reads it. The program goes on in any case."""
     view = memoryview(data)
     while view:
-        view = view[os.write(descriptor, view) :]
+        try:
+            view = view[os.write(descriptor, view) :]
+        except BlockingIOError:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLOUT)
+            poll.poll()
+        except OSError:
+            return False
+    return True

@@ -6,10 +6,12 @@ Owns: both, and `ExecOptions`. Leaves to others: creation (create), waiting (for
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 
 from ..errors import Conflict, InvalidInput
 from ..linux import syscalls
 from ..record import Record
+from . import passed_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from .container import Container, Runtime
     from .create import CreateOptions
     from .spec import Process
+
+
+_SIGKILL = 9
 
 
 class ExecOptions(Record):
@@ -55,12 +60,16 @@ def run(
         return 0
     if options.console_socket:
         raise InvalidInput("cannot use console socket if runc will not detach or allocate tty")
+    from .foreground import Foreground, sized
+
+    bundle = bundle.replace(spec=bundle.spec.replace(process=sized(bundle.spec.process)))
     syscalls.set_subreaper(True)
-    created = make(runtime, container_id, bundle, options)
-    if not subreaper:
-        syscalls.set_subreaper(False)
-    _start(created.container)
-    status = _wait(created.container.record.pid, created.terminal)
+    with Foreground() as foreground:
+        created = make(runtime, container_id, bundle, options)
+        if not subreaper:
+            syscalls.set_subreaper(False)
+        _start(created.container)
+        status = foreground.wait(created.container.record.pid, created.terminal)
     if not keep:
         created.container.delete(force=True)
     return status
@@ -74,12 +83,6 @@ def _start(container: Container) -> None:
         raise
 
 
-def _wait(pid: int, terminal: int) -> int:
-    from . import foreground
-
-    return foreground.wait(pid, terminal)
-
-
 def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     """Start a further process; give its exit status, 0 when it was detached from.
 
@@ -89,23 +92,31 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     from .compile import compile_exec
     from .create import hand_out_terminal, write_pid_file
     from .failures import explain_failure
+    from .foreground import Foreground, sized
     from .process import SpawnFailed, spawn
 
     _check(container, process, options)
+    if not options.detach:
+        process = sized(process)
     spec = container.bundle().spec
     process = process.replace(capabilities=bundles.granted(spec.replace(process=process)))
     plan = compile_exec(spec.replace(process=process), _target(container, process, options))
     syscalls.set_subreaper(not options.detach)
-    try:
-        spawned = spawn(plan, preserved=options.preserve_fds)
-    except SpawnFailed as failure:
-        if not container.pid:
-            raise Conflict("cannot exec a container that has stopped") from failure
-        raise explain_failure(plan, failure.operation_index, failure.errno) from failure
-    spawned = hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
-    if options.pid_file:
-        write_pid_file(options.pid_file, spawned.pid)
-    return 0 if options.detach else _wait(spawned.pid, spawned.terminal)
+    with nullcontext() if options.detach else Foreground() as foreground:
+        try:
+            spawned = spawn(plan, preserved=passed_on.check(options.preserve_fds))
+        except SpawnFailed as failure:
+            if not container.pid:
+                raise Conflict("cannot exec a container that has stopped") from failure
+            raise explain_failure(plan, failure.operation_index, failure.errno) from failure
+        try:
+            spawned = hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
+            if options.pid_file:
+                write_pid_file(options.pid_file, spawned.pid)
+        except BaseException:
+            os.kill(spawned.pid, _SIGKILL)
+            raise
+        return 0 if foreground is None else foreground.wait(spawned.pid, spawned.terminal)
 
 
 def _check(container: Container, process: Process, options: ExecOptions) -> None:

@@ -1,0 +1,272 @@
+"""The life of a container by its verbs, in order and out of order. runtime.md, "Lifecycle" and "Operations"."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from minirun.linux import syscalls
+from minirun.runtime.state import Directory, State
+from tests.integration.oci.conftest import Oci
+from tests.waiting import until
+
+ID = f"life-{os.getpid()}"
+
+
+def test_create_start_kill_delete(oci: Oci) -> None:
+    oci.config("sh", "-c", "echo on > /data/ran; exec sleep 1000")
+    oci("create", "--pid-file", str(oci.top / "pid"), ID)
+    state = oci.state(ID)
+    assert (state["status"], state["id"], state["bundle"]) == ("created", ID, str(oci.bundle))
+    assert (oci.top / "pid").read_text() == str(state["pid"])
+    assert not (oci.rootfs / "data/ran").exists()
+    oci("start", ID)
+    oci.wait_until(ID, "running")
+    until("the program to have run", (oci.rootfs / "data/ran").exists)
+    oci("kill", ID, "KILL")
+    oci.wait_until(ID, "stopped")
+    assert oci.state(ID)["pid"] == 0
+    oci("delete", ID)
+    assert "container does not exist" in oci("state", ID, check=False).stderr
+
+
+def test_an_id_is_taken_once(oci: Oci, container: str) -> None:
+    done = oci("create", container, check=False)
+    assert done.returncode == 1
+    assert "container with given ID already exists" in done.stderr
+    assert oci.state(container)["status"] == "running"
+
+
+def test_of_two_creates_at_once_one_wins(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    racers = [oci.start_process("create", ID, **quiet) for _ in range(4)]
+    assert sorted(racer.wait(60) for racer in racers) == [0, 1, 1, 1]
+    assert oci.state(ID)["status"] == "created"
+    oci("start", ID)
+    oci.wait_until(ID, "running")
+
+
+def test_a_container_starts_once(oci: Oci, container: str) -> None:
+    done = oci("start", container, check=False)
+    assert (done.returncode, oci.state(container)["status"]) == (1, "running")
+    assert "cannot start an already running container" in done.stderr
+
+
+def test_of_two_starts_at_once_one_wins(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    oci("create", ID)
+    racers = [oci.start_process("start", ID, stderr=subprocess.DEVNULL) for _ in range(4)]
+    assert sorted(racer.wait(60) for racer in racers) == [0, 1, 1, 1]
+
+
+def test_a_stopped_container_cannot_be_started_nor_killed(oci: Oci) -> None:
+    oci.config("true")
+    oci("run", "--detach", ID)
+    oci.wait_until(ID, "stopped")
+    assert "cannot start a container that has stopped" in oci("start", ID, check=False).stderr
+    assert "container not running" in oci("kill", ID, "TERM", check=False).stderr
+    assert oci("kill", ID, "KILL", check=False).returncode == 1
+
+
+def test_a_container_killed_before_its_start_is_stopped(oci: Oci) -> None:
+    oci.config("true")
+    oci("create", ID)
+    oci("kill", ID, "KILL")
+    oci.wait_until(ID, "stopped")
+    assert "cannot start a container that has stopped" in oci("start", ID, check=False).stderr
+    oci("delete", ID)
+
+
+def test_a_running_container_is_deleted_only_by_force(oci: Oci, container: str) -> None:
+    done = oci("delete", container, check=False)
+    assert done.returncode == 1
+    assert f"cannot delete container {container} that is not stopped: running" in done.stderr
+    assert oci.state(container)["status"] == "running"
+    oci("delete", "--force", container)
+    oci.assert_nothing_is_left()
+
+
+def test_a_created_container_is_deleted_without_force(oci: Oci) -> None:
+    oci.config("true")
+    oci("create", ID)
+    oci("delete", ID)
+    oci.assert_nothing_is_left()
+
+
+def test_what_does_not_exist(oci: Oci) -> None:
+    for verb in ("state", "start", "kill", "delete", "pause", "resume", "ps"):
+        done = oci(verb, "nonesuch", check=False)
+        assert done.returncode == 1
+        assert "container does not exist" in done.stderr
+    assert oci("delete", "--force", "nonesuch").stderr == ""
+    assert not oci.root.exists(), "asking makes nothing"
+
+
+@pytest.mark.parametrize("name", ["", "..", ".", "a/b", "../x", "a\nb", "é", "x" * 2000, ".shared"])
+def test_an_id_that_is_no_name(oci: Oci, name: str) -> None:
+    oci.config("true")
+    done = oci("create", name, check=False)
+    oci.ids.clear()
+    assert done.returncode == 1
+    assert "invalid container ID format" in done.stderr
+    assert oci("delete", "--force", name, check=False).returncode == 1
+
+
+def test_deleting_while_it_starts_ends_in_nothing(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    for number in range(10):
+        oci("create", f"{ID}-{number}")
+        start = oci.start_process("start", f"{ID}-{number}", stderr=subprocess.DEVNULL)
+        oci("delete", "--force", f"{ID}-{number}")
+        assert start.wait(60) in (0, 1)
+    oci.assert_nothing_is_left()
+
+
+def test_deleting_while_it_is_created_waits_and_ends_in_nothing(oci: Oci) -> None:
+    """What the deleting command has read of a container before it got the lock may be out of date."""
+    fifo = oci.top / "go"
+    os.mkfifo(fifo)
+    hook = {"path": "/bin/sh", "args": ["sh", "-c", f"echo > {oci.top}/inside; cat {fifo}"]}
+    oci.config("sleep", "1000", hooks={"createRuntime": [hook]})
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    create = oci.start_process("create", ID, **quiet)
+    until("the hook to run", (oci.top / "inside").exists)
+    delete = oci.start_process("delete", "--force", ID)
+    until("delete to wait for the lock", lambda: is_waiting_for_lock(delete.pid))
+    fifo.write_text("go")
+    assert create.wait(60) == 0
+    assert delete.wait(60) == 0
+    oci.assert_nothing_is_left()
+
+
+def test_what_was_recorded_while_a_command_waited_counts(oci: Oci) -> None:
+    """A process whose number is written down only after `delete` has looked for the first time."""
+    directory = Directory(str(oci.root), ID)
+    directory.make()
+    directory.write(State(id=ID, bundle=str(oci.bundle)))
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        with directory.locked():
+            delete = oci.start_process("delete", "--force", ID)
+            until("delete to wait for the lock", lambda: is_waiting_for_lock(delete.pid))
+            start_time = syscalls.process_start_time(process.pid) or 0
+            directory.write(State(id=ID, bundle=str(oci.bundle), pid=process.pid, start_time=start_time))
+        assert delete.wait(60) == 0
+        assert process.wait(60) == -signal.SIGKILL
+
+
+def test_a_process_at_the_gate_that_nobody_has_recorded_is_removed(oci: Oci) -> None:
+    """What is left when `create` is killed between the process and its record, here without a cgroup to find it by."""
+    oci.config("sleep", "1000")
+    oci("--cgroup-manager=disabled", "create", ID)
+    directory = Directory(str(oci.root), ID)
+    pid = oci.state(ID)["pid"]
+    directory.write(directory.read().replace(pid=0, start_time=0))
+    oci("delete", "--force", ID)
+    assert not Path(f"/proc/{pid}").exists() or is_zombie(pid)
+    oci.assert_nothing_is_left()
+
+
+def is_zombie(pid: int) -> bool:
+    """Say whether nothing is left of a process but its exit code."""
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    return True
+
+
+def is_waiting_for_lock(pid: int) -> bool:
+    """Say whether a process is blocked on a flock, by the kernel's list: "1: -> FLOCK ADVISORY WRITE PID ..."."""
+    return any(
+        line.split()[1] == "->" and line.split()[5] == str(pid) for line in Path("/proc/locks").read_text().splitlines()
+    )
+
+
+def test_pause_and_resume(oci: Oci, container: str) -> None:
+    oci("pause", container)
+    assert oci.state(container)["status"] == "paused"
+    assert "cannot exec in a paused container" in oci("exec", container, "true", check=False).stderr
+    assert oci("pause", container, check=False).returncode == 1
+    assert oci("delete", container, check=False).returncode == 1
+    oci("resume", container)
+    assert oci.state(container)["status"] == "running"
+    assert "container not paused" in oci("resume", container, check=False).stderr
+
+
+def test_a_paused_container_is_deleted_by_force(oci: Oci, container: str) -> None:
+    oci("pause", container)
+    oci("delete", "--force", container)
+    oci.assert_nothing_is_left()
+
+
+def test_a_container_paused_before_its_start_is_paused(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    oci("create", ID)
+    oci("pause", ID)
+    assert oci.state(ID)["status"] == "paused"
+    assert oci("start", ID, check=False, timeout=20).returncode == 1
+    oci("resume", ID)
+    assert oci.state(ID)["status"] == "created"
+    oci("start", ID)
+    oci.wait_until(ID, "running")
+
+
+def test_kill_all_reaches_every_process(oci: Oci) -> None:
+    oci.config("sh", "-c", "for i in 1 2 3; do sleep 1000 & done; echo > /data/ready; wait")
+    oci("run", "--detach", ID)
+    until("the children to be there", lambda: len(json.loads(oci("ps", "--format", "json", ID).stdout)) == 4)
+    oci("kill", "--all", ID, "KILL")
+    oci.wait_until(ID, "stopped")
+
+
+def test_without_a_pid_namespace_nobody_outlives_the_first_process(oci: Oci) -> None:
+    oci.config("sh", "-c", "sleep 1000 & echo > /data/ready; exec sleep 1000", namespaces=("ipc", "uts", "mount"))
+    oci("run", "--detach", ID)
+    until("the second process", lambda: len(json.loads(oci("ps", "--format", "json", ID).stdout)) == 2)
+    first = oci.state(ID)["pid"]
+    os.kill(first, signal.SIGKILL)
+    oci.wait_until(ID, "stopped")
+    oci("delete", ID)
+    oci.assert_nothing_is_left()
+
+
+def test_killing_without_a_pid_namespace_takes_all_along(oci: Oci) -> None:
+    oci.config("sh", "-c", "sleep 1000 & exec sleep 1000", namespaces=("ipc", "uts", "mount"))
+    oci("run", "--detach", ID)
+    until("the second process", lambda: len(json.loads(oci("ps", "--format", "json", ID).stdout)) == 2)
+    oci("kill", ID, "KILL")
+    until("both to be gone", lambda: not oci.processes())
+
+
+def test_a_program_that_is_not_there_fails_at_creation_and_leaves_nothing(oci: Oci) -> None:
+    for command, said in (
+        ("nonesuch", 'exec: "nonesuch": executable file not found in $PATH'),
+        ("/nonesuch", 'exec: "/nonesuch": stat /nonesuch: no such file or directory'),
+        ("/etc", "permission denied"),
+    ):
+        oci.config(command)
+        done = oci("create", ID, check=False)
+        assert done.returncode == 1
+        assert said in done.stderr.replace('\\"', '"')
+        oci.assert_nothing_is_left()
+
+
+def test_a_pid_file_that_cannot_be_written_leaves_nothing(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    assert oci("create", "--pid-file", "/nonexistent/pid", ID, check=False).returncode == 1
+    oci.assert_nothing_is_left()
+    (oci.top / "taken").mkdir()
+    assert oci("create", "--pid-file", str(oci.top / "taken"), ID, check=False).returncode == 1
+    oci.assert_nothing_is_left()
+    assert not [path for path in oci.top.iterdir() if path.name.startswith(".taken")]
+
+
+def test_the_list_has_what_there_is(oci: Oci, container: str) -> None:
+    (listed,) = json.loads(oci("list", "--format", "json").stdout)
+    assert {key: listed[key] for key in ("id", "status")} == {"id": container, "status": "running"}
+    assert oci("list", "-q").stdout.split() == [container]
