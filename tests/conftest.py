@@ -2,9 +2,9 @@
 
 Owns: fixtures, markers, and which host a test needs. Leaves to others: what is counted (census), the virtual machine (vm/guest).
 
-A test gets its kind from the folder that it lies in: unit, integration, conformance, corpora, faults, workloads, vm. All but
-unit and corpora need root. `needs("memory")` names something that not every host has; where this host lacks it and the virtual
-machine has it, the test runs there and is reported here like any other.
+A test gets its kind from the folder that it lies in: unit, integration, conformance, corpora, faults, security, workloads, vm.
+All but unit and corpora need root. `needs("memory")` names something that not every host has; where this host lacks it and the
+virtual machine has it, the test runs there and is reported here like any other.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 IN_GUEST = os.environ.get("MINIRUN_TEST_GUEST") == "1"
 
-KINDS = ("unit", "integration", "conformance", "corpora", "engines", "faults", "workloads", "vm")
-ROOT_KINDS = ("integration", "conformance", "engines", "faults", "workloads")
+KINDS = ("unit", "integration", "conformance", "corpora", "engines", "faults", "security", "workloads", "vm")
+ROOT_KINDS = ("integration", "conformance", "engines", "faults", "security", "workloads")
 
 # Every reason to skip that CI accepts, word for word. All others are failures there.
 ALLOWED_SKIPS = ("this kernel has no IPv6", "this machine is no x86-64")

@@ -69,6 +69,7 @@ class Surroundings(Record):
     hostname_file: str = ""
     resolv_file: str = ""
     cgroup_path: str = ""
+    counts_processes: bool = False  # has a `pids` controller
     network_namespace: str = ""  # path of the one that is joined with --network container:NAME
 
 
@@ -104,7 +105,7 @@ def build(config: ContainerConfig, image: Image, surroundings: Surroundings) -> 
             namespaces=_namespaces(config, surroundings),
             devices=nodes,
             cgroups_path=surroundings.cgroup_path,
-            resources=spec_limits.resources_of(config, rules),
+            resources=spec_limits.resources_of(config, rules, counts_processes=surroundings.counts_processes),
             seccomp=_seccomp(config, security, held.bounding),
             sysctl=spec_limits.sysctls_of(config),
             masked_paths=() if _shows_all_paths(config, security) else spec_mounts.masked_paths(),

@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 _MEMORY_MINIMUM = 6 * 1024 * 1024
 _PERIOD_MICROSECONDS = 100_000
 
+# For a container that asks for none: more than any service starts, few enough that a fork bomb leaves the host its numbers
+# (the kernel's default pid_max is 32,768).
+DEFAULT_PIDS_LIMIT = 4096
+
 # Every process of a container may listen on port 80 and ping, without a capability: its ports are its own.
 _OWN_NETWORK = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
 
 
-def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> Resources:
-    """Give what the cgroup enforces. Without --memory-swap, as much swap as memory, where the kernel counts swap."""
+def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...], *, counts_processes: bool) -> Resources:
+    """Give what the cgroup enforces. Without --memory-swap, as much swap as memory, where the kernel counts swap.
+
+    A limit of processes that nobody asked for is set where the host can enforce it (`counts_processes`).
+    """
     memory = Memory()
     if config.memory_bytes > 0:
         swap = config.memory_swap_bytes
@@ -40,7 +47,8 @@ def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...]) -> Reso
             period=_PERIOD_MICROSECONDS if quota else None,
             cpus=config.cpuset_cpus,
         )
-    return Resources(memory=memory, cpu=cpu, pids_limit=config.pids_limit or None, devices=rules)
+    pids_limit = config.pids_limit or (DEFAULT_PIDS_LIMIT if counts_processes else None)
+    return Resources(memory=memory, cpu=cpu, pids_limit=pids_limit, devices=rules)
 
 
 def check(config: ContainerConfig) -> None:

@@ -75,6 +75,12 @@ def test_a_fork_bomb_stops_at_the_limit(busybox: str, minirun: MinirunCommand) -
     assert "can't fork" in done.stderr
 
 
+@pytest.mark.needs("pids")
+def test_a_fork_bomb_stops_without_a_limit_that_was_asked_for(busybox: str, minirun: MinirunCommand) -> None:
+    assert minirun("run", "--rm", busybox, "cat", "/sys/fs/cgroup/pids.max").stdout == "4096\n"
+    assert minirun("run", "--rm", "--pids-limit", "-1", busybox, "cat", "/sys/fs/cgroup/pids.max").stdout == "max\n"
+
+
 @pytest.mark.needs("memory")
 def test_a_container_cannot_raise_its_own_limit(busybox: str, minirun: MinirunCommand) -> None:
     script = "echo max >/sys/fs/cgroup/memory.max; cat /sys/fs/cgroup/memory.max"

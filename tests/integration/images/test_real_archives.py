@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import json
-import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import pytest
 from minirun.images.check import fingerprint
 from tests.corpora.archives import tar
 from tests.corpora.archives.images import Content, docker_old, pack
+from tests.dockerd import Docker, private_docker
 from tests.integration.images.view import listing
 
 LAYERS = [
@@ -118,68 +116,10 @@ def layers_of(store) -> list[str]:
 # ---- a docker daemon of our own
 
 
-class Docker:
-    """dockerd on a root of its own, without networks; ends with the test."""
-
-    def __init__(self, top: Path) -> None:
-        self.socket = f"unix://{top}/docker.sock"
-        self.top = top
-        words = [
-            *(
-                "dockerd",
-                "--data-root",
-                f"{top}/data",
-                "--exec-root",
-                f"{top}/exec",
-                "-p",
-                f"{top}/pid",
-                "-H",
-                self.socket,
-            ),
-            *("--iptables=false", "--ip6tables=false", "--bridge=none", "--ip-forward=false", "--ip-masq=false"),
-            *("--storage-driver", "vfs", "--log-level", "error"),
-        ]
-        self.log = (top / "log").open("wb")
-        self.process = subprocess.Popen(words, stdout=self.log, stderr=subprocess.STDOUT)
-
-    def wait(self) -> None:
-        deadline = time.monotonic() + 60
-        while subprocess.run(self.words("version"), capture_output=True, check=False).returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"dockerd didn't start: {(self.top / 'log').read_text()[-2000:]}", pytrace=False)
-            time.sleep(0.1)
-
-    def words(self, *arguments: str) -> list[str]:
-        return ["docker", "-H", self.socket, *arguments]
-
-    def __call__(self, *arguments: str) -> str:
-        return run(*self.words(*arguments))
-
-    def end(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.log.close()
-
-
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    """The daemon mounts things and starts containerd: it gets a mount namespace of its own by `unshare` in its command line."""
-    top = tmp_path_factory.mktemp("docker")
-    daemon = Docker(top)
-    try:
-        daemon.wait()
+    with private_docker(tmp_path_factory.mktemp("docker")) as daemon:
         yield daemon
-    finally:
-        daemon.end()
-        with contextlib.suppress(OSError):
-            for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
-                if str(top) in line:
-                    subprocess.run(["umount", "-l", line.split()[1]], check=False, capture_output=True)
-        shutil.rmtree(top, ignore_errors=True)
 
 
 @pytest.mark.no_census

@@ -387,6 +387,14 @@ def test_limits_that_cannot_be_are_refused(options: dict[str, Any], words: str) 
     assert words in refusal(**options)
 
 
+def test_processes_are_limited_by_default_where_the_host_counts_them() -> None:
+    def limit(counts: bool, **options: Any) -> int | None:
+        return build(config(**options), Image(), AROUND.replace(counts_processes=counts)).linux.resources.pids_limit
+
+    assert (limit(True), limit(False)) == (4096, None)
+    assert (limit(True, pids_limit=-1), limit(True, pids_limit=7), limit(False, pids_limit=7)) == (-1, 7, 7)
+
+
 def test_cpu_time() -> None:
     cpu = made(nano_cpus=5 * 10**8, cpu_shares=512).linux.resources.cpu
     assert (cpu.quota, cpu.period, cpu.shares) == (50_000, 100_000, 512)
