@@ -126,11 +126,21 @@ def _sentence(log: Log, error: Exception) -> str:
     return f"this is a defect of minirun: {type(error).__name__}: {error}; --debug logs where"
 
 
+def _complete_streams() -> None:
+    """Where the caller has closed a standard stream, a file of ours would get its number, and be the container's."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+
+
 def entry() -> None:
     """Run the command line of this process and end it. Never returns.
 
     The interpreter's own farewell (collecting modules) is left out, as in cli/main: it costs more than a millisecond.
     """
+    _complete_streams()
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone: there is nobody to tell
