@@ -156,8 +156,9 @@ class Context:
 
     @property
     def has_hooks_before_pivot(self) -> bool:
-        """Has the owner anything to do while the child waits?"""
-        return bool(self.spec.hooks.prestart or self.spec.hooks.create_runtime)
+        """Has the owner anything to do while the child waits? For createContainer, which may fail: know the process."""
+        hooks = self.spec.hooks
+        return bool(hooks.prestart or hooks.create_runtime or hooks.create_container)
 
     def is_early(self, mount: Mount) -> bool:
         """Is the tree cloned ahead of everything else: it stays tied to the host's, or the child can't reach or map it?"""
