@@ -1,12 +1,14 @@
 """Network devices of the host that move into a container: what they had is restored inside.
 
-Owns: reading a device's addresses before it moves. Leaves to others: moving it (LINK_MOVE), giving it back: the kernel returns
-a physical device to the host when the namespace ends. config-linux.md, "Network Devices".
+Owns: the name that a template comes to, reading a device's addresses before it moves. Leaves to others: moving it
+(LINK_MOVE), giving it back: the kernel returns a physical device to the host when the namespace ends. config-linux.md, "Network Devices".
 """
 
 from __future__ import annotations
 
-from ..errors import InvalidInput
+from itertools import count
+
+from ..errors import InvalidInput, NotSupported
 from ..linux import plan
 
 TYPE_CHECKING = False
@@ -17,6 +19,30 @@ if TYPE_CHECKING:
     from .spec import NetDevice
 
 _PERMANENT_GLOBAL = 0  # RT_SCOPE_UNIVERSE
+
+
+def named(devices: tuple[NetDevice, ...], *, is_new: bool) -> tuple[NetDevice, ...]:
+    """Give the devices with a name in place of each template, that of the lowest number which is free.
+
+    A new namespace has nothing but its loopback device. The kernel would find the number too, but then nobody knows whom
+    to bring up; and it moves a device before it finds that the name is taken, so a taken name is refused here. Raises
+    InvalidInput, and NotSupported for a template in a namespace that has devices already.
+    """
+    if not is_new:
+        if any("%d" in device.inside for device in devices):
+            raise NotSupported("linux.netDevices: a name with %d in a network namespace that is joined isn't supported")
+        return devices
+    taken = {"lo", *(device.inside for device in devices)}
+    found = []
+    for device in devices:
+        if device.inside == "lo":
+            raise InvalidInput("linux.netDevices: the name lo is taken in every network namespace")
+        if "%d" in device.inside:
+            free = (device.inside.replace("%d", str(number)) for number in count())
+            device = device.replace(inside=next(name for name in free if name not in taken))
+            taken.add(device.inside)
+        found.append(device)
+    return tuple(found)
 
 
 def restore(devices: Iterable[NetDevice]) -> Iterator[Operation]:

@@ -70,8 +70,10 @@ def _joined(context: Context) -> list[Namespace]:
 
 
 def _are_entered(context: Context) -> bool:
-    """Does a helper join, instead of the child itself?"""
+    """Does a helper join, instead of the child itself? Devices move to where the child is: it has to be born there."""
     kinds = [item.kind for item in _joined(context)]
+    if "network" in kinds and context.spec.linux.net_devices:
+        return True
     return bool(kinds) and (context.in_user_namespace or any(kind in _HOLD_FOR_CHILDREN for kind in kinds))
 
 

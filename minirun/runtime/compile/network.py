@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ...linux.plan import Operation
+    from ..spec import NetDevice
     from .context import Context, Endpoint
 
 
@@ -24,7 +25,7 @@ def from_outside(context: Context) -> Iterator[Operation]:
     endpoint = getattr(context.place, "endpoint", None)
     if endpoint is not None:
         yield plan.veth(endpoint.bridge, endpoint.host_interface, endpoint.interface, endpoint.mac)
-    for device in context.spec.linux.net_devices:
+    for device in _devices(context):
         yield plan.link_move(device.name, device.inside)
     yield plan.sync(NETWORK_READY)
 
@@ -37,16 +38,24 @@ def from_inside(context: Context) -> Iterator[Operation]:
     """As late as possible: the parent has made the veth pair meanwhile. Interfaces first, parameters of theirs after."""
     if _has_interfaces(context):
         yield plan.sync(NETWORK_READY)
-    if not context.spec.linux.has_new("network"):
-        return
-    yield plan.link_up("lo")
-    endpoint = context.placement.endpoint
-    if endpoint is not None:
-        yield from _endpoint(endpoint)
-    if context.spec.linux.net_devices:
+    if context.spec.linux.has_new("network"):
+        yield plan.link_up("lo")
+        endpoint = context.placement.endpoint
+        if endpoint is not None:
+            yield from _endpoint(endpoint)
+    if devices := _devices(context):
         from ..netdevices import restore
 
-        yield from restore(context.spec.linux.net_devices)
+        yield from restore(devices)
+
+
+def _devices(context: Context) -> tuple[NetDevice, ...]:
+    """Give the devices that move, each with the name that it will have."""
+    if not context.spec.linux.net_devices:
+        return ()
+    from ..netdevices import named
+
+    return named(context.spec.linux.net_devices, is_new=context.spec.linux.has_new("network"))
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Operation]:
