@@ -18,7 +18,8 @@ CLI = "commands invocation main options output parse values values.scalars"
 STORE = "config container engine layout reconcile store"
 LEAVES = "database errors files record units"
 PLAN = "flags plan syscalls"
-RUNTIME = "capabilities cgroups compile devices seccomp seccomp_profile spec"
+CGROUPS = "cgroups cgroups.hierarchy"
+RUNTIME = f"capabilities {CGROUPS} compile devices seccomp seccomp_profile spec"
 
 EXPECTED = {
     ("run", "--rm", "busybox", "true"): {

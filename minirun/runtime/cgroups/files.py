@@ -1,0 +1,73 @@
+"""One file of a cgroup: read, written, waited for.
+
+Owns: these calls and the grammar of `cgroup.events`. Leaves to others: what is written where.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: the directory was removed while its file was open
+
+
+def read(path: str) -> str:
+    """Give the content of a file, however long it is; OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        pieces = []
+        while piece := os.read(fd, 1 << 16):
+            pieces.append(piece)
+        return b"".join(pieces).decode()
+    finally:
+        os.close(fd)
+
+
+def write(path: str, value: str) -> None:
+    """Write to a file in one call, as the kernel wants it; OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def write_if_there(path: str, value: str) -> None:
+    """Write to a file; no error when it or its cgroup has gone."""
+    try:
+        write(path, value)
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+
+
+def events(path: str) -> dict[str, str]:
+    """Give the content of a cgroup's cgroup.events: populated, frozen."""
+    return _parse(read(f"{path}/cgroup.events").encode())
+
+
+def wait(path: str, done: Callable[[dict[str, str]], bool], timeout_seconds: float) -> None:
+    """Wait until cgroup.events satisfies `done`: the kernel raises POLLPRI on the file at each change. TimeoutError."""
+    import select
+    import time
+
+    with open(f"{path}/cgroup.events", "rb", buffering=0) as file:
+        poll = select.poll()
+        poll.register(file, select.POLLPRI)
+        deadline = time.monotonic() + timeout_seconds
+        while True:
+            if done(_parse(os.pread(file.fileno(), 4096, 0))):
+                return
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{path}: its processes didn't come to rest within {timeout_seconds:g} s")
+            poll.poll(left * 1000)
+
+
+def _parse(content: bytes) -> dict[str, str]:
+    words = content.decode().split()
+    return dict(zip(words[::2], words[1::2], strict=False))
