@@ -3,6 +3,7 @@
     hierarchy    the tree of this host, and the engine's directory in it
     controllers  enabling controllers, writing limits
     limits       what the specification's resources are in files of version 2
+    cpus         lists of CPUs and memory nodes
     members      the processes in a cgroup and beneath: listed, frozen, killed; removal
     files        one file of a cgroup: read, written, waited for
 
@@ -13,18 +14,18 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .cpus import check_cpus as check_cpus
+    from .cpus import parse_cpu_list as parse_cpu_list
     from .hierarchy import Cgroup as Cgroup
     from .hierarchy import Hierarchy as Hierarchy
-    from .limits import check_cpus as check_cpus
-    from .limits import parse_cpu_list as parse_cpu_list
     from .limits import settings_of as settings_of
     from .limits import weight_of as weight_of
 
 _HOMES = {
     "Cgroup": "hierarchy",
     "Hierarchy": "hierarchy",
-    "check_cpus": "limits",
-    "parse_cpu_list": "limits",
+    "check_cpus": "cpus",
+    "parse_cpu_list": "cpus",
     "settings_of": "limits",
     "weight_of": "limits",
 }

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: the directory was removed while its file was open
 
 
-def read(path: str) -> str:
-    """Give the content of a file, however long it is; OSError."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def read(path: str, directory: int | None = None) -> str:
+    """Give the content of a file, however long it is; OSError. A relative path starts at the descriptor `directory`."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
     try:
         pieces = []
         while piece := os.read(fd, 1 << 16):
