@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..images.store import Images
     from ..monitor.logs import LogEntry
     from ..network.networks import Networks
-    from ..runtime.cgroups import Hierarchy
+    from ..runtime.cgroups.hierarchy import Hierarchy
     from ..storage.snapshots import Snapshots
     from .config import ContainerConfig
     from .container import Container, ExecConfig
@@ -96,7 +96,7 @@ class Engine:
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
-        from ..runtime.cgroups import Hierarchy
+        from ..runtime.cgroups.hierarchy import Hierarchy
 
         return Hierarchy.detect(directory="minirun" if self.layout.is_default else f"minirun-{self.layout.tag()}")
 

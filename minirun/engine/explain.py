@@ -7,7 +7,7 @@ Leaves to others: doing it (engine/start).
 from __future__ import annotations
 
 from .. import database
-from ..runtime.cgroups import settings_of
+from ..runtime.cgroups.limits import settings_of
 from ..runtime.compile import compile_container
 from . import spec as specs
 from .create import describe, find_image

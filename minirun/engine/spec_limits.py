@@ -66,7 +66,7 @@ def check(config: ContainerConfig) -> None:
     if config.cpu_shares < 0:
         raise InvalidInput("CPU shares can't be negative")
     if config.cpuset_cpus:
-        from ..runtime.cgroups import check_cpus
+        from ..runtime.cgroups.cpus import check_cpus
 
         check_cpus(config.cpuset_cpus)
     if config.pids_limit < -1:

@@ -106,7 +106,8 @@ class Container:
         from .cgroups import ContainerCgroup, Hierarchy
 
         record = self.record
-        return ContainerCgroup.place(Hierarchy.detect(), record.cgroups_path, self.id, record.cgroup_driver)
+        driver = record.cgroup_driver if record.cgroup else "disabled"
+        return ContainerCgroup.place(Hierarchy.detect(), record.cgroups_path, self.id, driver, record.annotations)
 
     def bundle(self) -> Bundle:
         """Give the configuration that it was made with."""

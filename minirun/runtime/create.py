@@ -14,8 +14,8 @@ import os
 import time
 from contextlib import ExitStack, suppress
 
-from ..errors import InvalidInput, StartFailed
-from ..linux import syscalls
+from ..errors import Conflict, InvalidInput, StartFailed
+from ..linux import flags, syscalls
 from ..record import Record
 from . import console, passed_on
 from .container import Container
@@ -108,7 +108,9 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     from .process import SpawnFailed, spawn
 
     spec = bundle.spec
-    cgroup = ContainerCgroup.place(Hierarchy.detect(), spec.linux.cgroups_path, directory.id, runtime.cgroup_driver)
+    cgroup = ContainerCgroup.place(
+        Hierarchy.detect(), spec.linux.cgroups_path, directory.id, runtime.cgroup_driver, spec.annotations
+    )
     state = State(
         version=spec.version,
         id=directory.id,
@@ -122,9 +124,6 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     )
     directory.write_config(bundle.content)
     directory.write(state)
-    spec = _with_cgroup(spec, cgroup)
-    plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
-    state = state.replace(**_behind_gate(plan))
 
     def at_stage(pid: int) -> None:
         from . import hooks
@@ -135,11 +134,18 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
         hooks.run("prestart", spec.hooks.prestart, text)
         hooks.run("createRuntime", spec.hooks.create_runtime, text)
 
-    stages = {NAMESPACES_MADE: at_stage}
-    try:
-        spawned = spawn(plan, preserved=options.preserve_fds, stages=stages)
-    except SpawnFailed as failure:
-        raise explain_failure(plan, failure.operation_index, failure.errno) from failure
+    with cgroup.holder() as pid:
+        try:
+            spec = _with_cgroup(spec, cgroup, pid)
+        except Conflict:
+            directory.write(state.replace(cgroup=""))  # it is somebody else's, and not to be removed with this attempt
+            raise
+        plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
+        state = state.replace(**_behind_gate(plan))
+        try:
+            spawned = spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
+        except SpawnFailed as failure:
+            raise explain_failure(plan, failure.operation_index, failure.errno) from failure
     state = state.replace(pid=spawned.pid, start_time=syscalls.process_start_time(spawned.pid) or 0)
     directory.write(state)
     return _hand_out(spawned, state, spec, options), state
@@ -148,16 +154,30 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
 NAMESPACES_MADE = 3  # compile.context has it; importing that early would cost `state` and `kill`
 
 
-def _with_cgroup(spec: Spec, cgroup: ContainerCgroup) -> Spec:
+def _with_cgroup(spec: Spec, cgroup: ContainerCgroup, pid: int) -> Spec:
     """Make the cgroup; where the host refuses the device filter, device nodes can't be made either."""
-    if not cgroup.path:
-        return spec
-    refused = cgroup.create(spec.linux.resources)
+    refused = cgroup.create(spec.linux.resources, pid)
+    if (owner := _owner_of_cgroup(spec)) is not None:
+        cgroup.delegate(owner)
     if not refused:
         return spec
     from . import capabilities
 
     return spec.replace(process=without_capabilities(spec.process, capabilities.mask([_MKNOD])))
+
+
+def _owner_of_cgroup(spec: Spec) -> int | None:
+    """Give who may make cgroups in that of the container: its own root, if it has namespaces for both and can write there.
+
+    config-linux.md, "Cgroup ownership".
+    """
+    writable = any(
+        mount.destination == "/sys/fs/cgroup" and not mount.attributes & flags.MOUNT_ATTR_RDONLY
+        for mount in spec.mounts
+    )
+    if not (writable and spec.linux.has_new("user") and spec.linux.has_new("cgroup")):
+        return None
+    return next((item.host_id for item in spec.linux.uid_mappings if item.container_id == 0), None)
 
 
 def without_capabilities(process: Process, lacking: int) -> Process:

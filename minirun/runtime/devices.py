@@ -1,7 +1,7 @@
 """The device filter: which device nodes the processes of a cgroup may make, read and write.
 
 Owns: an assembler for the few eBPF instructions that takes, loading and attaching the program, device numbers of
-the host. Leaves to others: the list of rules (engine/spec), the cgroup (runtime/cgroups).
+the host. Leaves to others: the rules that are asked for (engine/spec), the cgroup (runtime/cgroups).
 
 A cgroup v2 has no file for devices: a program of type BPF_PROG_TYPE_CGROUP_DEVICE is asked at each mknod and open.
 It sees
@@ -22,7 +22,7 @@ from .spec import DeviceNode, DeviceRule
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _BLOCK, _CHARACTER = 1, 2  # BPF_DEVCG_DEV_*
 _ACCESS = {"m": 1, "r": 2, "w": 4}  # BPF_DEVCG_ACC_*
@@ -92,8 +92,18 @@ def with_defaults(nodes: Sequence[DeviceNode]) -> tuple[DeviceNode, ...]:
 
 
 def of_container(rules: Sequence[DeviceRule]) -> tuple[DeviceRule, ...]:
-    """Give the rules of an OCI container: nothing, what the configuration says, and what every container may in any case."""
-    return (DEFAULT[0], *rules, *DEFAULT[1:]) if rules else DEFAULT
+    """Give the rules of a bundle's container: nothing, then what its configuration says, then what every container may.
+
+    In this order the last word is that of the runtime's own list, as runc and crun have it: `{"allow": false}` alone, which most
+    configurations begin with, leaves a container its /dev/null. EVERYTHING when nothing is forbidden.
+    """
+    everything = False
+    for rule in rules:
+        if rule.kind == "a" and rule.major is None and rule.minor is None and set(rule.access) == set("rwm"):
+            everything = rule.allow
+        elif not rule.allow:
+            everything = False
+    return EVERYTHING if everything else (DEFAULT[0], *rules, *DEFAULT[1:])
 
 
 def attach(cgroup: str, rules: Sequence[DeviceRule]) -> None:
@@ -101,27 +111,34 @@ def attach(cgroup: str, rules: Sequence[DeviceRule]) -> None:
     from .._native import ffi, lib
 
     program = assemble(rules)
-    fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        result = lib.mr_bpf_device_attach(fd, ffi.from_buffer(program), len(program) // 8)
-    finally:
-        os.close(fd)
-    if result < 0:
-        raise OSError(-result, f"bpf: device filter: {os.strerror(-result)}", cgroup)
+    _on_directory(cgroup, lambda fd: lib.mr_bpf_device_attach(fd, ffi.from_buffer(program), len(program) // 8))
+
+
+def replace(cgroup: str, rules: Sequence[DeviceRule]) -> None:
+    """Exchange the filter that `attach` put on the cgroup directory, in one step; EVERYTHING takes it away. OSError as `attach`."""
+    from .._native import ffi, lib
+
+    program = b"" if rules == EVERYTHING else assemble(rules)
+    _on_directory(cgroup, lambda fd: lib.mr_bpf_device_replace(fd, ffi.from_buffer(program), len(program) // 8))
 
 
 def is_attached(cgroup: str) -> bool:
     """Is a device filter attached to this very cgroup directory? OSError when the host doesn't tell."""
     from .._native import lib
 
+    return bool(_on_directory(cgroup, lib.mr_bpf_device_count))
+
+
+def _on_directory(cgroup: str, call: Callable[[int], int]) -> int:
+    """Give what `call` gives for a descriptor of the directory; OSError for an errno."""
     fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        result = lib.mr_bpf_device_count(fd)
+        result = call(fd)
     finally:
         os.close(fd)
     if result < 0:
         raise OSError(-result, f"bpf: device filter: {os.strerror(-result)}", cgroup)
-    return bool(result)
+    return result
 
 
 def node_of_host(path: str, inside: str = "") -> DeviceNode:

@@ -1,7 +1,8 @@
 """Network devices of the host that move into a container: what they had is restored inside.
 
 Owns: the name that a template comes to, reading a device's addresses before it moves. Leaves to others: moving it
-(LINK_MOVE), giving it back: the kernel returns a physical device to the host when the namespace ends. config-linux.md, "Network Devices".
+(LINK_MOVE), giving it back: the kernel returns a physical device to the host when the namespace ends.
+config-linux.md, "Network Devices".
 """
 
 from __future__ import annotations

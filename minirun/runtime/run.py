@@ -139,7 +139,7 @@ def _target(container: Container, process: Process, options: ExecOptions) -> Tar
     return Target(
         pid=record.pid,
         start_time=record.start_time,
-        cgroup=_cgroup(container, options.cgroup),
+        cgroup=container.cgroup.entrance(options.cgroup, record.pid) if record.cgroup else "",
         rows=process.rows,
         columns=process.columns,
         monitored=False,
@@ -147,16 +147,3 @@ def _target(container: Container, process: Process, options: ExecOptions) -> Tar
         cache_directory=f"{container.runtime.root}/{SHARED}/seccomp",
         preserved=options.preserve_fds,
     )
-
-
-def _cgroup(container: Container, below: str) -> str:
-    """Give the directory that the process is born in: the container's cgroup, or one beneath it that is there already."""
-    top = container.record.cgroup
-    if not top or not below:
-        return top
-    path = os.path.normpath(f"{top}/{below.lstrip('/')}")
-    if path != top and not path.startswith(top + "/"):
-        raise InvalidInput(f"the cgroup {below!r} doesn't lie beneath the container's")
-    if not os.path.isdir(path):
-        raise InvalidInput(f"the cgroup {below!r} doesn't exist in container {container.id}")
-    return path

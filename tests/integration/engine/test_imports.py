@@ -19,7 +19,8 @@ CLI = "commands invocation main options parse values values.scalars"
 STORE = "config container engine layout reconcile store"
 LEAVES = "command_line database errors files jsontext output record units"
 PLAN = "flags plan syscalls"
-EXEC_RUNTIME = "capabilities cgroups compile compile.context compile.process devices seccomp seccomp_profile spec"
+CGROUPS = "cgroups cgroups.hierarchy"
+EXEC_RUNTIME = f"capabilities {CGROUPS} compile compile.context compile.process devices seccomp seccomp_profile spec"
 RUN_RUNTIME = f"{EXEC_RUNTIME} compile.mounts compile.namespaces compile.network"
 
 EXPECTED = {

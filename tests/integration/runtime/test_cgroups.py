@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 
 from minirun.errors import NotSupported
 from minirun.runtime import devices
-from minirun.runtime.cgroups import Hierarchy
+from minirun.runtime.cgroups import Hierarchy, files, members
 from minirun.runtime.spec import Cpu, DeviceRule, Memory, Resources
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -118,6 +120,45 @@ def test_a_device_that_was_asked_for_opens_with_its_rights_only(hierarchy: Hiera
     hierarchy.remove("x")
 
 
+def test_an_exchanged_filter_is_the_only_one(hierarchy: Hierarchy) -> None:
+    made = hierarchy.create("x", Resources()).path
+    kmsg = DeviceRule(allow=True, kind="c", major=1, minor=11)
+    devices.replace(made, devices.DEFAULT)
+    assert not opened("/dev/kmsg", made)
+    devices.replace(made, devices.of_container([kmsg]))
+    assert opened("/dev/kmsg", made)
+    assert opened("/dev/null", made, writing=True)
+    devices.replace(made, devices.of_container([]))
+    assert not opened("/dev/kmsg", made)
+    devices.replace(made, devices.EVERYTHING)
+    assert not devices.is_attached(made)
+    assert opened("/dev/kmsg", made)
+    devices.replace(made, devices.EVERYTHING)
+    hierarchy.remove("x")
+
+
+def test_no_moment_is_without_a_filter_while_it_is_exchanged(hierarchy: Hierarchy) -> None:
+    made = hierarchy.create("x", Resources(devices=devices.of_container([]))).path
+    # It ends with the first success, or when the file `end` is there.
+    end = Path(f"/tmp/minirun-end-{os.getpid()}")
+    script = (
+        f"open('{made}/cgroup.procs', 'w').write('0')\nprint(flush=True)\nimport os\n"
+        f"while not os.path.exists('{end}'):\n  try: os.open('/dev/kmsg', os.O_RDONLY)\n  except PermissionError: continue\n"
+        "  raise SystemExit(7)"
+    )
+    with subprocess.Popen(["python3", "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        for turn in range(300):
+            devices.replace(made, devices.DEFAULT if turn % 2 else devices.of_container([]))
+        end.touch()
+        try:
+            assert process.wait(30) == 0
+        finally:
+            end.unlink()
+    hierarchy.remove("x")
+
+
 def test_no_filter_for_those_who_may_everything(hierarchy: Hierarchy) -> None:
     made = hierarchy.create("x", Resources(devices=devices.EVERYTHING))
     assert not devices.is_attached(made.path)
@@ -167,4 +208,74 @@ def test_every_limit_is_written_and_read_back(hierarchy: Hierarchy) -> None:
     }
     hierarchy.update("x", Resources(pids_limit=-1))
     assert Path(made.path, "pids.max").read_text() == "max\n"
+    hierarchy.remove("x")
+
+
+# ---- what a container with a cgroup of its own can do to us
+
+
+def test_no_depth_of_nesting_keeps_a_cgroup_from_being_removed(hierarchy: Hierarchy) -> None:
+    made = hierarchy.create("x", Resources())
+    directory = os.open(made.path, os.O_DIRECTORY)
+    for _ in range(2500):  # beyond Python's recursion, and the path beyond PATH_MAX
+        os.mkdir("ab", dir_fd=directory)
+        below = os.open("ab", os.O_DIRECTORY, dir_fd=directory)
+        os.close(directory)
+        directory = below
+    os.close(directory)
+    assert hierarchy.processes("x") == []
+    hierarchy.remove("x")
+    assert not os.path.exists(made.path)
+
+
+def test_a_threaded_cgroup_hides_no_process(hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes]) -> None:
+    made = hierarchy.path("x")
+    for name in ("a", "b", "c"):  # in whichever order they are read
+        Path(made, name).mkdir()
+        Path(made, name, "cgroup.type").write_text("threaded")
+    with pytest.raises(OSError, match="not supported"):
+        Path(made, "a", "cgroup.procs").read_text()
+    assert hierarchy.processes("x") == [sleeper.pid]
+
+
+def test_signals_reach_all_and_only_them(hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes]) -> None:
+    path = hierarchy.path("x")
+    Path(path, "below").mkdir()
+    with subprocess.Popen(["sleep", "60"]) as other, subprocess.Popen(["sleep", "60"]) as outside:
+        Path(path, "below", "cgroup.procs").write_text(str(other.pid))
+        members.signal(path, signal.SIGTERM)
+        assert (sleeper.wait(10), other.wait(10)) == (-signal.SIGTERM, -signal.SIGTERM)
+        assert outside.poll() is None
+        outside.kill()
+    assert not members.is_frozen(path)
+
+
+def test_a_signal_to_a_frozen_cgroup_waits_and_leaves_it_frozen(
+    hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes]
+) -> None:
+    hierarchy.freeze("x")
+    members.signal(hierarchy.path("x"), signal.SIGTERM)
+    assert members.is_frozen(hierarchy.path("x"))
+    hierarchy.freeze("x", False)
+    assert sleeper.wait(10) == -signal.SIGTERM
+
+
+def test_a_kernel_without_cgroup_kill_kills_all_the_same(hierarchy: Hierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = hierarchy.create("x", Resources())
+    real = files.write
+
+    def without_kill(path: str, value: str) -> None:
+        if path.endswith("/cgroup.kill"):
+            raise FileNotFoundError(2, "No such file or directory", path)
+        real(path, value)
+
+    monkeypatch.setattr(files, "write", without_kill)
+    # Each process forks on and on; none of a generation outlives it for long.
+    bomb = "import os\nwhile True:\n  if os.fork(): os.wait()\n  elif os.fork(): os._exit(0)"
+    script = f"open('{made.path}/cgroup.procs', 'w').write('0')\n{bomb}"
+    with subprocess.Popen(["python3", "-c", script]) as process:
+        until("it forks", lambda: len(members.processes(made.path)) > 1)
+        members.kill(made.path)
+        assert process.wait(10) == -signal.SIGKILL
+    until("all are gone", lambda: not members.is_populated(made.path))
     hierarchy.remove("x")

@@ -62,6 +62,40 @@ def test_what_no_rule_can_reach_is_left_out() -> None:
     assert devices.assemble(before) == devices.assemble(before[1:])
 
 
+KMSG = DeviceRule(allow=True, kind="c", major=1, minor=11)
+DENY_ALL = DeviceRule(allow=False)
+
+
+@pytest.mark.parametrize(
+    ("rules", "kmsg", "null", "disk"),
+    [
+        ([], False, True, False),
+        ([DENY_ALL], False, True, False),
+        ([DENY_ALL, KMSG], True, True, False),
+        ([KMSG, DENY_ALL], False, True, False),
+        ([DeviceRule(allow=True)], True, True, True),
+        ([DENY_ALL, DeviceRule(allow=True), KMSG], True, True, True),
+        ([DeviceRule(allow=True), DeviceRule(allow=False, kind="b")], True, True, False),
+        ([DeviceRule(allow=True), DENY_ALL], False, True, False),
+        ([DeviceRule(allow=True, kind="b")], False, True, True),
+    ],
+)
+def test_a_bundle_says_its_rules_and_the_runtime_the_first_and_the_last(
+    rules: list[DeviceRule], kmsg: bool, null: bool, disk: bool
+) -> None:
+    program = devices.assemble(devices.of_container(rules))
+
+    def may_read(kind: str, major: int, minor: int) -> bool:
+        return run_device(program, kind=kind, access="r", major=major, minor=minor)
+
+    assert (may_read("c", 1, 11), may_read("c", 1, 3), may_read("b", 8, 0)) == (kmsg, null, disk)
+    assert run_device(program, kind="b", access="m", major=8, minor=0)  # a node may be made: the capability decides
+
+
+def test_what_forbids_nothing_needs_no_filter() -> None:
+    assert devices.of_container([DENY_ALL, DeviceRule(allow=True)]) == devices.EVERYTHING
+
+
 def test_a_node_of_the_host_is_described() -> None:
     node = devices.node_of_host("/dev/null", "/dev/nothing")
     assert (node.path, node.kind, node.major, node.minor, node.mode) == ("/dev/nothing", "c", 1, 3, 0o666)

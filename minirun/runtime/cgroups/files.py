@@ -1,0 +1,89 @@
+"""One file of a cgroup: read, written, waited for.
+
+Owns: these calls and the grammar of `cgroup.events`. Leaves to others: what is written where.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: the directory was removed while its file was open
+
+
+def read(path: str, directory: int | None = None) -> str:
+    """Give the content of a file, however long it is; OSError. A relative path starts at the descriptor `directory`."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        pieces = []
+        while piece := os.read(fd, 1 << 16):
+            pieces.append(piece)
+        return b"".join(pieces).decode()
+    finally:
+        os.close(fd)
+
+
+def write(path: str, value: str) -> None:
+    """Write to a file in one call, as the kernel wants it; OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, value.encode())
+    finally:
+        os.close(fd)
+
+
+def write_if_there(path: str, value: str) -> None:
+    """Write to a file; no error when it or its cgroup has gone."""
+    try:
+        write(path, value)
+    except OSError as error:
+        if error.errno not in GONE:
+            raise
+
+
+def events(path: str) -> dict[str, str]:
+    """Give the content of a cgroup's cgroup.events: populated, frozen."""
+    return _parse(read(f"{path}/cgroup.events").encode())
+
+
+def wait(path: str, done: Callable[[dict[str, str]], bool], timeout_seconds: float) -> None:
+    """Wait until cgroup.events satisfies `done`. TimeoutError."""
+    for _ in changes(path, "cgroup.events", timeout_seconds=timeout_seconds):
+        if done(events(path)):
+            return
+    raise TimeoutError(f"{path}: its processes didn't come to rest within {timeout_seconds:g} s")
+
+
+def changes(path: str, *names: str, timeout_seconds: float | None = None) -> Iterator[None]:
+    """Come back at once, and then each time that one of the files may have changed; ends when the time is over.
+
+    The kernel raises POLLPRI on cgroup.events and memory.events, on a file that was read after it was opened. cgroup-v2.rst,
+    "[Un]populated Notification".
+    """
+    import select
+    import time
+
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    poll = select.poll()
+    with ExitStack() as opened:
+        found = [opened.enter_context(open(f"{path}/{name}", "rb", buffering=0)) for name in names]
+        for file in found:
+            poll.register(file, select.POLLPRI)
+        while True:
+            for file in found:
+                os.pread(file.fileno(), 4096, 0)
+            yield
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            poll.poll(None if left is None else left * 1000)
+
+
+def _parse(content: bytes) -> dict[str, str]:
+    words = content.decode().split()
+    return dict(zip(words[::2], words[1::2], strict=False))
