@@ -69,18 +69,20 @@ def place() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def nothing_stays() -> Iterator[None]:
-    """What the engines have removed is gone from the runtime too: its own root, and docker's."""
+    """What the engines have removed is gone from the runtime too: from its own root, docker's and containerd's."""
+    before = _containers()
     yield
+    assert not _containers() - before
+
+
+def _containers() -> set[Path]:
     roots = [
         Path("/run/minirun-oci"),
         *Path("/run").glob("docker/runtime-*/moby"),
         *Path("/run").glob("containerd/runc/*"),
     ]
-    assert not [path for root in roots if root.is_dir() for path in root.iterdir() if _is_ours(path)]
-
-
-def _is_ours(path: Path) -> bool:
-    return (path / "state.json").exists() and (path / "config.json").exists()
+    found = {path for root in roots if root.is_dir() for path in root.iterdir()}
+    return {path for path in found if (path / "state.json").exists() and (path / "config.json").exists()}
 
 
 @pytest.fixture(scope="session")
