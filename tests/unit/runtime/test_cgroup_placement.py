@@ -74,14 +74,31 @@ def test_a_path_names_slice_and_unit(path: str, unit: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/a/b", "a", "a:b", "a:b:c:d", "a/b.slice:c:d", "a:c:d", ".slice:c:d",
-        "a--b.slice:c:d", "-a.slice:c:d", "..:c:d", "a.slice:c:", "a.slice:c:d/e", "a.slice:c:d\x00",
-        "a.slice:c:d e", f"a.slice:c:{'d' * 255}", "a.slice:c:-d.slice",
+        *[
+            "/a/b",
+            "a",
+            "a:b",
+            "a:b:c:d",
+            "a/b.slice:c:d",
+            "a:c:d",
+            ".slice:c:d",
+            "a--b.slice:c:d",
+            "-a.slice:c:d",
+            "..:c:d",
+            "a.slice:c:",
+        ],
+        *["a.slice:c:d/e", "a.slice:c:d\0", "a.slice:c:d e", "a.slice:c:-d.slice"],
     ],
-)  # fmt: skip
+)
 def test_what_is_no_unit_is_refused(path: str) -> None:
     with pytest.raises(InvalidInput, match="cgroupsPath"):
         unit_of(path, "one")
+
+
+def test_a_unit_has_no_longer_name_than_systemd_allows() -> None:
+    assert unit_of(f"a.slice:c:{'d' * 247}", "one")
+    with pytest.raises(InvalidInput, match="cgroupsPath"):
+        unit_of(f"a.slice:c:{'d' * 248}", "one")
 
 
 def test_a_slice_lies_in_the_slices_of_its_name() -> None:
