@@ -4,7 +4,14 @@
  * namespaces (runtime/hooks.py).
  *
  * A hook runs as confined as we are at that point, so what is used here are system calls that a filter for ordinary programs
- * knows: clone, pipe2, dup2, write, wait4, poll.
+ * knows: clone, pipe2, dup2, write, wait4, poll. pidfd_open is asked for, and what it would tell is looked for where it is refused.
+ *
+ *     we                                          the hook
+ *       | clone ---------------------------------> | execve; an error of it is left in memory that both have
+ *       | state, as much as the pipe takes ------> | reads it, or doesn't
+ *       | poll: room in the pipe, its end, or      |
+ *       |       its time is up: SIGKILL ---------> |
+ *       | wait4 <--------------------------------- | ends
  */
 #include "internal.h"
 
@@ -13,61 +20,73 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PARTS = 3 };
+#define FOREVER UINT64_MAX
+#define GLANCE_MS 10 /* between two looks, where no pidfd wakes us */
 
-/* What a hook reads: the state's two parts, with our process id between them. */
+/* What is left of the state to be written: head, our process id, tail. */
 struct state {
-	const char *data[PARTS];
-	size_t length[PARTS];
-	int part;
-	char number[24];
+	struct {
+		const char *data;
+		size_t length;
+	} parts[3];
+	char pid[16];
 };
 
-static void describe(struct state *state, const struct mr_argument *head, const struct mr_argument *tail)
+static void compose(struct state *state, const struct mr_argument *head, const struct mr_argument *tail)
 {
-	*state = (struct state){ .data = { head->data, state->number, tail->data },
-				 .length = { head->length, 0, tail->length } };
-	state->length[1] = (size_t)snprintf(state->number, sizeof state->number, "%d", getpid());
+	int length = snprintf(state->pid, sizeof state->pid, "%d", getpid());
+
+	state->parts[0].data = head->data;
+	state->parts[0].length = head->length;
+	state->parts[1].data = state->pid;
+	state->parts[1].length = (size_t)length;
+	state->parts[2].data = tail->data;
+	state->parts[2].length = tail->length;
 }
 
-/* Writes what the pipe takes now, and closes it after the last byte. A hook needn't read. */
-static int feed(int *pipe, struct state *state)
+/* Writes what the pipe takes: 1 when nothing is left to write or nobody to read it, 0 when the pipe is full, or -errno. */
+static int feed(int input, struct state *state)
 {
-	while (*pipe >= 0 && state->part < PARTS) {
-		ssize_t written = write(*pipe, state->data[state->part], state->length[state->part]);
+	for (unsigned i = 0; i < 3; i++)
+		while (state->parts[i].length > 0) {
+			ssize_t written = write(input, state->parts[i].data, state->parts[i].length);
 
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written < 0 && errno == EAGAIN)
-			return 0;
-		if (written < 0 && errno != EPIPE)
-			return -errno;
-		if (written < 0)
-			break;
-		state->data[state->part] += written;
-		state->length[state->part] -= (size_t)written;
-		state->part += state->length[state->part] == 0;
-	}
-	mr_close(pipe);
-	return 0;
+			if (written < 0 && errno == EINTR)
+				continue;
+			if (written < 0)
+				return errno == EPIPE ? 1 : errno == EAGAIN ? 0 : -errno;
+			state->parts[i].data += written;
+			state->parts[i].length -= (size_t)written;
+		}
+	return 1;
 }
 
-/* In the hook's process. What it says in vain is no output of the container; what it complains about may be read. O_NONBLOCK: in a
- * root file system without a /dev of ours the name may be a FIFO's. */
-static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *argument, int input, int *failure)
+/* What a hook says in vain is no output of the container; what it complains about may be read. O_NONBLOCK: in a root file system
+ * without a /dev of ours the name may be a FIFO's. */
+static void silence(void)
 {
-	size_t count = (size_t)argument[1].number + (size_t)argument[2].number + 2;
-	char **argv = mmap(NULL, count * sizeof *argv, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int null = open("/dev/null", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (null >= 0)
 		dup2(null, 1);
+}
+
+/* In the hook's process. */
+static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *argument, int input, pid_t parent, int *failure)
+{
+	size_t count = (size_t)argument[1].number + (size_t)argument[2].number + 2;
+	char **argv = mmap(NULL, count * sizeof *argv, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a start that is abandoned leaves no hook behind */
+	if (getppid() != parent)
+		_exit(128 + SIGKILL);
+	silence();
 	if (argv != MAP_FAILED && dup2(input, 0) >= 0) {
 		char **environment = mr_vector_list(mr_vector_of(&argument[1]), argv) + 1;
 
@@ -80,75 +99,107 @@ static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *ar
 	_exit(127);
 }
 
-/* Milliseconds until `end`, for poll(2). */
-static int until(uint64_t end)
+/* Who has become another user can't be killed without CAP_KILL: it isn't waited for then. */
+static int end(pid_t pid, int error)
 {
-	uint64_t now = mr_clock(), left = end > now ? (end - now) / 1000000 + 1 : 0;
-
-	return left > INT_MAX ? INT_MAX : (int)left;
+	if (kill(pid, SIGKILL) == 0)
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	return error;
 }
 
-/* Hands the state over and waits until the process has ended; -ETIMEDOUT and the process killed after timeout_ms (0: never).
- * pidfd_open(2) may be forbidden here: then there is no time limit for a hook that has read its state. */
-static int attend(pid_t pid, int *pipe, struct state *state, uint64_t timeout_ms, int *status)
+/* Until the pipe takes more, the process has ended, or the deadline is reached, and sometimes earlier. */
+static void await(int input, int pidfd, uint64_t left)
 {
-	MR_AUTOCLOSE pidfd = mr_result(syscall(SYS_pidfd_open, pid, 0));
-	uint64_t end = mr_clock() + (timeout_ms > INT_MAX ? INT_MAX : timeout_ms) * 1000000;
-	int error = feed(pipe, state);
+	struct pollfd watched[2] = { { .fd = input, .events = POLLOUT }, { .fd = pidfd, .events = POLLIN } };
+	uint64_t milliseconds = left == FOREVER ? INT_MAX : left / 1000000 + 1;
 
-	while (error == 0 && (pidfd >= 0 || *pipe >= 0)) {
-		struct pollfd watched[2] = { { .fd = pidfd, .events = POLLIN }, { .fd = *pipe, .events = POLLOUT } };
-		int ready = poll(watched, 2, timeout_ms ? until(end) : -1);
+	if (pidfd < 0 && milliseconds > GLANCE_MS)
+		milliseconds = GLANCE_MS;
+	poll(watched, 2, milliseconds > INT_MAX ? INT_MAX : (int)milliseconds);
+}
 
-		if (ready < 0 && errno != EINTR)
-			error = -errno;
-		else if (ready == 0)
-			error = -ETIMEDOUT;
-		else if (ready > 0 && watched[0].revents)
-			break;
-		else
-			error = feed(pipe, state);
-	}
-	if (error < 0)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, status, __WALL) < 0)
-		if (errno != EINTR)
+/* Hands the state over and waits for the hook's end, both at once: it may do neither. Closes `input` early, so that a hook that
+ * reads until the end finds one. 0, or -ETIMEDOUT with the hook killed, or -errno. */
+static int attend(pid_t pid, int *input, struct state *state, uint64_t timeout_ms, int *status)
+{
+	uint64_t now = mr_clock(), deadline = FOREVER;
+	MR_AUTOCLOSE pidfd = -1;
+	bool asked = false;
+
+	if (timeout_ms > 0 && timeout_ms < (FOREVER - now) / 1000000)
+		deadline = now + timeout_ms * 1000000;
+	for (;;) {
+		int fed = *input >= 0 ? feed(*input, state) : 1;
+		bool must_watch;
+		pid_t ended;
+
+		if (fed < 0)
+			return end(pid, fed);
+		if (fed > 0)
+			mr_close(input);
+		must_watch = *input >= 0 || deadline != FOREVER;
+		ended = waitpid(pid, status, must_watch ? WNOHANG : 0);
+		if (ended == pid)
+			return 0;
+		if (ended < 0 && errno != EINTR)
 			return -errno;
-	return error;
+		if (!must_watch)
+			continue;
+		now = mr_clock();
+		if (now >= deadline)
+			return end(pid, -ETIMEDOUT);
+		if (!asked)
+			pidfd = mr_result(syscall(SYS_pidfd_open, pid, 0));
+		asked = true;
+		await(*input, pidfd, deadline == FOREVER ? FOREVER : deadline - now);
+	}
+}
+
+/* Forks, hands the state over, waits; the hook's wait status, or -errno. */
+static int run(struct mr_walk *walk, const struct mr_argument *argument, int *failure)
+{
+	MR_AUTOCLOSE output = -1;
+	MR_AUTOCLOSE input = -1;
+	int ends[2], status = 0, error;
+	pid_t pid, self = getpid();
+	struct state state;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	output = ends[0];
+	input = ends[1];
+	if (fcntl(input, F_SETFL, O_NONBLOCK) < 0) /* this end alone: the hook's blocks as usual */
+		return -errno;
+	compose(&state, &argument[3], &argument[4]);
+	/* clone(2), not clone3: a filter that holds already answers that with ENOSYS */
+	pid = mr_result(syscall(SYS_clone, (unsigned long)SIGCHLD, 0L, 0L, 0L, 0L));
+	if (pid == 0)
+		execute(walk, argument, output, self, failure);
+	if (pid < 0)
+		return (int)pid;
+	mr_close(&output); /* or there would always be a reader */
+	error = attend(pid, &input, &state, argument[5].number, &status);
+	return error < 0 ? error : status;
 }
 
 /* path argv environment state_head state_tail timeout_ms */
 MR_ACTION(HOOK)
 {
 	int *failure = mmap(NULL, sizeof *failure, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct state state;
-	int ends[2], status = 0, error;
-	sighandler_t before;
-	pid_t pid;
+	sighandler_t on_pipe, on_child;
+	int status;
 
 	if (failure == MAP_FAILED)
 		return -errno;
 	*failure = 0;
-	if (pipe2(ends, O_CLOEXEC) < 0) {
-		error = -errno;
-		munmap(failure, sizeof *failure);
-		return error;
-	}
-	fcntl(ends[1], F_SETFL, O_NONBLOCK);
-	before = signal(SIGPIPE, SIG_IGN);
-	describe(&state, &argument[3], &argument[4]);
-	/* clone(2), not clone3: a filter that holds already answers that with ENOSYS */
-	pid = mr_result(syscall(SYS_clone, (unsigned long)SIGCHLD, 0L, 0L, 0L, 0L));
-	if (pid == 0)
-		execute(walk, argument, ends[0], failure);
-	mr_close(&ends[0]);
-	error = pid < 0 ? (int)pid : attend(pid, &ends[1], &state, argument[5].number, &status);
-	mr_close(&ends[1]);
-	signal(SIGPIPE, before);
-	if (error == 0 && *failure)
-		error = -*failure;
-	else if (error == 0 && status != 0)
-		error = -ECANCELED;
+	on_pipe = signal(SIGPIPE, SIG_IGN);
+	on_child = signal(SIGCHLD, SIG_DFL); /* ignored, as a caller may have left it, nobody would learn how a child ended */
+	status = run(walk, argument, failure);
+	signal(SIGPIPE, on_pipe);
+	signal(SIGCHLD, on_child);
+	if (status > 0)
+		status = *failure ? -*failure : -ECANCELED;
 	munmap(failure, sizeof *failure);
-	return error;
+	return status;
 }

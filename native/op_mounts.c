@@ -225,22 +225,6 @@ MR_ACTION(PIVOT)
 	return mr_result(chdir("/"));
 }
 
-/* root: for hosts whose root file system can't be pivoted away from (a ramfs). Nothing but the mount is moved; who can still
- * reach what lies under it has had CAP_SYS_ADMIN anyway. mount(2), MS_MOVE. */
-MR_ACTION(CHROOT)
-{
-	int root = mr_slot(walk, argument[0].number), error;
-
-	if (root < 0)
-		return root;
-	if (fchdir(root) < 0)
-		return -errno;
-	error = mr_mount(".", "/", NULL, MS_MOVE, NULL);
-	if (error < 0)
-		return error;
-	return chroot(".") < 0 ? -errno : mr_result(chdir("/"));
-}
-
 /* slot userns_slot recursive: the tree in `slot` is detached, and nobody has seen it yet. mount_setattr(2), ID-mapped mounts. */
 MR_ACTION(ID_MAPPED)
 {

@@ -124,59 +124,82 @@ MR_ACTION(VETH)
 
 /* ---- User namespace ---- */
 
-static int write_map(pid_t child, const char *file, const struct mr_argument *map)
+/* Where a process that we have made is found: on the trusted side in the host's /proc, in the child in one that counts processes
+ * as the child does and that nobody has laid anything over. The walk keeps the second one. */
+static int process_directory(struct mr_walk *walk, pid_t pid)
 {
-	/* one write(2) for all lines: the kernel takes no second one */
-	char path[64];
-	MR_AUTOCLOSE descriptor = -1;
+	MR_AUTOCLOSE host = -1;
+	int procfs;
+	char name[16];
 
-	snprintf(path, sizeof path, "/proc/%d/%s", child, file); /* on the parent's side, where stdio is no danger */
-	descriptor = mr_result(open(path, O_WRONLY | O_CLOEXEC));
+	snprintf(name, sizeof name, "%d", pid); /* of fixed size: no allocation */
+	if (walk->side == MR_SIDE_CHILD) {
+		procfs = mr_private_procfs(walk);
+	} else {
+		host = mr_result(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+		procfs = host;
+	}
+	return procfs < 0 ? procfs : mr_result(openat(procfs, name, O_PATH | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* One write(2) for all lines: the kernel takes no second one. */
+static int write_map(int process, const char *file, const struct mr_argument *map)
+{
+	MR_AUTOCLOSE descriptor = mr_result(openat(process, file, O_WRONLY | O_CLOEXEC));
+	ssize_t written;
+
 	if (descriptor < 0)
 		return descriptor;
-	if (write(descriptor, map->data, map->length) != (ssize_t)map->length)
-		return errno ? -errno : -EIO;
-	return 0;
+	written = write(descriptor, map->data, map->length);
+	if (written < 0)
+		return -errno;
+	return written == (ssize_t)map->length ? 0 : -EIO;
+}
+
+static int write_maps(int process, const struct mr_argument *uid_map, const struct mr_argument *gid_map)
+{
+	int error = write_map(process, "gid_map", gid_map);
+
+	return error < 0 ? error : write_map(process, "uid_map", uid_map);
 }
 
 /* uid_map gid_map: user_namespaces(7); needs CAP_SETUID and CAP_SETGID in the parent namespace */
 MR_ACTION(ID_MAP)
 {
-	int error;
+	MR_AUTOCLOSE process = -1;
 
 	if (walk->child <= 0)
 		return -EINVAL;
-	errno = 0;
-	error = write_map(walk->child, "gid_map", &argument[1]);
-	return error < 0 ? error : write_map(walk->child, "uid_map", &argument[0]);
+	process = process_directory(walk, walk->child);
+	return process < 0 ? process : write_maps(process, &argument[0], &argument[1]);
 }
 
-/* slot uid_map gid_map: a namespace without processes, to map mounts by. It lives as long as its descriptor. The child that it
- * is made with only waits to be killed. */
+/* The process that a user namespace is made with only waits to be killed. */
+static _Noreturn void hold(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == parent)
+		pause();
+	_exit(0);
+}
+
+/* slot uid_map gid_map: a namespace without processes, to map mounts by. It lives as long as its descriptor. Privileges as ID_MAP. */
 MR_ACTION(USER_NAMESPACE)
 {
-	char path[64];
-	pid_t pid = mr_clone(CLONE_NEWUSER, NULL, -1);
+	pid_t self = getpid(), pid = mr_clone(CLONE_NEWUSER, NULL, -1);
+	MR_AUTOCLOSE process = -1;
 	int error, namespace = -1;
 
-	if (pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		for (;;)
-			pause();
-	}
+	if (pid == 0)
+		hold(self);
 	if (pid < 0)
 		return (int)pid;
-	errno = 0;
-	error = write_map(pid, "gid_map", &argument[2]);
+	process = process_directory(walk, pid);
+	error = process < 0 ? process : write_maps(process, &argument[1], &argument[2]);
 	if (error == 0)
-		error = write_map(pid, "uid_map", &argument[1]);
-	if (error == 0) {
-		snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
-		namespace = mr_result(open(path, O_RDONLY | O_CLOEXEC));
-		error = namespace < 0 ? namespace : 0;
-	}
+		namespace = mr_result(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
 	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return error < 0 ? error : mr_slot_set(walk, argument[0].number, namespace);
 }

@@ -11,6 +11,8 @@
 
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_CLASS_SHIFT 13
+#define IOPRIO_CLASS_MAX 7
+#define IOPRIO_PRIORITY_MAX 7
 
 /* struct sched_attr of Linux 3.14, the first and still accepted size. sched_setattr(2). */
 struct scheduling {
@@ -23,6 +25,17 @@ struct scheduling {
 	uint64_t deadline;
 	uint64_t period;
 };
+
+/* A number that the kernel's type doesn't hold is refused, never cut to one that it does. */
+static bool fits(uint64_t number)
+{
+	return number <= UINT32_MAX;
+}
+
+static bool fits_signed(uint64_t number)
+{
+	return (int64_t)number == (int32_t)number;
+}
 
 /* policy flags nice priority runtime deadline period. Real time and negative nice values need CAP_SYS_NICE. */
 MR_ACTION(SCHEDULER)
@@ -39,16 +52,21 @@ MR_ACTION(SCHEDULER)
 	};
 
 	(void)walk;
+	if (!fits(argument[0].number) || !fits_signed(argument[2].number) || !fits(argument[3].number))
+		return -EINVAL;
 	return mr_result(syscall(SYS_sched_setattr, 0, &wanted, 0u));
 }
 
-/* class priority. ioprio_set(2) */
+/* class priority. ioprio_set(2); the real-time class needs CAP_SYS_ADMIN or CAP_SYS_NICE. The kernel takes the bits between
+ * the two numbers for a hint. */
 MR_ACTION(IO_PRIORITY)
 {
-	unsigned value = (unsigned)(argument[0].number << IOPRIO_CLASS_SHIFT) | (unsigned)(argument[1].number & 7);
+	uint64_t class = argument[0].number, priority = argument[1].number;
 
 	(void)walk;
-	return mr_result(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, value));
+	if (class > IOPRIO_CLASS_MAX || priority > IOPRIO_PRIORITY_MAX)
+		return -EINVAL;
+	return mr_result(syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, (unsigned)(class << IOPRIO_CLASS_SHIFT | priority)));
 }
 
 /* mask: bit n is CPU n. sched_setaffinity(2) */
@@ -65,7 +83,7 @@ MR_ACTION(MEMORY_POLICY)
 	unsigned long bits = argument[1].length * 8ul;
 
 	(void)walk;
-	if (argument[1].length > sizeof nodes)
+	if (argument[1].length > sizeof nodes || argument[0].number > INT_MAX)
 		return -EINVAL;
 	memcpy(nodes, argument[1].data, argument[1].length);
 	return mr_result(syscall(SYS_set_mempolicy, (int)argument[0].number, bits ? nodes : NULL, bits ? bits + 1 : 0));
@@ -75,5 +93,7 @@ MR_ACTION(MEMORY_POLICY)
 MR_ACTION(PERSONALITY)
 {
 	(void)walk;
+	if (argument[0].number >= UINT32_MAX) /* 0xffffffff asks, and changes nothing */
+		return -EINVAL;
 	return mr_result(personality((unsigned long)argument[0].number));
 }
