@@ -123,6 +123,11 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     directory.write_config(bundle.content)
     directory.write(state)
     spec = _with_cgroup(spec, cgroup)
+    if os.environ.get("NOTIFY_SOCKET"):
+        from . import notify
+
+        if notify.manager():
+            spec = notify.prepare(spec, directory.notify)
     plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
     state = state.replace(**_behind_gate(plan))
 
