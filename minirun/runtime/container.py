@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from .bundle import Bundle
     from .cgroups import ContainerCgroup
+    from .notify import Proxy
     from .spec import Resources
 
 ROOT = "/run/minirun-oci"
@@ -125,10 +126,11 @@ class Container:
             self.record = self.directory.read()
             yield
 
-    def start(self) -> None:
+    def start(self, *, in_foreground: bool = False) -> None:
         """Let the program run, and wait until it does. Conflict in another state than created; StartFailed.
 
-        After a failure the container is stopped.
+        After a failure the container is stopped. Where the service manager wants to hear when the program is ready, that is waited
+        for as well, unless we stay with it `in_foreground`.
         """
         with self._locked():
             status = self.status
@@ -138,8 +140,22 @@ class Container:
                 raise Conflict("cannot start a paused container")
             if status != "created":
                 raise Conflict("cannot start an already running container")
+            proxy = self._notify_proxy()
             self._open_gate()
         self._run_poststart()
+        if proxy is not None and in_foreground:
+            import _thread
+
+            _thread.start_new_thread(proxy.pass_on, (), {"names_process": False})
+        elif proxy is not None:
+            proxy.pass_on(names_process=True)
+
+    def _notify_proxy(self) -> Proxy | None:
+        if not os.environ.get("NOTIFY_SOCKET") or not os.path.isdir(self.directory.notify):
+            return None
+        from .notify import Proxy, manager
+
+        return Proxy(self.directory.notify, self.record.pid, self.record.start_time) if manager() else None
 
     def _open_gate(self) -> None:
         verdict = os.open(self.directory.verdict, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -140,6 +140,11 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
         except Conflict:
             directory.write(state.replace(cgroup=""))  # it is somebody else's, and not to be removed with this attempt
             raise
+        if os.environ.get("NOTIFY_SOCKET"):
+            from . import notify
+
+            if notify.manager():
+                spec = notify.prepare(spec, directory.notify)
         plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
         state = state.replace(**_behind_gate(plan))
         try:

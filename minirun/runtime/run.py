@@ -68,16 +68,16 @@ def run(
         created = make(runtime, container_id, bundle, options)
         if not subreaper:
             syscalls.set_subreaper(False)
-        _start(created.container)
+        _start(created.container, in_foreground=True)
         status = foreground.wait(created.container.record.pid, created.terminal)
     if not keep:
         created.container.delete(force=True)
     return status
 
 
-def _start(container: Container) -> None:
+def _start(container: Container, *, in_foreground: bool = False) -> None:
     try:
-        container.start()
+        container.start(in_foreground=in_foreground)
     except BaseException:
         container.delete(force=True)
         raise

@@ -7,6 +7,7 @@ Owns: the directory's files, writing them whole, the lock, container ids. Leaves
       state.json        what `State` has
       config.json       the configuration as it was at creation: the bundle may change or go
       gate verdict      FIFOs, as long as the container waits for its start (native/spawn.c, GATE)
+      notify/           a socket that the program sees (notify)
 """
 
 from __future__ import annotations
@@ -60,6 +61,10 @@ class Directory:
     @property
     def verdict(self) -> str:
         return f"{self.path}/verdict"
+
+    @property
+    def notify(self) -> str:
+        return f"{self.path}/notify"
 
     @property
     def config(self) -> str:
@@ -126,6 +131,10 @@ class Directory:
     def remove(self) -> None:
         """Give the id back; the state last but one, so that what a killed command leaves can be removed again."""
         try:
+            if os.path.isdir(self.notify):
+                for name in os.listdir(self.notify):
+                    _unlink(f"{self.notify}/{name}")
+                os.rmdir(self.notify)
             for name in sorted(os.listdir(self.path), key=lambda name: name == "state.json"):
                 _unlink(f"{self.path}/{name}")
             os.rmdir(self.path)

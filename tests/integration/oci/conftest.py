@@ -57,6 +57,7 @@ class Oci:
         self.bundle = top / "bundle"
         self.rootfs = self.bundle / "rootfs"
         self.ids: list[str] = []
+        self.started: list[subprocess.Popen[bytes]] = []
         self._make_rootfs()
 
     def _make_rootfs(self) -> None:
@@ -118,10 +119,11 @@ class Oci:
         return text
 
     def start_process(self, *words: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a verb and go on; the caller waits for it."""
+        """Start a verb and go on; what the test doesn't wait for is killed after it."""
         if {"create", "run"} & set(words[:2]):
             self.ids.append(words[-1])
-        return subprocess.Popen(self.words(*words), **options)
+        self.started.append(subprocess.Popen(self.words(*words), **options))
+        return self.started[-1]
 
     def state(self, container_id: str) -> dict[str, Any]:
         """Give what `state` prints."""
@@ -174,6 +176,9 @@ def oci(tmp_path: Path) -> Iterator[Oci]:
     """The command with a bundle of busybox; containers that a test leaves are deleted, and then nothing may be left."""
     runtime = Oci(tmp_path)
     yield runtime
+    for process in runtime.started:
+        process.kill()
+        process.wait()
     for container_id in runtime.containers():
         runtime("delete", "--force", container_id)
     runtime.assert_nothing_is_left()
