@@ -144,3 +144,38 @@ def test_the_state_of_the_oci_runtime_is_closed_to_others(bundle: Bundle) -> Non
             str(bundle.state / name / "state.json"),
         ]
         assert subprocess.run(words, capture_output=True, check=False).returncode != 0
+
+
+def test_cve_2026_53488_no_label_of_an_image_is_obeyed(minirun, busybox, fixture_archive) -> None:
+    """Keys that engines and their helpers read: of an image they are texts and nothing else."""
+    keys = (
+        *("privileged", "io.podman.annotations.privileged", "io.podman.annotations.seccomp", "run.oci.hooks.stdout"),
+        *(
+            "org.criu.config",
+            "io.containerd.runtime",
+            "run.oci.handler",
+            "run.oci.keep_original_groups",
+            "minirun.privileged",
+        ),
+        *("com.docker.compose.config", "module.wasm.image/variant", "io.kubernetes.cri-o.userns-mode", "RUN"),
+    )
+    changes = [word for key in keys for word in ("--change", f'LABEL "{key}"="TRUE"')]
+    minirun("import", *changes, str(fixture_archive("busybox")), "labelled")
+    try:
+        plain = minirun(
+            "run", "--rm", "--network", "none", "busybox", "cat", "/proc/self/status", "/proc/mounts"
+        ).stdout
+        shown = minirun(
+            "run", "--rm", "--network", "none", "labelled", "cat", "/proc/self/status", "/proc/mounts"
+        ).stdout
+
+        def confinement(text: str) -> list[str]:
+            kept = ("Cap", "NoNewPrivs", "Seccomp", "Groups", "Uid")
+            return [
+                line for line in text.splitlines() if line.startswith(kept) or (" /" in line and "overlay" not in line)
+            ]
+
+        assert confinement(shown) == confinement(plain)
+        assert "minirun.privileged" in minirun("inspect", "--format", "{{.Config.Labels}}", "labelled").stdout
+    finally:
+        minirun("rmi", "labelled")
