@@ -131,3 +131,11 @@ def test_the_program_saw_what_there_is_to_see(ours: Facts, theirs: Facts) -> Non
 def test_the_default_container_is_looser_than_dockers_in_no_line(ours: Facts, theirs: Facts) -> None:
     lines = sorted(f"{topic}: {key}" for topic, key in looser(ours, theirs) - set(ACCEPTED))
     assert not lines, "looser than docker:\n  " + "\n  ".join(lines)
+
+
+def test_only_devices_that_lead_to_nothing_of_the_host_open(ours: Facts) -> None:
+    """null zero full random urandom, tty console ptmx: whatever node is made, and wherever."""
+    harmless = {"1:3", "1:5", "1:7", "1:8", "1:9", "5:0", "5:1", "5:2", "136:0"}
+    assert {key.split()[2] for key in ours["device opened"]} <= harmless
+    assert set(ours["node"]) == {"null", "zero", "full", "random", "urandom", "tty"}
+    assert set(ours["descriptor"]) <= {"0", "1", "2", "3"}  # the last is the program's own directory or pipe
