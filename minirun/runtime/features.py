@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _OLDEST = "1.0.0"
-_NEWEST = "1.3.0"  # the one that netDevices and memoryPolicy came with; a document must not hold what its newest version doesn't know
+_NEWEST = (
+    "1.3.0"  # netDevices and memoryPolicy came with it; a document must not hold what its newest version doesn't know
+)
 
 
 def features() -> dict[str, Any]:
