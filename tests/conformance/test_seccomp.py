@@ -218,7 +218,7 @@ class Agent:
         self.thread.start()
 
     def _serve(self) -> None:
-        if self.stop_reader in select.select([self.socket, self.stop_reader], [], [])[0]:
+        if self.stop_reader in select.select([self.socket.fileno(), self.stop_reader], [], [])[0]:
             return
         connection, _ = self.socket.accept()
         with connection:
