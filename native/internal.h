@@ -217,6 +217,7 @@ struct mr_account {
 	char home[PATH_MAX];
 };
 int mr_account_find(const char *spec, struct mr_vector extra_groups, struct mr_account *account);
+void mr_account_home(uint32_t uid, struct mr_account *account);
 
 /* One message over a SOCK_SEQPACKET, with a descriptor when >= 0. 0 or -errno. */
 int mr_send(int socket, const struct mr_message *message, int descriptor);

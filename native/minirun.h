@@ -141,7 +141,7 @@ struct mr_op_header {
 	X(SIGNALS, 96, "", "")                                /* default handlers, nothing blocked */                      \
 	X(SEAL, 97, "u", "keep")                              /* close-on-exec for all descriptors from keep on */         \
 	X(INIT, 98, "", "")                                   /* --init: fork; this process reaps, the new one goes on */  \
-	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER found one and it is missing */     \
+	X(EXEC, 99, "svv", "search_path argv environment")    /* HOME is added when USER or HOME found one and it is missing */     \
 	X(GATE, 100, "uu", "gate verdict")                    /* wait for a byte; a failure from now on is written to verdict */ \
 	X(EXECUTABLE, 101, "ss", "search_path name")          /* would EXEC find and execute it? */                         \
 	X(HOOK, 102, "svvbbu", "path argv environment state_head state_tail timeout_ms") /* process id between the parts */  \
@@ -151,7 +151,8 @@ struct mr_op_header {
 	X(CPU_AFFINITY, 107, "b", "mask")                     /* bit n: CPU n */                                            \
 	X(MEMORY_POLICY, 108, "ub", "mode nodes")                                                                          \
 	X(SECCOMP_LISTEN, 103, "ub", "flags filter")          /* SECCOMP, and its listener to the owner */                  \
-	X(READY, 109, "u", "close")                           /* what comes now isn't held to succeed; 1: no more talk at all */
+	X(READY, 109, "u", "close")                           /* what comes now isn't held to succeed; 1: no more talk at all */                      \
+	X(HOME, 110, "u", "uid")                              /* HOME of this user, for EXEC; / where /etc/passwd says nothing */
 
 /* clang-format on */
 #define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)

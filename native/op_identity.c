@@ -97,6 +97,18 @@ MR_ACTION(USER)
 	return become(walk, account.uid, account.gid, account.groups, account.group_count);
 }
 
+/* uid */
+MR_ACTION(HOME)
+{
+	struct mr_account account;
+
+	if (argument[0].number > UINT32_MAX)
+		return -ERANGE;
+	mr_account_home((uint32_t)argument[0].number, &account);
+	strcpy(walk->home, account.home); /* both PATH_MAX */
+	return 0;
+}
+
 /* uid gid groups */
 MR_ACTION(IDENTITY)
 {

@@ -278,3 +278,13 @@ int mr_account_find(const char *spec, struct mr_vector extra_groups, struct mr_a
 	}
 	return error < 0 ? error : 0;
 }
+
+/* The home of a user by number: / where the file has none, or can't be read, which is no reason not to start. */
+void mr_account_home(uint32_t uid, struct mr_account *account)
+{
+	char name[256] = "";
+
+	account->uid = uid;
+	strcpy(account->home, "/");
+	(void)find_user(NULL, account, name, sizeof name);
+}

@@ -254,6 +254,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "SCHEDULER": lambda name, policy, *_: f"set the scheduling policy {policy}",
     "IO_PRIORITY": lambda name, io_class, priority: f"set the I/O priority {priority} of class {io_class}",
     "CPU_AFFINITY": lambda name, mask: f"run on the CPUs {_bits(mask)}",
+    "HOME": lambda name, uid: f"look up the home of user {uid}",
     "MEMORY_POLICY": lambda name, mode, nodes: f"set the memory policy {mode:#x} for the nodes {_bits(nodes) or '-'}",
     "SECCOMP_LISTEN": lambda name, value, program: (
         f"filter system calls ({_count(len(program) // 8, 'instruction')}) and hand out the listener"

@@ -111,6 +111,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     108: ("MEMORY_POLICY", "ub", "mode nodes"),
     103: ("SECCOMP_LISTEN", "ub", "flags filter"),
     109: ("READY", "u", "close"),
+    110: ("HOME", "u", "uid"),
 }
 FIRST_ACTION = 16  # smaller codes are settings of the monitor side
 
@@ -480,6 +481,11 @@ def io_priority(io_class: int, priority: int) -> Operation:
 def cpu_affinity(mask: bytes) -> Operation:
     """Run on these CPUs only: bit n of the mask is CPU n. sched_setaffinity(2)."""
     return Operation(code=107, arguments=(mask,))
+
+
+def home(uid: int) -> Operation:
+    """Look up the user's home in the container's /etc/passwd; `exec_` adds it where the environment has no HOME."""
+    return Operation(code=110, arguments=(uid,))
 
 
 def memory_policy(mode: int, nodes: bytes) -> Operation:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from .. import __version__
 from ..linux import flags
 from . import capabilities, seccomp
+from .config.linux import MEMORY_FLAGS, MEMORY_MODES
 from .config.mount_options import names as mount_options
 from .config.seccomp import ARCHITECTURES, RECEIVER
 from .spec import Hooks
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 _OLDEST = "1.0.0"
-_NEWEST = "1.3.0"  # the one that netDevices came with; a document must not hold what its newest version doesn't know
+_NEWEST = (
+    "1.3.0"  # netDevices and memoryPolicy came with it; a document must not hold what its newest version doesn't know
+)
 
 
 def features() -> dict[str, Any]:
@@ -52,6 +55,7 @@ def _linux() -> dict[str, Any]:
         },
         "apparmor": {"enabled": True},
         "selinux": {"enabled": True},
+        "memoryPolicy": {"modes": list(MEMORY_MODES), "flags": sorted(MEMORY_FLAGS)},
         "intelRdt": {"enabled": False},
         "mountExtensions": {"idmap": {"enabled": True}},
         "netDevices": {"enabled": True},

@@ -46,14 +46,18 @@ class Runtime:
         self.words = words
 
     def __call__(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; with `check`, any exit code but 0 fails the test."""
+        """Run a command to its end; with `check`, any exit code but 0 fails the test.
+
+        Its input is an empty pipe and not the host's /dev/null: crun gives the standard streams to the container's user,
+        devices too.
+        """
         done = subprocess.run(
             [*self.words, *words],
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
-            stdin=subprocess.DEVNULL,
+            input="",
             **options,
         )
         assert not check or done.returncode == 0, f"{self.name} {' '.join(words)}: {done.returncode}\n{done.stderr}"

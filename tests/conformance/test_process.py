@@ -62,7 +62,29 @@ def test_the_environment_is_what_the_configuration_says_and_nothing_else(box: Bo
     box.process["env"] = [PATH, "EMPTY=", "SPACE=a b", "EQUALS=a=b", "UMLAUT=ä", "NEWLINE=a\nb"]
     box.process["args"] = ["cat", "/proc/self/environ"]
     entries = box.run().stdout.split("\0")[:-1]
-    assert [entry for entry in entries if not entry.startswith("HOME=")] == box.process["env"]
+    assert entries == [*box.process["env"], "HOME=/root"], "as all runtimes have it, HOME is added where it is missing"
+
+
+def test_of_two_values_for_one_name_the_last_counts(box: Box) -> None:
+    box.process["env"] = [PATH, "A=1", "B=2", "A=3"]
+    box.process["args"] = ["cat", "/proc/self/environ"]
+    assert box.run().stdout.split("\0")[1:3] == ["A=3", "B=2"]
+
+
+@pytest.mark.parametrize(("uid", "home"), [(0, "/root"), (77, "/somewhere"), (4242, "/")])
+def test_home_comes_from_the_containers_own_accounts(box: Box, uid: int, home: str) -> None:
+    accounts = box.rootfs / "etc/passwd"
+    accounts.write_text("root:x:0:0:root:/root:/bin/sh\nsomebody:x:77:77::/somewhere:/bin/sh\n")
+    accounts.chmod(0o600)
+    box.process["user"] = {"uid": uid, "gid": 0}
+    assert box.shell("echo $HOME") == home
+
+
+def test_accounts_that_cannot_be_read_are_no_reason_not_to_start(box: Box) -> None:
+    accounts = box.rootfs / "etc/passwd"
+    accounts.unlink(missing_ok=True)
+    os.mkfifo(accounts)
+    assert box.shell("echo $HOME") == "/"
 
 
 def test_arguments_come_as_they_are(box: Box) -> None:

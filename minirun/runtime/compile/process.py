@@ -107,6 +107,9 @@ def _become(context: Context) -> Iterator[Operation]:
     """Names are looked up in the container's root by the C core, which keeps capabilities through the change."""
     user = context.spec.process.user
     if user.name is None:
+        # As root, whoever may read the file; runc and crun add HOME too, and programs rely on it.
+        if not any(entry.startswith("HOME=") for entry in context.spec.process.environment):
+            yield plan.home(user.uid)
         yield plan.identity(user.uid, user.gid, user.additional_gids)
     else:
         yield plan.user(user.name, user.additional_groups)

@@ -25,7 +25,7 @@ _NODES_MAX = 1024  # MAX_NUMNODES
 _PERSONALITIES = {"LINUX": 0x0000, "LINUX32": 0x0008}  # personality(2)
 
 # linux/mempolicy.h
-_MODES = {
+MEMORY_MODES = {
     "MPOL_DEFAULT": 0,
     "MPOL_PREFERRED": 1,
     "MPOL_BIND": 2,
@@ -36,7 +36,7 @@ _MODES = {
 }
 _MODES_WITHOUT_NODES = ("MPOL_DEFAULT", "MPOL_LOCAL")
 _MODES_WITH_NODES = ("MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_PREFERRED_MANY", "MPOL_WEIGHTED_INTERLEAVE")
-_MODE_FLAGS = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
+MEMORY_FLAGS = {"MPOL_F_STATIC_NODES": 1 << 15, "MPOL_F_RELATIVE_NODES": 1 << 14, "MPOL_F_NUMA_BALANCING": 1 << 13}
 
 
 def linux(document: Section) -> Linux:
@@ -139,7 +139,7 @@ def _memory_policy(section: Section) -> MemoryPolicy | None:
     item = section.section("memoryPolicy")
     if item is None:
         return None
-    mode, bits = item.required_choice("mode", _MODES), item.flags("flags", _MODE_FLAGS)
+    mode, bits = item.required_choice("mode", MEMORY_MODES), item.flags("flags", MEMORY_FLAGS)
     name, nodes = item.text("mode"), number_list(item, "nodes", _NODES_MAX)
     if nodes and name in _MODES_WITHOUT_NODES:
         raise item.wrong("nodes", f"{name} takes none")

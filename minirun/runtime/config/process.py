@@ -55,12 +55,12 @@ def process(section: Section, warn: Callable[[str], None] | None = None) -> Proc
 
 
 def environment(section: Section) -> tuple[str, ...]:
-    """Read `env`: each entry is NAME=value, as environ(7) has it."""
+    """Read `env`: each entry is NAME=value, as environ(7) has it. Of several for one name the last counts, as under runc."""
     entries = section.texts("env")
     for index, entry in enumerate(entries):
         if entry.find("=") < 1:
             raise section.wrong("env", f"must be NAME=value, not {shown(entry)}", index)
-    return entries
+    return tuple({entry.partition("=")[0]: entry for entry in entries}.values())
 
 
 def _arguments(section: Section) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ SHAPE: dict[str, Any] = {
         "intelRdt": {"enabled": bool},
         "mountExtensions": {"idmap": {"enabled": bool}},
         "netDevices": {"enabled": bool},
+        "memoryPolicy": {"modes": list, "flags": list},
     },
 }
 
