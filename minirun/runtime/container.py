@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .bundle import Bundle
     from .cgroups import ContainerCgroup
     from .notify import Proxy
-    from .spec import Resources
+    from .spec import Hook, Resources
 
 ROOT = "/run/minirun-oci"
 _SIGKILL = 9
@@ -155,7 +155,9 @@ class Container:
             return None
         from .notify import Proxy, manager
 
-        return Proxy(self.directory.notify, self.record.pid, self.record.start_time) if manager() else None
+        if not manager():
+            return None
+        return Proxy(self.directory.notify, self.record.pid, self.record.start_time, self.runtime.warn)
 
     def _open_gate(self) -> None:
         verdict = os.open(self.directory.verdict, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -289,17 +291,24 @@ class Container:
         """Take away what is left of a container without processes, and run its poststop hooks."""
         if self.record.cgroup:
             self.cgroup.remove()
-        hooks_of = self.bundle() if os.path.exists(self.directory.config) else None
+        wanted = self._poststop_hooks() if self.record.pid else ()
         state = self.state_text("stopped")
         self.directory.remove()
-        if hooks_of is not None and self.record.pid and hooks_of.spec.hooks.poststop:
+        for hook in wanted:
             from . import hooks
 
-            for hook in hooks_of.spec.hooks.poststop:
-                try:
-                    hooks.run("poststop", (hook,), state)
-                except StartFailed as error:
-                    self.runtime.warn(str(error))
+            try:
+                hooks.run("poststop", (hook,), state)
+            except StartFailed as error:
+                self.runtime.warn(str(error))
+
+    def _poststop_hooks(self) -> tuple[Hook, ...]:
+        """Give the hooks; a configuration that can't be read any more keeps no container from being deleted."""
+        try:
+            return self.bundle().spec.hooks.poststop
+        except (OSError, MinirunError) as error:
+            self.runtime.warn(f"no poststop hooks are run: {error}")
+            return ()
 
     def pause(self) -> None:
         """Stop all processes where they are. Conflict unless it runs or waits for its start."""

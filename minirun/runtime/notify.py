@@ -21,6 +21,8 @@ from ..linux import flags, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .spec import Spec
 
 _INSIDE = "/run/notify"
@@ -50,7 +52,8 @@ def prepare(spec: Spec, directory: str) -> Spec:
 class Proxy:
     """Listens from its making on, so before the program begins. `pass_on` ends it."""
 
-    def __init__(self, directory: str, pid: int, start_time: int) -> None:
+    def __init__(self, directory: str, pid: int, start_time: int, warn: Callable[[str], None]) -> None:
+        self._warn = warn
         self._pid = pid
         self._pidfd = syscalls.pidfd_open_verified(pid, start_time)
         self._socket = _datagrams()
@@ -73,7 +76,7 @@ class Proxy:
         try:
             if self._wait():
                 text = f"MAINPID={self._pid}\nREADY=1" if names_process else "READY=1"
-                _tell(manager(), text.encode())
+                self._tell(manager(), text.encode())
         finally:
             self._close()
 
@@ -96,34 +99,31 @@ class Proxy:
         if self._pidfd is not None:
             os.close(self._pidfd)
 
+    def _tell(self, address: str, message: bytes) -> None:
+        """Send a message, and wait until it was read: of a process that has ended the manager can't say whose it was.
+
+        sd_notify_barrier(3): a pipe's end goes along, and the other end of it is closed when the message has been dealt with.
+        """
+        reader, writer = os.pipe2(os.O_CLOEXEC)
+        socket = _datagrams()
+        try:
+            socket.connect("\0" + address[1:] if address[0] == "@" else address)
+            socket.send(message, _socket.MSG_NOSIGNAL)
+            rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, writer.to_bytes(4, "little"))]
+            socket.sendmsg([b"BARRIER=1"], rights, _socket.MSG_NOSIGNAL)
+            os.close(writer)
+            writer = -1
+            poll = select.poll()
+            poll.register(reader, 0)
+            poll.poll(_BARRIER_MS)
+        except OSError as error:
+            self._warn(f"tell {address} that the container is ready: {error.strerror}")
+        finally:
+            socket.close()
+            for descriptor in (reader, writer):
+                if descriptor >= 0:
+                    os.close(descriptor)
+
 
 def _datagrams() -> _socket.socket:
     return _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
-
-
-def _tell(address: str, message: bytes) -> None:
-    """Send a message, and wait until it was read: of a process that has ended the manager can't say whose it was.
-
-    sd_notify_barrier(3): a pipe's end goes along, and the other end of it is closed when the message has been dealt with.
-    """
-    reader, writer = os.pipe2(os.O_CLOEXEC)
-    socket = _datagrams()
-    try:
-        socket.connect("\0" + address[1:] if address[0] == "@" else address)
-        socket.send(message, _socket.MSG_NOSIGNAL)
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, writer.to_bytes(4, "little"))]
-        socket.sendmsg([b"BARRIER=1"], rights, _socket.MSG_NOSIGNAL)
-        os.close(writer)
-        writer = -1
-        poll = select.poll()
-        poll.register(reader, 0)
-        poll.poll(_BARRIER_MS)
-    except OSError as error:
-        from .container import warn
-
-        warn(f"tell {address} that the container is ready: {error.strerror}")
-    finally:
-        socket.close()
-        for descriptor in (reader, writer):
-            if descriptor >= 0:
-                os.close(descriptor)

@@ -20,7 +20,8 @@ The fields of the specification are those of version 1. As runc and crun convert
     unified                  as it says           line by line
 
 No limit ("max"), no protection (0 for memory.low) and the weight that everybody has (1024 shares, which containerd asks for) are
-what a kernel without the controller gives anyway: that is optional here, and a hybrid host starts a container that asks for it. So is what `Memory.swap_required` says.
+what a kernel without the controller gives anyway: that is optional here, and a hybrid host starts a container that asks for it.
+So is what `Memory.swap_required` says.
 
 0 for pids: the kernel's 0 lets no process be cloned into the cgroup, not even the first. crun and runc before 1.4 take it as no
 limit, and podman 4 writes it for `--pids-limit -1`, so that is what it means here; runc 1.4 takes it as 1, after specification 1.3.
