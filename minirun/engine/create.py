@@ -10,6 +10,7 @@ import time
 
 from .. import database
 from ..errors import Conflict, Exhausted, MinirunError, NotFound
+from ..linux import syscalls
 from .container import Container
 from .names import check_name, new_id, new_name
 
@@ -24,6 +25,7 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
     """Make a container at rest; raises NotFound (image), Conflict (name), InvalidInput. Nothing is left behind on failure."""
     image = find_image(engine, config.image)
     container = describe(config, image)
+    _check_kernel()
     with engine.lock(container.id):
         container = _insert(engine, container)
         try:
@@ -36,6 +38,14 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
         with database.transaction(engine.connection):
             engine.rows.update(container.id, status="created")
     return container.replace(status="created")
+
+
+def _check_kernel() -> None:
+    """Without openat2(2) nothing of a container could be removed again: then none is made. Raises OSError."""
+    os.close(syscalls.openat2(_ANYWHERE, "/", os.O_PATH))
+
+
+_ANYWHERE = -100  # AT_FDCWD
 
 
 def find_image(engine: Engine, name: str) -> Image:

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     Text = str | bytes
 
 
+_ENOSYS = 38
+
+
 def _checked(result: int, call: str, path: Text | None = None) -> int:
     if result >= 0:
         return result
     message = f"{call}: {os.strerror(-result)}"
+    if result == -_ENOSYS:
+        message = f"{call}: this kernel can't do it; minirun needs Linux 5.15 or newer"
     if path is None:
         raise OSError(-result, message)
     raise OSError(-result, message, os.fsdecode(path))
@@ -62,7 +67,7 @@ def spawn(
     sources = ffi.new("int[]", list(descriptors.values()))
     pid = lib.mr_launch(executable, arguments, variables, targets, sources, len(descriptors), cgroup_fd, orphan)
     del keep_arguments, keep_variables  # they had to live until here
-    return _checked(pid, "execveat", argv[0])
+    return _checked(pid, "start it (clone3, close_range, execveat)", argv[0])
 
 
 def netlink_request(protocol: int, request: bytes, capacity: int = 65536) -> bytes:

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from ..linux.plan import Operation, Plan
 
 
+_OLD_KERNEL = "this kernel can't do it; minirun needs Linux 5.15 or newer"
+
+
 def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     """Give the exception for a plan whose operation at `place` failed with `error`; None: no operation's fault."""
     operations = plan.operations()
     if place is None or place >= len(operations):
         return StartFailed(f"start the container's first process: {os.strerror(error)}{_hint(error)}")
     operation = operations[place][1]
+    if error == errno.ENOSYS:
+        return NotSupported(f"{plan.describe(place)}: {_OLD_KERNEL}")
     special = {"EXEC": _exec, "EXECUTABLE": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory}.get(operation.name)
     if special is not None:
         return special(operation, error)
@@ -39,10 +44,8 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
         return NotSupported(f"{attempt}: this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)")
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
-    if error in (errno.ENOSYS, errno.EOPNOTSUPP):
-        return NotSupported(
-            f"{attempt}: this kernel can't do it ({os.strerror(error)}); minirun needs Linux 5.15 or newer"
-        )
+    if error == errno.EOPNOTSUPP:
+        return NotSupported(f"{attempt}: {_OLD_KERNEL}")
     return StartFailed(f"{attempt}: {os.strerror(error)}{_hint(error)}")
 
 

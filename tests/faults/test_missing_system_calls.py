@@ -1,0 +1,71 @@
+"""On a kernel that lacks a system call: a container starts without it, or a sentence says which kernel it takes.
+
+Each call that is younger than Linux 5.0 is answered with ENOSYS, in the command and all that it starts (native/tests/without.c).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from minirun.runtime.syscall_table import numbers
+from tests.conftest import CHECKOUT, MinirunCommand
+
+CALLS = (
+    "clone3", "close_range", "faccessat2", "fsconfig", "fsmount", "fsopen", "mount_setattr", "move_mount", "open_tree",
+    "openat2", "pidfd_open", "pidfd_send_signal",
+)  # fmt: skip
+pytestmark = [pytest.mark.needs("x86_64"), pytest.mark.parametrize("call", CALLS)]
+
+
+@pytest.fixture(scope="session")
+def without(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("without") / "without"
+    source = CHECKOUT / "native/tests/without.c"
+    subprocess.run(["gcc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory, fixture_archive: Callable[[str], Path]) -> Path:
+    place = tmp_path_factory.mktemp("bundle")
+    (place / "rootfs").mkdir()
+    subprocess.run(["tar", "-xf", fixture_archive("busybox"), "-C", place / "rootfs"], check=True)
+    subprocess.run([Path(sys.executable).parent / "minirun-oci", "spec", "--bundle", place], check=True)
+    config = json.loads((place / "config.json").read_text())
+    config["process"].update(terminal=False, args=["echo", "it runs"])
+    (place / "config.json").write_text(json.dumps(config))
+    return place
+
+
+def check(done: subprocess.CompletedProcess[str]) -> None:
+    if done.returncode == 0:
+        assert done.stdout == "it runs\n"
+    else:
+        (line,) = done.stderr.strip().splitlines()
+        assert "minirun needs linux 5.15 or newer" in line.lower()
+
+
+def run(without: Path, call: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [str(without), str(numbers("x86_64")[call]), *words]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_minirun_says_so(call: str, without: Path, minirun: MinirunCommand, busybox: str) -> None:
+    done = run(without, call, *minirun.words, "run", "--rm", "--network", "none", busybox, "echo", "it runs")
+    assert done.returncode in (0, 125)
+    check(done)
+
+
+def test_the_oci_runtime_says_so(call: str, without: Path, bundle: Path, tmp_path: Path) -> None:
+    program = str(Path(sys.executable).parent / "minirun-oci")
+    words = [program, "--root", str(tmp_path), "run", "--bundle", str(bundle), f"without-{call.replace('_', '-')}"]
+    done = run(without, call, *words)
+    assert done.returncode in (0, 1)
+    check(done)
+    assert not [path for path in tmp_path.iterdir() if path.name != ".shared"]
