@@ -10,7 +10,7 @@ import pytest
 
 from minirun.linux import flags
 from minirun.linux import plan as p
-from tests.integration.linux.conftest import Walk
+from tests.integration.linux.conftest import Outcome, Walk
 
 Container = Callable[..., p.Plan]
 SEARCH = "/nonexistent:/etc/passwd:/etc:.::data:/data:/bin"
@@ -41,22 +41,36 @@ NAMES = (
 
 @pytest.mark.usefixtures("programs")
 @pytest.mark.parametrize("user", [(0, 0), (1000, 0), (1000, 1000)], ids=["root", "group", "other"])
-@pytest.mark.parametrize("name", NAMES, ids=lambda name: name[:20] or "empty")
 def test_it_finds_what_exec_finds_and_fails_as_exec_fails(
-    walk: Walk, container: Container, name: str, user: tuple[int, int]
+    walk: Walk, container: Container, user: tuple[int, int]
 ) -> None:
+    """All questions in one container; then every EXEC that has to fail in one, in which none may succeed before the last."""
     tail = (p.identity(*user), p.capabilities(0, 0, 0))
-    asked = container("true", tail=(*tail, p.executable(SEARCH, name)))
-    answer = walk(asked)
-    done = container("true", tail=tail)
-    done.child[-1] = p.exec_(SEARCH, (name, "true"), ())
+    asked = container("true", tail=(*tail, *(p.optional(p.executable(SEARCH, name)) for name in NAMES)))
+    answers = _errors(asked, walk(asked))
+    failing = [name for name, error in zip(NAMES, answers, strict=True) if error]
+    found = [name for name, error in zip(NAMES, answers, strict=True) if not error]
+    assert failing
+    assert found
+
+    executions = tuple(p.optional(p.exec_(SEARCH, (name, "echo", "too early"), ())) for name in failing)
+    done = container("echo", "last", tail=(*tail, *executions))
     truth = walk(done)
-    if truth.failed is None:
-        assert answer.failed is None
-        return
-    assert answer.failed is not None
-    assert asked.operations()[answer.failed[0]][1].name == "EXECUTABLE"
-    assert answer.failed[1] == truth.failed[1]
+    assert truth.output == "last\n"
+    assert _errors(done, truth) == [error for error in answers if error]
+
+    for name in found:
+        plan = container("true", tail=tail)
+        plan.child[-1] = p.exec_(SEARCH, (name, "true"), ())
+        assert walk(plan).failed is None, name
+
+
+def _errors(plan: p.Plan, outcome: Outcome) -> list[int]:
+    """Give the errno of each optional operation, in order."""
+    assert outcome.failed is None
+    optional = [index for index, (_, operation) in enumerate(plan.operations()) if operation.optional]
+    errors = {index: error for index, _, error in outcome.traces}
+    return [errors[index] for index in optional]
 
 
 def test_a_mount_without_execution_has_no_executable(walk: Walk, container: Container, canary: Path) -> None:
