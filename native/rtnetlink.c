@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/net_namespace.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -32,6 +33,8 @@
 #define ANSWER_BYTES 32768u /* the largest datagram that the kernel builds for a dump */
 #define MAC_BYTES 6u
 #define PEER_ATTEMPTS 500 /* 0.2 ms each */
+
+#define OWN_NAMESPACE (-1)
 
 /* Not reachable beside the C library's headers: linux/if_link.h's IN6_ADDR_GEN_MODE_NONE, linux/if.h's IF_OPER_UP. */
 #define ADDR_GEN_MODE_NONE 1u
@@ -386,7 +389,7 @@ static int32_t number_of(const struct rtattr *attribute, const unsigned char *va
 	return number;
 }
 
-/* Ask for an interface by name, or for interface `index` of the network namespace that ours knows as `namespace`. */
+/* Ask for an interface by name (or NULL) or index, in the network namespace that ours knows as `namespace` (or OWN_NAMESPACE). */
 static int read_link(int netlink, const char *name, int32_t index, int32_t namespace, struct link_state *state)
 {
 	_Alignas(NLMSG_ALIGNTO) unsigned char answer[LINK_BYTES];
@@ -396,7 +399,7 @@ static int read_link(int netlink, const char *name, int32_t index, int32_t names
 	begin(&request, RTM_GETLINK, 0, &link, sizeof link);
 	if (name != NULL)
 		attribute_name(&request, IFLA_IFNAME, name);
-	else
+	if (namespace != OWN_NAMESPACE)
 		attribute_u32(&request, IFLA_TARGET_NETNSID, (uint32_t)namespace);
 	attribute_u32(&request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 	int length = converse(netlink, &request, answer, sizeof answer);
@@ -453,22 +456,96 @@ static void await_peer(int netlink, const char *name)
 	struct link_state peer;
 	struct link_state bridge;
 
-	if (read_link(netlink, name, 0, 0, &own) < 0 || own.peer_index <= 0 || own.peer_namespace < 0)
+	if (read_link(netlink, name, 0, OWN_NAMESPACE, &own) < 0 || own.peer_index <= 0 || own.peer_namespace < 0)
 		return;
 	if (await_operation(netlink, own.peer_index, own.peer_namespace, &peer) == 0 && peer.bridge_index > 0)
 		(void)await_operation(netlink, peer.bridge_index, own.peer_namespace, &bridge);
 }
 
-/* ip link set NAME netns PEER name INSIDE: what the interface had (addresses, being up) stays behind. CAP_NET_ADMIN in both. */
+/* By which number our network namespace knows that of process `peer`: none yet is NETNSA_NSID_NOT_ASSIGNED. */
+static int namespace_number(int netlink, pid_t peer, int32_t *number)
+{
+	_Alignas(NLMSG_ALIGNTO) unsigned char answer[256];
+	struct request request = {.error = 0};
+	struct rtgenmsg body = {.rtgen_family = AF_UNSPEC};
+	const size_t place = NLMSG_LENGTH(sizeof body) + NLMSG_ALIGN(sizeof body) - sizeof body;
+	struct rtattr attribute;
+
+	begin(&request, RTM_GETNSID, 0, &body, sizeof body);
+	attribute_u32(&request, NETNSA_PID, (uint32_t)peer);
+	int length = converse(netlink, &request, answer, sizeof answer);
+	if (length < 0)
+		return length;
+	if ((size_t)length < place + RTA_LENGTH(sizeof *number))
+		return -EBADMSG;
+	memcpy(&attribute, answer + place, sizeof attribute);
+	if (attribute.rta_type != NETNSA_NSID || attribute.rta_len != RTA_LENGTH(sizeof *number))
+		return -EBADMSG;
+	memcpy(number, answer + place + RTA_LENGTH(0), sizeof *number);
+	return 0;
+}
+
+/* Let our network namespace know that of `peer` by a number, as each of a veth pair's ends does of the other's. */
+static int number_namespace(int netlink, pid_t peer, int32_t *number)
+{
+	struct request request = {.error = 0};
+	struct rtgenmsg body = {.rtgen_family = AF_UNSPEC};
+	int result = namespace_number(netlink, peer, number);
+
+	if (result < 0 || *number != NETNSA_NSID_NOT_ASSIGNED)
+		return result;
+	begin(&request, RTM_NEWNSID, 0, &body, sizeof body);
+	attribute_u32(&request, NETNSA_PID, (uint32_t)peer);
+	attribute_u32(&request, NETNSA_NSID, (uint32_t)NETNSA_NSID_NOT_ASSIGNED); /* any */
+	result = exchange(netlink, &request);
+	if (result < 0 && result != -EEXIST)
+		return result;
+	return namespace_number(netlink, peer, number);
+}
+
+/* The kernel takes a name in which it replaces one %d by a number. */
+static bool is_template(const char *name)
+{
+	return strstr(name, "%d") != NULL;
+}
+
+/* As the kernel has it (dev_valid_name in net/core/dev.c). */
+static bool is_acceptable_name(const char *name)
+{
+	const char *percent = strchr(name, '%');
+
+	if (!is_interface_name(name) || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return false;
+	if (percent != NULL && (percent[1] != 'd' || strchr(percent + 1, '%') != NULL))
+		return false;
+	return name[strcspn(name, "/: \t\n\v\f\r\xa0")] == 0;
+}
+
+/* ip link set NAME netns PEER name INSIDE: what the interface had (addresses, being up) stays behind. CAP_NET_ADMIN in both.
+ *
+ * The kernel moves first and renames then: a name that it doesn't take would leave the interface inside, to be destroyed with a
+ * start that failed. So the name is looked at before. */
 int mr_op_link_move(int netlink, const char *name, const char *inside, pid_t peer)
 {
 	struct request request = {.error = 0};
+	struct link_state taken;
+	int32_t namespace;
 
-	if (!is_interface_name(name) || !is_interface_name(inside))
+	if (!is_interface_name(name) || !is_acceptable_name(inside))
 		return -EINVAL;
 	int index = interface_index(netlink, name);
 	if (index < 0)
 		return index;
+	int result = number_namespace(netlink, peer, &namespace);
+	if (result == 0 && !is_template(inside)) {
+		result = read_link(netlink, inside, 0, namespace, &taken);
+		if (result == 0)
+			return -EEXIST;
+		if (result == -ENODEV)
+			result = 0;
+	}
+	if (result < 0)
+		return result;
 	struct ifinfomsg link = {.ifi_family = AF_UNSPEC, .ifi_index = index};
 	begin(&request, RTM_NEWLINK, 0, &link, sizeof link);
 	attribute_name(&request, IFLA_IFNAME, inside);

@@ -134,6 +134,11 @@ def _command(argv: list[str]) -> str:
     return " ".join(argument if argument and " " not in argument else repr(argument) for argument in argv)
 
 
+def _map(text: str) -> str:
+    """Lines of user_namespaces(7), which have come here as one printable text."""
+    return ", ".join(text.removesuffix("\\n").split("\\n"))
+
+
 def _bits(mask: Any) -> str:
     number = int.from_bytes(mask, "little")
     return ",".join(str(bit) for bit in range(number.bit_length()) if number >> bit & 1)
@@ -179,7 +184,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "VETH": lambda name, bridge, host, peer, mac: (
         f"connect {peer} to bridge {bridge} through {host}" + (f", address {mac.hex(':')}" if mac else "")
     ),
-    "ID_MAP": lambda name, uids, gids: f"map user ids {uids.split()} and group ids {gids.split()}",
+    "ID_MAP": lambda name, uids, gids: f"map user ids {_map(uids)} and group ids {_map(gids)}",
     "UNSHARE": lambda name, value: f"make new namespaces: {_namespaces(value)}",
     "SETNS": lambda name, slot, value: f"join the {_namespaces(value) or 'given'} namespace of {name(slot)}",
     "PROPAGATION": lambda name, value: f"make all mounts {_propagation(value)}",
@@ -242,9 +247,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "SEAL": lambda name, keep: f"close descriptors from {keep} on at exec",
     "INIT": lambda name: "leave an init as process 1",
     "LINK_MOVE": lambda name, link, inside: f"move the interface {link} into the container as {inside}",
-    "USER_NAMESPACE": lambda name, slot, uids, gids: (
-        f"make a user namespace to map mounts by ({' '.join(uids.split())})"
-    ),
+    "USER_NAMESPACE": lambda name, slot, uids, gids: f"make a user namespace to map mounts by ({_map(uids)})",
     "ID_MAPPED": lambda name, slot, userns, recursive: f"map the ids of {name(slot)}",
     "COPY_UP": lambda name, slot, root, path: f"fill {name(slot)} with what lies at {name.path(root, path)}",
     "CHROOT": lambda name, root: f"make {name(root)} the root by moving it over /",

@@ -56,6 +56,19 @@ def test_a_mount_is_named_by_what_the_slot_holds() -> None:
         (p.write(p.HOST, "/proc/sys/x", "1"), "write '1' to /proc/sys/x"),
         (p.seccomp(0, bytes(16)), "filter system calls (2 instructions)"),
         (p.user("", ("audio",)), "become user root (audio)"),
+        (p.link_move("eth7", "eth0"), "move the interface eth7 into the container as eth0"),
+        (p.id_map("0 1000 1\n1 5000 9\n", "0 0 1"), "map user ids 0 1000 1, 1 5000 9 and group ids 0 0 1"),
+        (
+            p.user_namespace(3, "0 1000 1\n1 5000 9", "0 0 1"),
+            "make a user namespace to map mounts by (0 1000 1, 1 5000 9)",
+        ),
+        (p.copy_up(2, 0, "/var"), "fill slot 2 with what lies at /var"),
+        (p.chroot(0), "make slot 0 the root by moving it over /"),
+        (p.executable("/bin", "sh"), "look for the executable sh"),
+        (p.hook("/opt/hook", ("hook",), (), b"", b"", 0), "run the hook /opt/hook"),
+        (p.io_priority(2, 5), "set the I/O priority 5 of class 2"),
+        (p.cpu_affinity(b"\x05\x01"), "run on the CPUs 0,2,8"),
+        (p.memory_policy(2, b""), "set the memory policy 0x2 for the nodes -"),
     ],
 )
 def test_sentences(operation: p.Operation, expected: str) -> None:
