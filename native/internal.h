@@ -165,6 +165,7 @@ enum mr_internal_kind {
 
 struct mr_spawn_options {
 	int stdio[3];                 /* become 0, 1, 2 of the child; -1: the caller's own */
+	int own;                      /* a descriptor of the caller that the child closes at once; 0: none */
 	bool trace;                   /* measure each operation, hand the TRACE messages to `report` */
 	void (*report)(void *context, const struct mr_message *message);
 	/* Does the owner's part of a STAGE: 0 or -errno, which ends the start. NULL: there is no owner, STAGE is an error. */

@@ -255,6 +255,9 @@ static _Noreturn void child(const struct mr_walk *before, const struct mr_settin
 	/* Nobody in the container looks into this process, its descriptors or its executable before exec (CVE-2016-9962). */
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(0022);
+	/* Held by a child that waits at a gate, it would hide the caller's end from who listens at the other side. */
+	if (options->own > 0)
+		close(options->own);
 
 	mr_walk_init(&walk, before->plan, MR_SIDE_CHILD);
 	walk.socket = socket;

@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 	struct mr_spawned spawned;
 	size_t length;
 	int mount = -1; /* closed by our end */
-	owner = 3 + preserved;
+	owner = options.own = 3 + preserved;
 	if (!tie_to_owner())
 		return 1;
 	const void *plan = mr_plan_map(owner + 1, &length);
