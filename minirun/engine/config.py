@@ -21,6 +21,7 @@ class BindMount(Record):
     target: str
     read_only: bool = False
     propagation: str = "rprivate"  # private rprivate slave rslave shared rshared
+    as_owner: bool = False  # what the container's user writes belongs to the owner of the source
 
 
 class TmpfsMount(Record):

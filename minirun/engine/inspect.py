@@ -208,7 +208,7 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
             "Type": "bind",
             "Source": bind.source,
             "Destination": bind.target,
-            "Mode": "ro" if bind.read_only else "",
+            "Mode": ",".join(filter(None, ("ro" if bind.read_only else "", "owner" if bind.as_owner else ""))),
             "RW": not bind.read_only,
             "Propagation": bind.propagation,
         }
@@ -229,12 +229,10 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
 
 
 def _bind_text(bind: Any) -> str:
-    options = [
-        option
-        for option in ("ro" if bind.read_only else "", "" if bind.propagation == "rprivate" else bind.propagation)
-        if option
-    ]
-    return ":".join((bind.source, bind.target, *((",".join(options),) if options else ())))
+    propagation = "" if bind.propagation == "rprivate" else bind.propagation
+    words = ("ro" if bind.read_only else "", propagation, "owner" if bind.as_owner else "")
+    options = ",".join(filter(None, words))
+    return ":".join(filter(None, (bind.source, bind.target, options)))
 
 
 def port_bindings(mappings: Sequence[PortMapping], *, both_families: bool | None = None) -> Json:

@@ -20,7 +20,7 @@ from ..linux.flags import (
     MOUNT_ATTRIBUTES,
     PROPAGATIONS,
 )
-from ..runtime.spec import MASKED_PATHS, Mount
+from ..runtime.spec import MASKED_PATHS, IdMapping, Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def mounts_of(config: ContainerConfig, surroundings: Surroundings) -> tuple[Moun
         _MQUEUE,
         _shared_memory(config.shm_size_bytes),
     )
-    users = [*map(_bind, config.binds), *map(_tmpfs, config.tmpfs)]
+    users = [*(_as_owner(config, bind, _bind(bind)) for bind in config.binds), *map(_tmpfs, config.tmpfs)]
     taken = {mount.destination for mount in users}
     users += [file for file in _files(config, surroundings) if file.destination not in taken]
     users.sort(key=lambda mount: mount.destination.count("/"))
@@ -161,6 +161,24 @@ def _bind(bind: BindMount) -> Mount:
         recursive=True,
         propagation=PROPAGATIONS[bind.propagation or "rprivate"],
         create="file" if is_file else "directory",
+    )
+
+
+def _as_owner(config: ContainerConfig, bind: BindMount, mount: Mount) -> Mount:
+    """Map one id: the source's owner is the container's user there, and the other way round. mount_setattr(2), ID-mapped mounts.
+
+    Every other owner is shown as nobody, and nobody else of the container can make files: none could belong to the owner.
+    """
+    if not bind.as_owner:
+        return mount
+    user, _, group = config.user.partition(":")
+    if not (user or "0").isdecimal() or not (group or "0").isdecimal():
+        raise InvalidInput(f"volume option owner: give --user as a number, {config.user!r} is known inside only")
+    status = os.stat(bind.source)
+    return mount.replace(
+        id_map="ridmap" if mount.recursive else "idmap",
+        uid_mappings=(IdMapping(container_id=status.st_uid, host_id=int(user or 0), size=1),),
+        gid_mappings=(IdMapping(container_id=status.st_gid, host_id=int(group or 0), size=1),),
     )
 
 

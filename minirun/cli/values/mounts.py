@@ -11,6 +11,10 @@ import os
 from ...engine.config import BindMount, Device, TmpfsMount
 from ...errors import InvalidInput
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 # Docker accepts these and they mean nothing here: SELinux labels (minirun sets none), macOS consistency, copying into
 # volumes.
@@ -31,12 +35,8 @@ def volume(text: str) -> tuple[BindMount, ...]:
         raise InvalidInput(f"invalid volume specification: '{text}': anonymous volumes come later; give source:target")
     if len(parts) > 3 or not all(parts):
         raise InvalidInput(f"invalid volume specification: '{text}'")
-    read_only, propagation = _bind_options(parts[2] if len(parts) == 3 else "")
-    return (
-        BindMount(
-            source=_source(parts[0]), target=_target(parts[1], text), read_only=read_only, propagation=propagation
-        ),
-    )
+    options = _bind_options(parts[2] if len(parts) == 3 else "")
+    return (BindMount(source=_source(parts[0]), target=_target(parts[1], text), **options),)
 
 
 def mount(text: str) -> tuple[tuple[str, tuple[BindMount | TmpfsMount, ...]], ...]:
@@ -145,17 +145,20 @@ def _target(text: str, whole: str) -> str:
     return path
 
 
-def _bind_options(text: str) -> tuple[bool, str]:
+def _bind_options(text: str) -> dict[str, Any]:
+    """Read the words behind the last colon: fields of a BindMount."""
     read_only: bool | None = None
-    propagation = ""
+    propagation, as_owner = "", False
     for word in text.split(",") if text else ():
         if word in ("ro", "rw") and read_only is None:
             read_only = word == "ro"
         elif word in PROPAGATIONS and not propagation:
             propagation = word
+        elif word == "owner":
+            as_owner = True
         elif word not in _WITHOUT_EFFECT:
             raise InvalidInput(f"invalid mode: {text}")
-    return bool(read_only), propagation or "rprivate"
+    return {"read_only": bool(read_only), "propagation": propagation or "rprivate", "as_owner": as_owner}
 
 
 def _switch(text: str, whole: str) -> bool:
