@@ -1,7 +1,7 @@
 """The same bundle under minirun-oci, runc and crun: what a program sees of itself, compared field by field.
 
-Owns: the bundles, the fields, and `ACCEPTED`: each difference that is known, with its reason. Anything else fails. A peer
-that isn't installed is left out; that one of them is there is what tests/conformance needs (docs/conformance.md).
+Owns: the bundles, the fields, and `ACCEPTED`: each difference that is known, with its reason. Anything else fails, and so
+does a peer that isn't installed. Leaves to others: what the specification says (the other files).
 """
 
 from __future__ import annotations
