@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import ExitStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: the directory was removed while its file was open
 
@@ -51,21 +52,36 @@ def events(path: str) -> dict[str, str]:
 
 
 def wait(path: str, done: Callable[[dict[str, str]], bool], timeout_seconds: float) -> None:
-    """Wait until cgroup.events satisfies `done`: the kernel raises POLLPRI on the file at each change. TimeoutError."""
+    """Wait until cgroup.events satisfies `done`. TimeoutError."""
+    for _ in changes(path, "cgroup.events", timeout_seconds=timeout_seconds):
+        if done(events(path)):
+            return
+    raise TimeoutError(f"{path}: its processes didn't come to rest within {timeout_seconds:g} s")
+
+
+def changes(path: str, *names: str, timeout_seconds: float | None = None) -> Iterator[None]:
+    """Come back at once, and then each time that one of the files may have changed; ends when the time is over.
+
+    The kernel raises POLLPRI on cgroup.events and memory.events, on a file that was read after it was opened. cgroup-v2.rst,
+    "[Un]populated Notification".
+    """
     import select
     import time
 
-    with open(f"{path}/cgroup.events", "rb", buffering=0) as file:
-        poll = select.poll()
-        poll.register(file, select.POLLPRI)
-        deadline = time.monotonic() + timeout_seconds
+    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    poll = select.poll()
+    with ExitStack() as opened:
+        found = [opened.enter_context(open(f"{path}/{name}", "rb", buffering=0)) for name in names]
+        for file in found:
+            poll.register(file, select.POLLPRI)
         while True:
-            if done(_parse(os.pread(file.fileno(), 4096, 0))):
+            for file in found:
+                os.pread(file.fileno(), 4096, 0)
+            yield
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
                 return
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError(f"{path}: its processes didn't come to rest within {timeout_seconds:g} s")
-            poll.poll(left * 1000)
+            poll.poll(None if left is None else left * 1000)
 
 
 def _parse(content: bytes) -> dict[str, str]:
