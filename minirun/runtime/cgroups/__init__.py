@@ -2,6 +2,7 @@
 
     hierarchy    the tree of this host, and the engine's directory in it
     container    the cgroup of a bundle's container, with either driver
+    making       making it, changing what it allows
     placement    where that lies
     systemd      the driver that asks systemd; its properties, and as much D-Bus as that takes (dbus)
     controllers  enabling controllers, writing limits

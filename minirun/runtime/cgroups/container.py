@@ -1,7 +1,7 @@
 """The cgroup of a bundle's container, whichever driver made it.
 
-Owns: the order in which it is made, changed and given back, and what is undone when that fails. Leaves to others: where it lies
-(placement), limits (limits, controllers), systemd (systemd), the processes in it (members), the numbers (stats).
+Owns: what can be done with it, from its place to its removal. Leaves to others: where it lies (placement), making and changing it
+(making), the processes in it (members), the numbers (stats). `state` and `kill` import little more than this.
 
     place       decides where, makes nothing
     create      directory or unit, controllers, limits, device filter; nothing stays behind a failure
@@ -14,11 +14,10 @@ What a value of this type says is all that has to be written down to find the cg
 
 from __future__ import annotations
 
-import errno
 import os
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 
-from ...errors import Conflict, InvalidInput, NotFound, NotSupported
+from ...errors import InvalidInput, NotFound, NotSupported
 from ...record import Record
 
 TYPE_CHECKING = False
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-    from ..spec import DeviceRule, Resources
+    from ..spec import Resources
     from .hierarchy import Hierarchy
 
 DRIVERS = ("cgroupfs", "systemd", "disabled")
@@ -98,21 +97,9 @@ class ContainerCgroup(Record):
         `pid` is the process that systemd puts into a new scope (`holder`). Conflict when processes live in it already, or it is
         frozen: what is done to this container would be done to them. NotSupported and InvalidInput as controllers.apply.
         """
-        from . import controllers, limits
+        from . import making
 
-        settings = list(limits.settings_of(resources))
-        if not self.path:
-            if wanted := [file for file, _, optional in settings if not optional]:
-                raise NotSupported(f"cgroups are disabled, and the limit for {wanted[0]} needs one")
-            return "cgroups are disabled"
-        hierarchy = _hierarchy()
-        with ExitStack() as undo:
-            self._make(undo, settings, pid)
-            controllers.enable_all(hierarchy, self.path)
-            controllers.apply(hierarchy, self.path, settings)
-            refused = self._filter_devices(resources.devices)
-            undo.pop_all()
-        return refused
+        return making.create(self, resources, pid)
 
     def update(self, resources: Resources) -> None:
         """Change limits, and the device filter when `resources` have rules; what they don't name stays.
@@ -121,23 +108,9 @@ class ContainerCgroup(Record):
         """
         if not self.path:
             raise NotSupported("cgroups are disabled for this container: there is nothing to limit it with")
-        from . import controllers, limits
+        from . import making
 
-        self._check_usage(resources)
-        current = {file: text for file in ("memory.max", "cpu.max") if (text := self._text(file))}
-        settings = list(limits.settings_of(limits.completed(resources, current)))
-        before = {file: text for file, _, _ in settings if (text := self._text(file)) and "\n" not in text}
-        try:
-            if self.unit:
-                from . import properties, systemd
-
-                systemd.set_properties(self.unit, properties.of_limits(settings))
-            controllers.apply(_hierarchy(), self.path, settings)
-            if resources.devices and (refused := self._filter_devices(resources.devices)):
-                raise NotSupported(f"this host doesn't let us filter devices: {refused}")
-        except BaseException:
-            self._write_back(before)
-            raise
+        making.update(self, resources)
 
     def exists(self) -> bool:
         """Is it there?"""
@@ -273,107 +246,15 @@ class ContainerCgroup(Record):
             from . import systemd
 
             systemd.stop(self.unit)
-            members.remove(self._unit_directory, timeout_seconds)  # gone, unless systemd is slow
+            members.remove(self.unit_directory, timeout_seconds)  # gone, unless systemd is slow
 
     @property
-    def _unit_directory(self) -> str:
+    def unit_directory(self) -> str:
+        """Give the directory of the unit: the container's own, or the one above it."""
         return self.path.removesuffix(f"/{self.subgroup}") if self.subgroup else self.path
-
-    def _make(self, undo: ExitStack, settings: list[tuple[str, str, bool]], pid: int) -> None:
-        """Make the directory, or let systemd make it; `undo` learns how to take away what wasn't there."""
-        self._check_fitness()
-        if self.unit:
-            from . import properties, systemd
-
-            wanted = properties.of_limits(settings) | properties.of_annotations(self.annotations)
-            systemd.start(self.unit, self.slice_name, pid, wanted)
-            undo.callback(self.remove)
-            if not os.path.isdir(self._unit_directory):
-                raise NotSupported(
-                    f"systemd started {self.unit}, but not at {self._unit_directory}: is it another instance?"
-                )
-            if self.subgroup:  # before any controller is enabled in the unit's directory, nobody may live there
-                os.mkdir(self.path, 0o755)
-                self.join(pid)
-            return
-        _make_directories(undo, self.path)
-
-    def _check_fitness(self) -> None:
-        """Refuse a cgroup that somebody uses. config-linux.md, "Control groups"."""
-        if not os.path.isdir(self.path):
-            return
-        if found := self.processes():
-            raise Conflict(f"container's cgroup is not empty: {len(found)} process(es) found")
-        if self.is_frozen():
-            raise Conflict("container's cgroup unexpectedly frozen")
-
-    def _filter_devices(self, rules: Sequence[DeviceRule]) -> str:
-        """Put the filter in force, in the place of one that was; give why the host doesn't let us, or ""."""
-        from .. import devices
-
-        wanted = devices.of_container(rules)
-        try:
-            if wanted == devices.EVERYTHING and not devices.is_attached(self.path):
-                return ""
-            devices.replace(self.path, wanted)
-        except OSError as error:
-            return "" if wanted == devices.EVERYTHING else error.strerror or str(error)
-        return ""
-
-    def _check_usage(self, resources: Resources) -> None:
-        """Refuse a limit of memory below what is used, when that is asked for: the kernel would kill. config-linux.md, "Memory"."""
-        limit = resources.memory.limit
-        if resources.memory.check_before_update and limit is not None and limit >= 0:
-            used = int(self._text("memory.current") or 0)
-            if limit < used:
-                raise InvalidInput(f"unable to set memory limit to {limit} (current usage: {used})")
-
-    def _text(self, file: str) -> str:
-        """Give the content of one of its files, "" when there is none."""
-        from . import files
-
-        try:
-            return files.read(f"{self.path}/{file}").strip()
-        except OSError:
-            return ""
-
-    def _write_back(self, before: dict[str, str]) -> None:
-        from . import files
-
-        for _ in range(2):  # some depend on others, as burst and quota do
-            for file, text in before.items():
-                with suppress(OSError):
-                    files.write(f"{self.path}/{file}", text)
 
 
 def _hierarchy() -> Hierarchy:
     from .hierarchy import Hierarchy
 
     return Hierarchy.detect()
-
-
-def _make_directories(undo: ExitStack, path: str) -> None:
-    missing, parent = [], path
-    while not os.path.isdir(parent):
-        missing.append(parent)
-        parent = os.path.dirname(parent)
-    for directory in reversed(missing):
-        try:
-            os.mkdir(directory, 0o755)
-        except FileExistsError:
-            if not os.path.isdir(directory):
-                raise InvalidInput(f"cgroupsPath: {directory} is a file, not a cgroup") from None
-            continue  # another container, which has the same parent, was faster
-        except OSError as error:
-            why = (error.strerror or "").lower()
-            raise NotSupported(f"make the cgroup {directory}: {why}") from error
-        undo.callback(_remove_if_empty, directory)
-
-
-def _remove_if_empty(directory: str) -> None:
-    """Undo a mkdir; not when another container has come to lie in it meanwhile."""
-    try:
-        os.rmdir(directory)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY):
-            raise

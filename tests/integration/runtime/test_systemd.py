@@ -51,6 +51,14 @@ exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=
 Run = Callable[[str], Any]
 
 
+def executable(pid: int) -> str:
+    """Give the program of a process, "" when it has gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return ""
+
+
 @pytest.fixture(scope="module")
 def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Boot a systemd; give what runs a Python script beside it and gives what the script calls `answer` with."""
@@ -84,9 +92,7 @@ def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
         try:
             inner = until(
                 f"systemd is process 1; {log.read_text()}",
-                lambda: [
-                    pid for pid in members.processes(cgroup) if Path(f"/proc/{pid}/exe").resolve() == Path(SYSTEMD)
-                ],
+                lambda: [pid for pid in members.processes(cgroup) if executable(pid) == SYSTEMD],
             )[0]
             own.write_text(
                 str(outer.pid)
@@ -139,8 +145,11 @@ def show(unit, *names):
 WAIT_FOR_BUS = """
 end = time.monotonic() + 30
 def is_there():
-    with dbus.Connection(systemd.SOCKETS[0][0]) as connection:
-        return connection.call(*systemd._BUS, "NameHasOwner", "s", systemd._MANAGER[0])[0]
+    try:
+        with dbus.Connection(systemd.SOCKETS[0][0]) as connection:
+            return connection.call(*systemd._BUS, "NameHasOwner", "s", systemd._MANAGER[0])[0]
+    except OSError:  # a socket that is bound and not listened to yet
+        return False
 while not is_there():
     assert time.monotonic() < end, "systemd doesn't come to its bus"
     time.sleep(0.02)
@@ -268,8 +277,10 @@ def bus(tmp_path: Path) -> Iterator[str]:
     program = shutil.which("dbus-daemon")
     assert program, "apt-get install dbus-daemon: make test does"
     (tmp_path / "bus.conf").write_text(UNITS["bus.conf"].replace("/run/dbus/system_bus_socket", f"{tmp_path}/bus"))
-    with subprocess.Popen([program, f"--config-file={tmp_path}/bus.conf", "--nofork", "--nopidfile"]) as process:
-        until("the bus listens", lambda: (tmp_path / "bus").exists())
+    words = [program, f"--config-file={tmp_path}/bus.conf", "--nofork", "--nopidfile", "--print-address"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()  # it listens from now on
         yield f"{tmp_path}/bus"
         process.terminate()
 
