@@ -69,12 +69,11 @@ static int feed(int input, struct state *state)
 
 /* What a hook says in vain is no output of the container; what it complains about may be read. O_NONBLOCK: in a root file system
  * without a /dev of ours the name may be a FIFO's. */
-static void silence(void)
+static void silence(int input)
 {
 	int null = open("/dev/null", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-	if (null >= 0)
-		dup2(null, 1);
+	dup2(null >= 0 ? null : input, 1); /* the latter can't be written to */
 }
 
 /* In the hook's process. */
@@ -86,7 +85,7 @@ static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *ar
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a start that is abandoned leaves no hook behind */
 	if (getppid() != parent)
 		_exit(128 + SIGKILL);
-	silence();
+	silence(input);
 	if (argv != MAP_FAILED && dup2(input, 0) >= 0) {
 		char **environment = mr_vector_list(mr_vector_of(&argument[1]), argv) + 1;
 
