@@ -511,3 +511,31 @@ def test_memory_stays_flat_whatever_comes(tmp_path):
     out, _ = child.communicate()
     assert child.returncode == 0
     assert int(out) < 40_000
+
+
+def _links(count: int) -> bytes:
+    return tar.archive(tar.file("f"), *(tar.hardlink(f"link{number}", "f") for number in range(count)))
+
+
+def _replaced(count: int) -> bytes:
+    """A directory with a file, replaced by a file, replaced by a directory ..."""
+    pair = (tar.directory("d"), tar.file("d/f"), tar.file("d"))
+    return tar.archive(*(pair * (count // 3)))
+
+
+def _deep(count: int) -> bytes:
+    """Each file 31 directories deep, in directories of its own."""
+    return tar.archive(*(tar.file(f"{number}/" + "d/" * 30 + "f") for number in range(count // 30)))
+
+
+@pytest.mark.parametrize("shape", [_links, _replaced, _deep], ids=["links", "replaced", "deep"])
+def test_ghsa_rp3h_jf77_q9p4_no_shape_takes_more_than_linear_time(shape, store):
+    def cpu_seconds(count: int) -> float:
+        data = shape(count)
+        before = sum(os.times()[:4])
+        bring(store, data, f"shape{count}")
+        return sum(os.times()[:4]) - before
+
+    few, many = cpu_seconds(1_500), cpu_seconds(6_000)
+    # Four times as much; quadratic would be sixteen times. The clock counts in hundredths.
+    assert many < 9 * few + 0.1, (few, many)
