@@ -42,7 +42,7 @@ def _by_parts() -> tuple[Callable[[str], Any], Callable[[Any], str]]:
         """Give the value of a JSON text without white space around it; raises ValueError."""
         try:
             value, end = scan(text, 0)
-        except (StopIteration, ValueError):
+        except (StopIteration, ValueError, SystemError):  # the last: without the package it has no JSONDecodeError
             end = -1
         if end != len(text):
             raise ValueError(f"{text[:60]!r} is no JSON")

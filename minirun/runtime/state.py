@@ -105,14 +105,16 @@ class Directory:
         try:
             with open(f"{self.path}/state.json", "rb") as file:
                 data: dict[str, Any] = loads(file.read().decode("utf-8", "surrogateescape"))
+            data["sentences"] = tuple(data["sentences"])
+            return State(**data)
         except FileNotFoundError:
             if not os.path.isdir(self.path):
                 raise NotFound("container does not exist") from None
             return State(id=self.id, bundle="")
-        except ValueError as error:
-            raise Corrupt(f"{self.path}/state.json can't be read: {error}; remove the container by force") from error
-        data["sentences"] = tuple(data["sentences"])
-        return State(**data)
+        except (ValueError, KeyError, TypeError) as error:
+            raise Corrupt(
+                f"{self.path}/state.json can't be read: {error}; remove the directory when no process of the container is left"
+            ) from error
 
     def open_gate(self) -> int | None:
         """Give the gate open for writing; None when nobody waits there. fifo(7)"""

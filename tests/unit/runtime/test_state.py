@@ -1,0 +1,30 @@
+"""What is kept of a container, read back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from minirun.errors import Corrupt
+from minirun.runtime.container import Runtime, listing
+from minirun.runtime.state import Directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("text", ["", "{", "{bad", "[]", "{}", '{"sentences":[],"other":1}'])
+def test_a_state_that_cannot_be_read_is_named_and_hides_no_other(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c1").mkdir()
+    (tmp_path / "c1/state.json").write_text(text)
+    with pytest.raises(Corrupt, match=r"c1/state\.json can't be read"):
+        Directory(str(tmp_path), "c1").read()
+    assert listing(Runtime(root=str(tmp_path))) == []
+
+
+def test_malformed_text_is_a_value_error_without_the_json_package() -> None:
+    code = "from minirun.jsontext import loads\ntry: loads('{bad')\nexcept ValueError: print('told')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "told\n"
