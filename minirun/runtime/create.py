@@ -123,7 +123,8 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
         annotations=spec.annotations,
     )
     directory.write_config(bundle.content)
-    directory.write(state)
+    # A cgroup that is there already may be somebody else's: until it is ours, whoever finds this state must not touch it.
+    directory.write(state.replace(cgroup="") if cgroup.exists() else state)
 
     def at_stage(pid: int) -> None:
         from . import hooks

@@ -79,16 +79,16 @@ def _attend(pid: int, reader: int, timeout_seconds: int | None) -> bytes:
         while True:
             left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
             ready = [descriptor for descriptor, _ in poll.poll(left)]
-            if not ready:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-                raise TimeoutError(f"it didn't end within {timeout_seconds} s")
             if reader in ready:
                 piece = os.read(reader, _MESSAGE_MAX)
                 said = (said + piece)[:_MESSAGE_MAX]
                 if not piece:
                     poll.unregister(reader)
-            elif pidfd in ready:
+            if pidfd in ready:  # whoever it has left behind may go on talking
                 return said
+            if deadline is not None and time.monotonic() >= deadline:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+                raise TimeoutError(f"it didn't end within {timeout_seconds} s")
     finally:
         os.close(pidfd)

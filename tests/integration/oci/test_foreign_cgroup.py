@@ -1,0 +1,67 @@
+"""A cgroup in which somebody else's processes live is no container's, whatever becomes of the attempt to take it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from minirun.errors import Conflict
+from minirun.runtime import bundle as bundles
+from minirun.runtime.cgroups import ContainerCgroup, Hierarchy
+from minirun.runtime.container import Runtime
+from minirun.runtime.create import CreateOptions, create
+
+NAME = "minirun-test-foreign"
+
+
+@pytest.fixture
+def foreign() -> Iterator[subprocess.Popen[bytes]]:
+    """A process in a cgroup of its own."""
+    directory = Path(Hierarchy.detect().mountpoint, NAME)
+    directory.mkdir()
+    process = subprocess.Popen(["sleep", "1000"])
+    (directory / "cgroup.procs").write_text(str(process.pid))
+    yield process
+    process.kill()
+    process.wait()
+    directory.rmdir()
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> bundles.Bundle:
+    (tmp_path / "rootfs").mkdir()
+    config = {
+        "ociVersion": "1.2.0",
+        "root": {"path": "rootfs"},
+        "process": {"args": ["true"], "cwd": "/", "user": {"uid": 0, "gid": 0}},
+        "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}], "cgroupsPath": f"/{NAME}"},
+    }
+    return bundles.parse(str(tmp_path), json.dumps(config).encode())
+
+
+def test_a_container_that_wants_it_is_refused_and_kills_nobody(
+    foreign: subprocess.Popen[bytes], bundle: bundles.Bundle, tmp_path: Path
+) -> None:
+    with pytest.raises(Conflict):
+        create(Runtime(root=str(tmp_path / "state")), "wants", bundle, CreateOptions())
+    assert foreign.poll() is None
+
+
+def test_a_state_names_it_at_no_moment(
+    foreign: subprocess.Popen[bytes], bundle: bundles.Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def look(self: ContainerCgroup, *_: object) -> str:
+        seen.append(json.loads((tmp_path / "state/wants/state.json").read_text())["cgroup"])
+        raise Conflict("processes live in it")
+
+    monkeypatch.setattr(ContainerCgroup, "create", look)
+    with pytest.raises(Conflict):
+        create(Runtime(root=str(tmp_path / "state")), "wants", bundle, CreateOptions())
+    assert seen == [""]
+    assert foreign.poll() is None
