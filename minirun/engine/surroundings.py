@@ -30,7 +30,7 @@ def of_container(engine: Engine, container: Container) -> Surroundings:
         hosts_file=f"{directory}/hosts",
         hostname_file=f"{directory}/hostname",
         resolv_file=f"{directory}/resolv.conf",
-        counts_processes="pids" in engine.hierarchy.controllers(),
+        counts_processes=engine.hierarchy.has_controller("pids"),
         network_namespace=f"/proc/self/fd/{NETWORK_DESCRIPTOR}",
     )
 

@@ -87,6 +87,11 @@ class Hierarchy:
         """Say why this host doesn't filter access to devices, "" when it does. For `info`; attaches the usual filter."""
         return self._confine()
 
+    def has_controller(self, name: str) -> bool:
+        """Does this tree have the controller? One file, no imports: each start asks."""
+        with open(f"{self.mountpoint}/cgroup.controllers", encoding="ascii") as file:
+            return name in file.read().split()
+
     def controllers(self) -> tuple[str, ...]:
         """Give the controllers that this tree has."""
         from . import controllers

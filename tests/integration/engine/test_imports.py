@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.hosts import has
 from tests.unit.cli.test_import_budget import FORBIDDEN
 
 # What `json` and `sqlite3` bring along: minirun/jsontext and minirun/database take their C parts alone.
@@ -21,7 +22,9 @@ LEAVES = "command_line database errors files jsontext output record units"
 PLAN = "flags plan syscalls"
 CGROUPS = "cgroups cgroups.hierarchy"
 EXEC_RUNTIME = f"capabilities {CGROUPS} compile compile.context compile.process devices seccomp seccomp_profile spec"
-RUN_RUNTIME = f"{EXEC_RUNTIME} compile.mounts compile.namespaces compile.network"
+# Where processes can be counted, each container has a limit of them.
+LIMITS = "cgroups.controllers cgroups.files cgroups.limits" if has("pids") else ""
+RUN_RUNTIME = f"{EXEC_RUNTIME} compile.mounts compile.namespaces compile.network {LIMITS}"
 
 EXPECTED = {
     ("run", "--rm", "busybox", "true"): {
