@@ -250,18 +250,6 @@ def test_signals_reach_all_and_only_them(hierarchy: Hierarchy, sleeper: subproce
     assert not members.is_frozen(path)
 
 
-def test_a_signal_to_a_frozen_cgroup_waits_and_leaves_it_frozen(
-    hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes]
-) -> None:
-    hierarchy.freeze("x")
-    members.signal(hierarchy.path("x"), signal.SIGTERM)
-    # The signal takes the process out of its sleep for a moment, and it goes back.
-    until("the cgroup to be frozen", lambda: members.is_frozen(hierarchy.path("x")))
-    assert sleeper.poll() is None
-    hierarchy.freeze("x", False)
-    assert sleeper.wait(10) == -signal.SIGTERM
-
-
 def test_a_kernel_without_cgroup_kill_kills_all_the_same(hierarchy: Hierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
     made = hierarchy.create("x", Resources())
     real = files.write
