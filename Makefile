@@ -51,14 +51,9 @@ if [[ -n $$missing ]]; then \
 fi
 endef
 
-# $(call direct,DIRECTORY): let the kernel start the interpreter of the virtual environment in DIRECTORY with -I, instead of the
-# shell that the packaged script needs because pip drops the option: a millisecond or two of every command.
-define direct
-for program in minirun:cli minirun-oci:oci; do \
-	file=$(1)/bin/$${program%:*}; \
-	printf '#!%s/bin/python3 -I\nfrom minirun.%s.main import entry\n\nentry()\n' $(abspath $(1)) $${program#*:} >$$file.new; \
-	chmod 755 $$file.new; mv $$file.new $$file; \
-done
+# $(call freeze,DIRECTORY): in the virtual environment in DIRECTORY, scripts that start directly and compiled code in one file.
+define freeze
+$(1)/bin/python -I -m minirun.freeze
 endef
 
 define check_python
@@ -109,7 +104,7 @@ uninstall: ## the program, bridge, rules; images and containers in /var/lib/mini
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
 
-build: packages-run $(VENV)/.built ## .venv with the package in it, its C core compiled
+build: packages-run $(VENV)/.frozen ## .venv with the package in it, its C core compiled
 
 clean: ## what make made inside the checkout
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -139,13 +134,16 @@ $(VENV)/bin/python: | packages-build
 $(VENV)/.built: $(SOURCES) $(VENV)/bin/python | packages-build
 	@echo "building minirun"
 	@$(VENV)/bin/pip -q install --editable .
-	@$(call direct,$(VENV))
+	@touch $@
+
+$(VENV)/.frozen: $(VENV)/.built $(PACKAGE)
+	@$(call freeze,$(VENV))
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.built
 	@echo "installing what the tests need"
 	@$(VENV)/bin/pip -q install --editable '.[dev]'
-	@$(call direct,$(VENV))
+	@$(call freeze,$(VENV))
 	@# What the virtual machine, which has no network, builds and installs the package with.
 	@$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels setuptools wheel cffi pyroute2
 	@touch $@
@@ -157,6 +155,6 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@[[ -x $(HOME_OF_INSTALL)/bin/python ]] || $(PYTHON) -m venv $(HOME_OF_INSTALL)
 	@rm -rf build
 	@$(HOME_OF_INSTALL)/bin/pip -q install .
-	@$(call direct,$(HOME_OF_INSTALL))
+	@$(call freeze,$(HOME_OF_INSTALL))
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
 	@touch $@

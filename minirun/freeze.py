@@ -1,0 +1,71 @@
+"""What an installation adds to what pip puts down: the archive of compiled modules, and scripts that start without a detour.
+
+    python -I -m minirun.freeze
+
+Owns: both, for the environment of the Python that runs it. Leaves to others: reading the archive (frozen).
+
+The scripts: the kernel starts the interpreter itself, with -I (root's program imports nothing from the caller's directory or
+environment; pip would drop the option) and -S: what `site` would find is written into the script, so that it needn't be looked for
+in every start.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+from .files import write_atomically
+from .frozen import ARCHIVE, HOME, pack
+
+PROGRAMS = {"minirun": "minirun.cli.main", "minirun-oci": "minirun.oci.main"}
+SCRIPT = """#!{python} -IS
+import sys
+
+sys.path += {paths!r}
+from minirun.frozen import thaw
+
+thaw()
+from {module} import entry
+
+entry()
+"""
+
+
+def main() -> None:
+    """Write the archive and the scripts. Raises OSError, and SyntaxError for a module that can't be compiled."""
+    os.makedirs(os.path.dirname(ARCHIVE), exist_ok=True)
+    write_atomically(ARCHIVE, pack(dict(_compiled())), 0o644)
+    folder = os.path.dirname(sys.executable)
+    for program, module in PROGRAMS.items():
+        text = SCRIPT.format(python=f"{folder}/python3", paths=_paths_of_site(), module=module)
+        write_atomically(os.path.join(folder, program), text.encode(), 0o755)
+
+
+def _compiled() -> Iterator[tuple[str, tuple[str, int, int, bool, bytes]]]:
+    """Give each module of the package with what `pack` wants to know of it; parents come before their children."""
+    for folder, folders, files in os.walk(HOME):
+        folders[:] = sorted(set(folders) - {"__pycache__"})
+        for file in sorted(file for file in files if file.endswith(".py")):
+            source = os.path.join(folder, file)
+            relative = os.path.relpath(source, HOME)
+            parts = ["minirun", *relative.removesuffix(".py").split("/")]
+            package = parts[-1] == "__init__"
+            with open(source, "rb") as opened:
+                status = os.stat(opened.fileno())
+                code = compile(opened.read(), source, "exec", dont_inherit=True)
+            name = ".".join(parts[:-1] if package else parts)
+            yield name, (relative, status.st_mtime_ns, status.st_size, package, marshal.dumps(code))
+
+
+def _paths_of_site() -> list[str]:
+    """Give what `site` adds to the module search path of this environment."""
+    show = [sys.executable, "-IS", "-c", "import sys; print('\\n'.join(sys.path))"]
+    without = subprocess.run(show, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [path for path in sys.path if path not in without]
+
+
+if __name__ == "__main__":
+    main()
