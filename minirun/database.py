@@ -10,9 +10,8 @@ state or unreferenced afterwards and is swept (engine/reconcile).
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from .errors import Corrupt, Exhausted, MinirunError, NotSupported
+from .light import contextmanager, import_sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 else:
-    # What `sqlite3` adds to its C part is conversion of dates, which no row of ours has, and `datetime` for it: a millisecond.
-    import _sqlite3 as sqlite3
+    sqlite3 = import_sqlite3()
 
 IntegrityError = sqlite3.IntegrityError
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import suppress
 from struct import pack
+
+from .light import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

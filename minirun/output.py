@@ -10,7 +10,8 @@ characters are shown as \\x1b instead of being obeyed. Into a pipe or file the t
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+
+from .light import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ detaching, the exit code. Leaves to others: moving bytes (monitor's pump), what 
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
+from ..light import ExitStack
 from ..monitor.connection import Detached, Signal
 from ..output import warn
 from . import terminal as tty

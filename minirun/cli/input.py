@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import contextmanager
 
 from ..errors import InvalidInput, UsageError
+from ..light import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 from .. import __version__
 from ..errors import MinirunError, UsageError, WrongCommand
+from ..light import suppress
 from ..output import say, warn, write
 from .invocation import Invocation
 from .options import ABSENT_COMMANDS, NOUNS, find, global_options

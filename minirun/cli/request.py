@@ -6,10 +6,10 @@ Owns: this step, and the file that --cidfile names. Leaves to others: everything
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
 from ..engine.config import ContainerConfig
 from ..errors import Conflict, InvalidInput
+from ..light import contextmanager
 from ..output import write_all
 
 TYPE_CHECKING = False

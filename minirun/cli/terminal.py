@@ -6,10 +6,9 @@ Owns: raw mode, the window's size, "the input device is not a TTY". Leaves to ot
 from __future__ import annotations
 
 import os
-import termios
-from contextlib import contextmanager
 
 from ..errors import MinirunError
+from ..light import contextmanager
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ def require(interactive: bool, terminal: bool) -> None:
 def raw(descriptor: int) -> Iterator[None]:
     """Make a terminal raw, as cfmakeraw(3) has it, and restore it however the block ends. No terminal: nothing
     happens."""
+    import termios
+
     try:
         before: list[Any] = termios.tcgetattr(descriptor)
     except (termios.error, OSError):

@@ -14,10 +14,10 @@ Owns: putting the storeys together (composition root) and the list of verbs. Lea
 from __future__ import annotations
 
 import os
-from functools import cached_property
 
 from .. import database
 from ..files import Lock
+from ..light import cached_property
 from .layout import DATA_ROOT, RUN_ROOT, Layout
 from .store import Containers
 

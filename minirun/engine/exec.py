@@ -6,9 +6,8 @@ namespaces (native/enter.c). No row changes: a further process belongs to whoeve
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 from ..errors import Conflict
+from ..light import ExitStack
 from .session import Attachment, Session
 
 TYPE_CHECKING = False

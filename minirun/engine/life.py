@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 
 from .. import database
 from ..errors import NotSupported
+from ..light import suppress
 from ..monitor import exits
 
 TYPE_CHECKING = False

@@ -5,9 +5,8 @@ Owns: the filters of `ps`. Leaves to others: columns and words (cli/).
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from ..errors import InvalidInput, NotFound
+from ..light import suppress
 from .container import Container
 
 TYPE_CHECKING = False

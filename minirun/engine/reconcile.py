@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
 from ..errors import MinirunError
+from ..light import suppress
 from ..monitor import exits
 
 TYPE_CHECKING = False

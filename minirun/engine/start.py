@@ -10,10 +10,10 @@ a failed operation (engine/failures), the same way with nothing made (engine/exp
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, contextmanager
 
 from .. import database
 from ..errors import InvalidInput, MinirunError, NotFound
+from ..light import ExitStack, contextmanager
 from .session import Attachment, Session, join
 
 TYPE_CHECKING = False

@@ -16,10 +16,10 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import ExitStack
 
 from .. import database
 from ..errors import Corrupt
+from ..light import ExitStack
 from ..record import Record
 from . import layers, manifest
 from .blobs import stage_document

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 
 from ..errors import Corrupt
 from ..files import write_atomically, write_new
+from ..light import suppress
 from .manifest import DOCUMENT_MAX
 
 TYPE_CHECKING = False

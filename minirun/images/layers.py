@@ -12,9 +12,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from contextlib import ExitStack, contextmanager
 
 from ..errors import Corrupt, Exhausted, MinirunError, NotSupported
+from ..light import ExitStack, contextmanager
 from ..linux.untar import BadArchive, Untar
 from ..record import Record
 from . import compression

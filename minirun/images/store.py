@@ -7,11 +7,10 @@ Owns: `Images`, its queries. Leaves to others: each verb's way (loading, importi
 
 from __future__ import annotations
 
-from functools import cached_property
-
 from .. import database
 from ..errors import InvalidInput, NotFound
 from ..jsontext import loads
+from ..light import cached_property
 from .image import SELECT, Image, Loaded, from_row
 from .reference import id_prefix, parse
 

@@ -17,10 +17,10 @@ import _signal
 import _socket
 import errno
 import os
-from contextlib import suppress
 
 from .._native import ffi, lib
 from ..errors import StartFailed
+from ..light import suppress
 from ..record import Record
 from .exits import Exit, Started
 

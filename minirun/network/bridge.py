@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import suppress
 from struct import pack, unpack_from
 
 from ..errors import Conflict, MinirunError, NotSupported
+from ..light import suppress
 from ..linux.syscalls import netlink_request
 from . import netlink
 from .addresses import split_subnet
@@ -285,5 +285,5 @@ def _read(path: str) -> str | None:
 
 
 def _write(path: str, value: str) -> None:
-    with open(path, "w", encoding="ascii") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(value)

@@ -12,9 +12,9 @@ Source: linux/netfilter/nfnetlink_conntrack.h; the filter for dumps needs Linux 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from struct import pack
 
+from ..light import suppress
 from ..linux.syscalls import netlink_request
 from . import netlink
 

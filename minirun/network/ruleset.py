@@ -181,7 +181,7 @@ def _dropping_legacy_chains() -> Iterator[tuple[str, str, str, str]]:
         ("ip6", "/proc/net/ip6_tables_names", "ip6tables-legacy"),
     ):
         try:
-            with open(names, encoding="ascii") as file:
+            with open(names, encoding="utf-8") as file:
                 if "filter" not in file.read().split():
                     continue
             done = subprocess.run([tool, "-S", "FORWARD"], capture_output=True, text=True, check=False)

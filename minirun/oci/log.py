@@ -12,8 +12,8 @@ plainly, for whoever sits in front of it; without, the line itself goes there.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from ..light import suppress
 from ..output import printable, warn, write_all
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 
 from ..command_line import Parsed
 from ..errors import MinirunError, NotSupported, UsageError, WrongCommand
+from ..light import suppress
 from ..output import say, write
 from .invocation import Invocation
 from .log import Log

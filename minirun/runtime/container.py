@@ -17,9 +17,9 @@ that nobody has opened: created. A process is known by its id and its start time
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
 
 from ..errors import Conflict, MinirunError, NotSupported, StartFailed
+from ..light import contextmanager
 from ..linux import syscalls
 from ..record import Record
 from . import state as states

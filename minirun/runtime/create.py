@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import ExitStack, suppress
 
 from ..errors import Conflict, InvalidInput, StartFailed
+from ..light import ExitStack, suppress
 from ..linux import flags, syscalls
 from ..record import Record
 from . import console, passed_on
@@ -306,7 +306,7 @@ def write_pid_file(path: str, pid: int) -> None:
     """No newline, and never half of it."""
     temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
     try:
-        with open(temporary, "w", encoding="ascii") as file:
+        with open(temporary, "w", encoding="utf-8") as file:
             file.write(str(pid))
         os.rename(temporary, path)
     except OSError as error:

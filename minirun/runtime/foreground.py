@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import select
 import signal
-from contextlib import suppress
+
+from ..light import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from __future__ import annotations
 import _socket
 import os
 import select
-from contextlib import suppress
 
 from ..errors import MinirunError
+from ..light import suppress
 from ..linux import flags, syscalls
 
 TYPE_CHECKING = False

@@ -6,9 +6,9 @@ Owns: both, and `ExecOptions`. Leaves to others: creation (create), waiting (for
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 
 from ..errors import Conflict, InvalidInput
+from ..light import ExitStack
 from ..linux import syscalls
 from ..record import Record
 from . import passed_on
@@ -102,7 +102,8 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     process = process.replace(capabilities=bundles.granted(spec.replace(process=process)))
     plan = compile_exec(spec.replace(process=process), _target(container, process, options))
     syscalls.set_subreaper(not options.detach)
-    with nullcontext() if options.detach else Foreground() as foreground:
+    with ExitStack() as stack:
+        foreground = None if options.detach else stack.enter_context(Foreground())
         try:
             spawned = spawn(plan, preserved=passed_on.check(options.preserve_fds))
         except SpawnFailed as failure:

@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
 
 from ..errors import Conflict, Corrupt, InvalidInput, MinirunError, NotFound
+from ..light import contextmanager
 from ..record import Record
 
 TYPE_CHECKING = False

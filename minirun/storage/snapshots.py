@@ -23,9 +23,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Sequence
-    from contextlib import ExitStack
     from typing import Protocol
 
+    from ..light import ExitStack
     from .staging import Stage, Staging
 
     class Prepared(Protocol):

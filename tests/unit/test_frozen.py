@@ -109,7 +109,8 @@ def test_a_traceback_shows_the_source(package):
 @pytest.mark.parametrize("program", ["minirun", "minirun-oci"])
 def test_the_scripts_start_the_interpreter_themselves_and_say_where_modules_are(package, program):
     text = (package.parent / "bin" / program).read_text()
-    assert text.startswith(f"#!{package.parent}/bin/python3 -IS\nimport sys\n\nsys.path += []\n")
+    assert text.startswith(f"#!{package.parent}/bin/python3 -IS\n")
+    assert "sys.path += []\n" in text
     assert os.access(package.parent / "bin" / program, os.X_OK)
 
 

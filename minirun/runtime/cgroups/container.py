@@ -15,9 +15,9 @@ What a value of this type says is all that has to be written down to find the cg
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager, suppress
 
 from ...errors import InvalidInput, NotFound, NotSupported
+from ...light import contextmanager, suppress
 from ...record import Record
 
 TYPE_CHECKING = False

@@ -17,9 +17,9 @@ A start without limits imports nothing of this package but this module.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from ...errors import InvalidInput, NotSupported
+from ...light import suppress
 from ...record import Record
 from .. import devices
 from ..spec import Resources
@@ -89,7 +89,7 @@ class Hierarchy:
 
     def has_controller(self, name: str) -> bool:
         """Does this tree have the controller? One file, no imports: each start asks."""
-        with open(f"{self.mountpoint}/cgroup.controllers", encoding="ascii") as file:
+        with open(f"{self.mountpoint}/cgroup.controllers", encoding="utf-8") as file:
             return name in file.read().split()
 
     def controllers(self) -> tuple[str, ...]:

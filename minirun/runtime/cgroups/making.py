@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack, suppress
 
 from ...errors import Conflict, InvalidInput, NotSupported
+from ...light import ExitStack, suppress
 from .. import devices
 from . import controllers, files, limits
 from .hierarchy import Hierarchy

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import signal as signals
-from contextlib import suppress
 
+from ...light import suppress
 from . import files
 
 TYPE_CHECKING = False

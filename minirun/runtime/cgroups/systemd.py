@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import contextmanager
 
 from ...errors import Conflict, InvalidInput, NotSupported
+from ...light import contextmanager
 from .dbus import Connection, DBusError
 
 TYPE_CHECKING = False

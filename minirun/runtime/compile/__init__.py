@@ -23,8 +23,8 @@ Nothing of the image is trusted, and the root file system is the image's. Theref
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
+from ...light import suppress
 from ...linux import flags, plan
 from ...linux.plan import Plan
 from .. import capabilities, devices

@@ -14,11 +14,11 @@ from tests.hosts import has
 from tests.unit.cli.test_import_budget import FORBIDDEN
 
 # What `json` and `sqlite3` bring along: minirun/jsontext and minirun/database take their C parts alone.
-NEVER_HERE = {"re", "enum", "json", "sqlite3"}
+NEVER_HERE = {"re", "enum", "json", "sqlite3", "contextlib", "functools", "collections"}
 
 CLI = "commands invocation main options parse values values.scalars"
 STORE = "config container engine layout reconcile store"
-LEAVES = "command_line database errors files jsontext output record units"
+LEAVES = "command_line database errors files frozen jsontext light output record units"
 PLAN = "flags plan syscalls"
 CGROUPS = "cgroups cgroups.hierarchy"
 EXEC_RUNTIME = f"capabilities {CGROUPS} compile compile.context compile.process devices seccomp seccomp_profile spec"
@@ -74,7 +74,7 @@ def imported(minirun, words: tuple[str, ...]) -> set[str]:
     """Run a command and give the names of all modules that it imported."""
     program, *roots = minirun.words
     done = subprocess.run(
-        [sys.executable, "-I", "-X", "importtime", program, *roots, *words],
+        [sys.executable, "-IS", "-X", "importtime", program, *roots, *words],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
