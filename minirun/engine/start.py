@@ -75,6 +75,8 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
     undo.callback(connection.close)
     try:
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
+        if attachment.stdout or attachment.stderr:
+            _load_what_the_end_needs(engine, container)
         started = connection.wait_started()
     except LaunchFailed as failure:
         from ..runtime.failures import explain_failure
@@ -86,6 +88,16 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
     return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
+
+
+def _load_what_the_end_needs(engine: Engine, container: Container) -> None:
+    """Import it now, while the monitor makes the container on another processor, for a caller who will stay to the end."""
+    _ = engine.networks
+    if container.config.auto_remove:
+        from ..linux import trees
+        from . import remove
+
+        _ = remove, trees
 
 
 def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, window: tuple[int, int]) -> Plan:

@@ -21,15 +21,16 @@ from __future__ import annotations
 import os
 
 from ..database import transaction
+from ..light import cached_property
 from ..record import Record
-from . import addresses, bridge, ports
-from .firewall import PROTOCOLS, Firewall
+from . import addresses
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+    from .firewall import Element, Firewall
     from .ports import Mapping, Reservation
 
 DEFAULT_NETWORK = "bridge"  # docker's name for the network of containers that ask for none
@@ -69,7 +70,13 @@ class Networks:
     def __init__(self, connection: sqlite3.Connection, *, bridge: str = "minirun0", table: str = "minirun") -> None:
         self.bridge = bridge
         self.connection = connection
-        self.firewall = Firewall(table)
+        self._table = table
+
+    @cached_property
+    def firewall(self) -> Firewall:
+        from .firewall import Firewall
+
+        return Firewall(self._table)
 
     def ensure(self) -> Network:
         """Give the network, made or mended when it isn't as it should be: first use, reboot, `nft flush ruleset`.
@@ -77,6 +84,8 @@ class Networks:
         Mending puts the elements and bridge ports of live leases back. Two requests when nothing is wrong, else some 0.3 s.
         Raises NotSupported when the host lacks what a bridge needs, Exhausted when every subnet of the pool is in use.
         """
+        from . import bridge
+
         network = self._stored()
         if network is not None and bridge.is_ready(network) and self.firewall.is_current(network):
             return network
@@ -88,6 +97,7 @@ class Networks:
 
     def warnings(self) -> tuple[str, ...]:
         """Give a sentence for each thing of this host that keeps the network from working fully. Cold: asks nft and iptables."""
+        from . import bridge
         from .ruleset import obstacles
 
         without_ipv6 = () if bridge.has_ipv6() else ("this host has no IPv6: containers get IPv4 addresses only",)
@@ -125,18 +135,20 @@ class Networks:
         Gives the mappings with their real host ports, and descriptors that the container's monitor has to inherit.
         Raises Conflict when a port is taken. Leaves no socket behind on failure.
         """
+        from . import ports
+
         return ports.reserve(self.connection, container_id, endpoint, mappings)
 
     def publish(self, container_id: str) -> None:
         """Lead the container's reserved host ports to it. After the commit of `reserve`; a no-op without ports."""
-        elements = ports.elements(self.connection, container_id)
+        elements = self._elements(container_id)
         if elements:
             self._forget_datagrams(container_id)
             self.firewall.add(elements)
 
     def release(self, container_id: str) -> None:
         """Take back all that a container holds: elements, host ports, addresses. Safe to repeat."""
-        elements = ports.elements(self.connection, container_id)
+        elements = self._elements(container_id)
         if elements:
             self.firewall.remove(elements)
             self._forget_datagrams(container_id)
@@ -149,6 +161,15 @@ class Networks:
         query = "SELECT 1 FROM leases WHERE container_id = ? UNION ALL SELECT 1 FROM port_leases WHERE container_id = ? LIMIT 1"
         return self.connection.execute(query, (container_id, container_id)).fetchone() is not None
 
+    def _elements(self, container_id: str) -> Sequence[Element]:
+        """Give the map elements of a container's ports; most have none, and need no code of ports'."""
+        query = "SELECT 1 FROM port_leases WHERE container_id = ? LIMIT 1"
+        if self.connection.execute(query, (container_id,)).fetchone() is None:
+            return ()
+        from . import ports
+
+        return ports.elements(self.connection, container_id)
+
     def endpoint(self, container_id: str) -> Endpoint | None:
         """Give what a container holds, None when that is nothing."""
         network = self._stored()
@@ -156,6 +177,8 @@ class Networks:
 
     def destroy(self) -> None:
         """Remove bridge, rules and rows: for uninstalling, and for tests. Containers that run lose their network."""
+        from . import bridge
+
         network = self._stored()
         if network is not None:
             bridge.delete(network)
@@ -175,6 +198,8 @@ class Networks:
 
     def _made(self, stored: Network | None) -> Network:
         """Make what is missing of the network, and put back what live leases had in it."""
+        from . import bridge, ports
+
         network = self._settled(stored)
         leases = self.connection.execute("SELECT host_interface FROM leases WHERE network = ?", (network.name,))
         host_interfaces = [name for (name,) in leases]
@@ -190,6 +215,8 @@ class Networks:
 
     def _settled(self, network: Network | None) -> Network:
         """Decide subnets where they aren't yet, and store them. The host may have gained or lost IPv6 since."""
+        from . import bridge
+
         subnet4 = network.subnet4 if network else addresses.choose_subnet4(bridge.occupied())
         subnet6 = (network.subnet6 if network else "") or addresses.choose_subnet6()
         if not bridge.has_ipv6():
@@ -223,6 +250,7 @@ class Networks:
         ).fetchall()
         if rows:
             from .conntrack import forget
+            from .firewall import PROTOCOLS
 
             for (host_port,) in rows:
                 forget(PROTOCOLS["udp"], host_port)
