@@ -29,6 +29,4 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'minirun' has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f".{home}", __name__), name)
+    return getattr(__import__(f"{__name__}.{home}", fromlist=[name]), name)

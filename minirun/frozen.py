@@ -84,7 +84,9 @@ def thaw() -> None:
     except FileNotFoundError:
         return
     head = pread(descriptor, HEAD, 0)
-    if head[:-8] != FORMAT:
+    if (
+        head[:-8] != FORMAT or descriptor <= 2
+    ):  # a caller who closed a standard stream: its number is not for a file of ours
         close(descriptor)
         return
     index = marshal.loads(pread(descriptor, 1 << 20, int.from_bytes(head[-8:], "little")))  # noqa: S302  trusted like a .pyc

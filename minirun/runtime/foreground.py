@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from ..light import suppress
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from types import FrameType
     from typing import Any
 
     from .spec import Process
+else:
+    import _signal as signal  # the C module: `signal` itself makes an enum of every constant, which costs 5 ms
 
 # Not ours to pass on: the kernel's word about ourselves, and what nobody can catch.
 _OURS = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGURG, signal.SIGTTIN, signal.SIGTTOU}

@@ -82,6 +82,12 @@ def test_without_an_archive_everything_works(package):
     assert shown(package)[0]["minirun.units"] == "SourceFileLoader"
 
 
+def test_a_closed_standard_stream_stays_closed(package):
+    script = SHOW.format(home=str(package.parent)) + "\nimport os\ntry: os.fstat(0)\nexcept OSError: print('closed')"
+    words = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-I", "-c", script]
+    assert "closed" in subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
 def test_a_package_in_the_archive_finds_its_ordinary_children(tmp_path, package):
     """Both ways mix: a module that came after the archive was written lies below a package that is in it."""
     (package / "fresh.py").write_text("VALUE = 3\n")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import ExitStack
+
+from ...light import ExitStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def changes(path: str, *names: str, timeout_seconds: float | None = None) -> Ite
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
     poll = select.poll()
     with ExitStack() as opened:
-        found = [opened.enter_context(open(f"{path}/{name}", "rb", buffering=0)) for name in names]
+        found = [opened.enter_context(open(f"{path}/{name}", "rb", buffering=0)) for name in names]  # noqa: SIM115  it is entered
         for file in found:
             poll.register(file, select.POLLPRI)
         while True:
