@@ -164,7 +164,8 @@ def test_a_person_types_and_reads(oci: Oci) -> None:
         terminal.resize(20, 40)
         terminal.send("until [ \"$(stty size)\" = '20 40' ]; do sleep 0.1; done; echo resi''zed\n")
         terminal.expect("resized")
-        terminal.send("echo go''on; sleep 1000\n")
+        # Said by the one whom ctrl-C is for: the shell's own word would come before it lets go of the terminal.
+        terminal.send("sh -c \"echo go''on; exec sleep 1000\"\n")
         terminal.expect("goon")
         terminal.send(b"\x03")
         terminal.expect("# ")
