@@ -209,7 +209,7 @@ static void veth(pid_t child, unsigned number)
 	struct rtattr *info, *data, *other;
 	char name[16];
 
-	snprintf(name, sizeof name, "bare%u", number);
+	snprintf(name, sizeof name, "b%d-%u", getpid(), number);
 	request.link.ifi_flags = request.link.ifi_change = 1; /* IFF_UP */
 	add(&request, IFLA_IFNAME, name, strlen(name) + 1);
 	add(&request, IFLA_MASTER, &bridge, sizeof bridge);

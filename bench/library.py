@@ -26,6 +26,7 @@ from .setting import Setting
 STARTS = 200
 ROUNDS = 4
 AT_A_TIME = 4
+BARE_STARTS = 65  # of one run of bare.c: STARTS and WARM_UP there
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -123,13 +124,14 @@ def _build_bare(setting: Setting, directory: Path) -> list[str] | None:
 
 def _many(setting: Setting) -> Row:
     """All on the bridge, from one process with one engine per thread."""
+    root = str(setting.root)
     left = iter(range(STARTS))
     lock = threading.Lock()
     failures: list[BaseException] = []
 
     def work() -> None:
         try:
-            with Engine(str(setting.root), str(setting.run_root)) as engine:
+            with Engine(root, str(setting.run_root)) as engine:
                 while True:
                     with lock:
                         if next(left, None) is None:
@@ -147,5 +149,22 @@ def _many(setting: Setting) -> Row:
     seconds = time.perf_counter() - start
     if failures:
         raise BenchError(f"{STARTS} starts, {AT_A_TIME} at a time: {failures[0]!r}")
-    row = Row(f"{STARTS} starts on the bridge, {AT_A_TIME} at a time", "1/s", {"minirun": STARTS / seconds})
+    values = {"minirun": STARTS / seconds}
+    with Engine(root, str(setting.run_root)) as engine:
+        bare = _bare_per_second(setting.directory, engine.networks.bridge)
+    if bare is not None:
+        values["bare C"] = bare
+    row = Row(f"{STARTS} starts on the bridge, {AT_A_TIME} at a time", "1/s", values)
     return row.at_least(150, "150 a second")
+
+
+def _bare_per_second(directory: Path, bridge: str) -> float | None:
+    """Give what as many bare programs manage together, side by side on the same bridge."""
+    program, rootfs = directory / "bare", directory / "bare.d" / "rootfs"
+    places = [directory / f"bare.{number}" for number in range(AT_A_TIME)]
+    for place in places:
+        place.mkdir()
+    start = time.perf_counter()
+    running = [subprocess.Popen([program, rootfs, place, bridge], stdout=subprocess.DEVNULL) for place in places]
+    failed = [program for program in running if program.wait() != 0]
+    return None if failed else BARE_STARTS * AT_A_TIME / (time.perf_counter() - start)
