@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minirun.engine.layout import Layout
+from minirun.runtime.cgroups.hierarchy import Hierarchy
 
 from . import commands, library, memory, oci, output
 from .measure import BenchError
@@ -123,9 +124,8 @@ def _remove_all(setting: Setting) -> None:
         listed = subprocess.run([*program.words, "ps", "-aq"], capture_output=True, text=True, check=False)
         if listed.stdout.split():
             subprocess.run(program.remove(*listed.stdout.split()), stdout=subprocess.DEVNULL, check=False)
-    for top in Path("/sys/fs/cgroup").glob(f"**/minirun-{Layout(root=str(setting.root)).tag()}"):
-        for place, _, _ in os.walk(top, topdown=False):
-            os.rmdir(place)
+    for root in (setting.root, setting.memory_root):
+        Hierarchy.detect(f"minirun-{Layout(root=str(root)).tag()}").destroy()
 
 
 if __name__ == "__main__":
