@@ -51,6 +51,11 @@ if [[ -n $$missing ]]; then \
 fi
 endef
 
+# $(call pip_install,DIRECTORY,WHAT): into the virtual environment in DIRECTORY. What only builds isn't compiled ahead: it runs once.
+define pip_install
+PIP_COMPILE=0 $(1)/bin/pip -q install --compile $(2)
+endef
+
 # $(call freeze,DIRECTORY): in the virtual environment in DIRECTORY, scripts that start directly and compiled code in one file.
 define freeze
 $(1)/bin/python -I -m minirun.freeze
@@ -133,7 +138,7 @@ $(VENV)/bin/python: | packages-build
 
 $(VENV)/.built: $(SOURCES) $(VENV)/bin/python | packages-build
 	@echo "building minirun"
-	@$(VENV)/bin/pip -q install --editable .
+	@$(call pip_install,$(VENV),--editable .)
 	@touch $@
 
 $(VENV)/.frozen: $(VENV)/.built $(PACKAGE)
@@ -142,7 +147,7 @@ $(VENV)/.frozen: $(VENV)/.built $(PACKAGE)
 
 $(VENV)/.tests: $(VENV)/.built
 	@echo "installing what the tests need"
-	@$(VENV)/bin/pip -q install --editable '.[dev]'
+	@$(call pip_install,$(VENV),--editable '.[dev]')
 	@$(call freeze,$(VENV))
 	@# What the virtual machine, which has no network, builds and installs the package with.
 	@$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels setuptools wheel cffi pyroute2
@@ -154,7 +159,7 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@echo "installing minirun into $(HOME_OF_INSTALL)"
 	@[[ -x $(HOME_OF_INSTALL)/bin/python ]] || $(PYTHON) -m venv $(HOME_OF_INSTALL)
 	@rm -rf build
-	@$(HOME_OF_INSTALL)/bin/pip -q install .
+	@$(call pip_install,$(HOME_OF_INSTALL),.)
 	@$(call freeze,$(HOME_OF_INSTALL))
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
 	@touch $@

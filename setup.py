@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,16 +22,28 @@ class BuildWithPrograms(build_py):
     def run(self) -> None:
         super().run()
         home = HERE if self.editable_mode else self.build_lib
-        build_native.build_monitor(os.path.join(home, "minirun", "monitor", "minirun-monitor"))
-        build_native.build_spawner(os.path.join(home, "minirun", "runtime", "minirun-spawn"))
+        build_native.build_programs(os.path.join(home, "minirun"))
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        package = os.path.join(self.build_lib, "minirun")
-        programs = [
-            os.path.join(package, "monitor", "minirun-monitor"),
-            os.path.join(package, "runtime", "minirun-spawn"),
-        ]
+        programs = [os.path.join(self.build_lib, "minirun", program) for program in build_native.PROGRAMS]
         return [*super().get_outputs(include_bytecode), *programs]
 
 
-setup(cmdclass={"build_py": BuildWithPrograms}, cffi_modules=["native/build_native.py:ffi"])
+class BuildOnAllProcessors(build_ext):
+    """build_ext, which would compile an extension's files one after the other."""
+
+    def build_extensions(self) -> None:
+        compile_in_turn = self.compiler.compile
+
+        def compile_at_once(sources: list[str], **options: object) -> list[str]:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                return list(pool.map(lambda source: compile_in_turn([source], **options)[0], sources))
+
+        self.compiler.compile = compile_at_once
+        super().build_extensions()
+
+
+setup(
+    cmdclass={"build_py": BuildWithPrograms, "build_ext": BuildOnAllProcessors},
+    cffi_modules=["native/build_native.py:ffi"],
+)

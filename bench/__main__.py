@@ -1,6 +1,6 @@
 """`python -m bench [GROUP...] [--rounds N] [--save FILE]`: run the groups, print one table.
 
-Owns: the command line and the run's own namespaces: everything that any program mounts or plugs in ends with this process.
+Owns: the command line and the run's own namespaces: whatever any program mounts, plugs in or starts ends with this process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from minirun.engine.layout import Layout
+from minirun.runtime.cgroups.hierarchy import Hierarchy
 
 from . import commands, library, memory, oci, output
 from .measure import BenchError
@@ -63,9 +64,13 @@ def main() -> int:
 
 
 def _enter_namespaces() -> None:
-    """Start this program again in mount and network namespaces of its own, with loopback up."""
-    script = 'ip link set lo up; exec "$@"'
-    words = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-c", script, "sh"]
+    """Start this program again in mount, network and pid namespaces of its own, with loopback up.
+
+    The shell stays, as the first process: it waits for the orphans, and with it the kernel kills all the others.
+    """
+    script = 'ip link set lo up; "$@"; exit $?'
+    words = ["unshare", "--mount", "--net", "--pid", "--mount-proc", "--propagation", "private"]
+    words += ["--fork", "--kill-child", "sh", "-c", script, "sh"]
     os.environ[INSIDE] = "1"
     os.execvp(words[0], [*words, sys.executable, "-m", "bench", *sys.argv[1:]])
 
@@ -119,9 +124,8 @@ def _remove_all(setting: Setting) -> None:
         listed = subprocess.run([*program.words, "ps", "-aq"], capture_output=True, text=True, check=False)
         if listed.stdout.split():
             subprocess.run(program.remove(*listed.stdout.split()), stdout=subprocess.DEVNULL, check=False)
-    for top in Path("/sys/fs/cgroup").glob(f"**/minirun-{Layout(root=str(setting.root)).tag()}"):
-        for place, _, _ in os.walk(top, topdown=False):
-            os.rmdir(place)
+    for root in (setting.root, setting.memory_root):
+        Hierarchy.detect(f"minirun-{Layout(root=str(root)).tag()}").destroy()
 
 
 if __name__ == "__main__":

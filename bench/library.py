@@ -34,7 +34,7 @@ def rows(setting: Setting) -> list[Row]:
     with _in_memory(setting) as memory:
         return [
             *_one_after_another(setting, setting.directory, str(setting.root), "on the disk"),
-            *_one_after_another(setting, memory, str(memory / "data"), "in memory"),
+            *_one_after_another(setting, memory, str(setting.memory_root), "in memory"),
             _many(setting),
         ]
 
@@ -42,12 +42,12 @@ def rows(setting: Setting) -> list[Row]:
 @contextlib.contextmanager
 def _in_memory(setting: Setting) -> Iterator[Path]:
     """Give a directory in memory with a data root that has the image; it ends with our mount namespace at the latest."""
-    place = setting.directory / "memory"
+    place = setting.memory_root.parent
     place.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
     try:
         fixture = Path(__file__).resolve().parent.parent / "rootfs-fixtures" / "fixture.py"
-        words = " ".join(setting.minirun.words).replace(str(setting.root), str(place / "data"))
+        words = " ".join(setting.minirun.words).replace(str(setting.root), str(setting.memory_root))
         subprocess.run([fixture, "import", "busybox", "--minirun", words], check=True, stdout=subprocess.DEVNULL)
         yield place
     finally:

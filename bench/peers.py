@@ -150,14 +150,14 @@ def _podman(_stack: contextlib.ExitStack, found: Peers, place: Path, archive: Pa
 
 def _runc(_stack: contextlib.ExitStack, found: Peers, place: Path, archive: Path) -> None:
     bundle = make_bundle(place, archive, ["true"])
-    words = ["runc", "--root", f"{place}/state", "run", "--bundle", str(bundle), "bench"]
+    words = ["runc", "--root", f"{place}/state", "run", "--bundle", str(bundle), f"{place.parent.name}-{place.name}"]
     _run(*words)
     found.runtimes.append(Subject("runc", words))
 
 
 def _crun(stack: contextlib.ExitStack, found: Peers, place: Path, archive: Path) -> None:
     bundle = make_bundle(place, archive, ["true"])
-    words = ["crun", "--root", f"{place}/state", "run", "--bundle", str(bundle), "bench"]
+    words = ["crun", "--root", f"{place}/state", "run", "--bundle", str(bundle), f"{place.parent.name}-{place.name}"]
     enter = (
         [] if Path("/sys/fs/cgroup/cgroup.controllers").exists() else ["unshare", "-m", "sh", "-c", PURE_CGROUP2, "sh"]
     )

@@ -20,6 +20,7 @@ class Setting:
         self.peers = peers
         self.rounds = rounds
         self.root = directory / "minirun" / "data"
+        self.memory_root = directory / "memory" / "data"  # for what is measured in memory
         self.run_root = directory / "minirun" / "run"
         self.python = sys.executable
         program = Path(sys.executable).parent / "minirun"

@@ -14,6 +14,8 @@ import os
 import re
 import subprocess
 import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -30,6 +32,8 @@ PROGRAMS_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c", "inherit.c"
 INTERPRETER = {"plan.c", "walk.c", "spawn.c", "enter.c", "path.c", "user.c", "rtnetlink.c", "init.c"}
 MONITOR = {"inherit.c", "log.c", "encode.c"}  # and monitor*.c
 SPAWNER = {"inherit.c", "spawner.c"}
+# Where the packages that start the two programs look for them.
+PROGRAMS = (os.path.join("monitor", "minirun-monitor"), os.path.join("runtime", "minirun-spawn"))
 
 
 def _sources() -> list[str]:
@@ -68,22 +72,36 @@ def declarations() -> str:
     return text
 
 
-def build_monitor(target: str, *, compiler: str = "", flags: tuple[str, ...] = ("-static",)) -> None:
+def build_programs(package: str) -> None:
+    """Compile both static programs to where the package in directory `package` looks for them; as `build_monitor`."""
+    monitor, spawner = (os.path.join(package, program) for program in PROGRAMS)
+    _build({monitor: monitor_sources(), spawner: spawner_sources()}, ("-static",))
+
+
+def build_monitor(target: str, *, flags: tuple[str, ...] = ("-static",)) -> None:
     """Compile the monitor to `target`; CalledProcessError (with the compiler's own words on stderr) when that fails."""
-    _build_program(target, monitor_sources(), compiler, flags)
+    _build({target: monitor_sources()}, flags)
 
 
-def build_spawner(target: str, *, compiler: str = "", flags: tuple[str, ...] = ("-static",)) -> None:
-    """Compile minirun-spawn to `target`; as `build_monitor`."""
-    _build_program(target, spawner_sources(), compiler, flags)
+def _build(programs: dict[str, list[str]], flags: tuple[str, ...]) -> None:
+    """Compile each file once, however many programs share it, then link; all processors take part."""
+    command = [os.environ.get("CC", "gcc"), *FLAGS, *HARDENING, *flags]
+    names = sorted({name for sources in programs.values() for name in sources})
+    with tempfile.TemporaryDirectory() as objects, ThreadPoolExecutor(os.cpu_count()) as pool:
 
+        def compile_one(name: str) -> None:
+            words = ["-I", HERE, "-c", "-o", os.path.join(objects, name + ".o"), os.path.join(HERE, name)]
+            subprocess.run([*command, *words], check=True)
 
-def _build_program(target: str, sources: list[str], compiler: str, flags: tuple[str, ...]) -> None:
-    os.makedirs(os.path.dirname(target), exist_ok=True)
-    temporary = f"{target}.{os.getpid()}.new"
-    command = [compiler or os.environ.get("CC", "gcc"), *FLAGS, *HARDENING, *flags, "-I", HERE, "-o", temporary]
-    subprocess.run([*command, *(os.path.join(HERE, name) for name in sources)], check=True)
-    os.replace(temporary, target)  # a running program keeps the file that it was started from
+        def link(target: str) -> None:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            temporary = f"{target}.{os.getpid()}.new"
+            linked = [os.path.join(objects, name + ".o") for name in programs[target]]
+            subprocess.run([*command, "-o", temporary, *linked], check=True)
+            os.replace(temporary, target)  # a running program keeps the file that it was started from
+
+        for step, over in ((compile_one, names), (link, programs)):
+            list(pool.map(step, over))  # list() raises what a step raised
 
 
 def ffi() -> object:

@@ -20,8 +20,18 @@ import pytest
 from bench.peers import private_docker
 
 RUNTIME = Path(sys.executable).parent / "minirun-oci"
-# podman asks for limits that a caller without CAP_SYS_RESOURCE can't give, and for one that a hybrid host can't enforce.
-PODMAN_RUN = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024", "--pids-limit", "-1"]
+# podman asks for limits that a caller without CAP_SYS_RESOURCE can't give, and for one that a hybrid host can't enforce; and
+# `rm -f` would wait ten seconds for a first process that TERM doesn't end.
+PODMAN_RUN = [
+    "--ulimit",
+    "nofile=1024:1024",
+    "--ulimit",
+    "nproc=1024:1024",
+    "--pids-limit",
+    "-1",
+    "--stop-timeout",
+    "0",
+]
 
 
 class Engine:
@@ -59,10 +69,14 @@ class Engine:
 @pytest.fixture(scope="session")
 def place() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="minirun-engines-", dir="/var/tmp"))
+    # podman 4 cleans up after a container with uid maps from a mount namespace beside the host's, and believes its storage
+    # unmounted then: true only where mounts are shared, as systemd has them. Else `rm` meets the mounts, with any runtime.
+    subprocess.run(["mount", "--bind", path, path], check=True)
+    subprocess.run(["mount", "--make-shared", path], check=True)
     yield path
     for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):  # podman leaves its storage mounted
-        target = line.split()[1]
-        if target.startswith(f"{path}/"):
+        target = Path(line.split()[1])
+        if target.is_relative_to(path):
             subprocess.run(["umount", "--lazy", target], check=True)
     shutil.rmtree(path, ignore_errors=True)
 
