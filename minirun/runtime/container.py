@@ -103,12 +103,21 @@ class Container:
 
     @property
     def cgroup(self) -> ContainerCgroup:
-        """Give the container's cgroup, which needn't exist any more."""
-        from .cgroups import ContainerCgroup, Hierarchy
+        """Give the container's cgroup, which needn't exist any more.
+
+        It lies where it was made: a relative path of the configuration means another place to each process that reads it.
+        """
+        from .cgroups import ContainerCgroup
 
         record = self.record
-        driver = record.cgroup_driver if record.cgroup else "disabled"
-        return ContainerCgroup.place(Hierarchy.detect(), record.cgroups_path, self.id, driver, record.annotations)
+        if not record.cgroup or record.cgroup_driver != "systemd":
+            return ContainerCgroup(path=record.cgroup)
+        from .cgroups import Hierarchy
+
+        unit = ContainerCgroup.place(
+            Hierarchy.detect(), record.cgroups_path, self.id, record.cgroup_driver, record.annotations
+        )
+        return unit.replace(path=record.cgroup)
 
     def bundle(self) -> Bundle:
         """Give the configuration that it was made with."""

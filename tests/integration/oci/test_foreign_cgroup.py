@@ -12,8 +12,10 @@ import pytest
 from minirun.errors import Conflict
 from minirun.runtime import bundle as bundles
 from minirun.runtime.cgroups import ContainerCgroup, Hierarchy
+from minirun.runtime.cgroups.members import remove
 from minirun.runtime.container import Runtime
 from minirun.runtime.create import CreateOptions, create
+from tests.integration.oci.conftest import Oci
 
 NAME = "minirun-test-foreign"
 
@@ -65,3 +67,28 @@ def test_a_state_names_it_at_no_moment(
         create(Runtime(root=str(tmp_path / "state")), "wants", bundle, CreateOptions())
     assert seen == [""]
     assert foreign.poll() is None
+
+
+def run_in(cgroup: Path, *words: str) -> None:
+    """Run a command to its end as a process of a cgroup."""
+    script = 'echo $$ > "$0"/cgroup.procs; exec "$@"'
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(["sh", "-c", script, str(cgroup), *words], timeout=60, check=True, **quiet)
+
+
+def test_a_relative_path_is_read_once(foreign: subprocess.Popen[bytes], oci: Oci) -> None:
+    """A cgroup that has the same path beside the one that `delete` is called in is somebody else's."""
+    here = Path(Hierarchy.detect().mountpoint, f"{NAME}-callers")
+    creator, deleter = here / "creator", here.parent / f"{NAME}-deleter"
+    for directory in (here, creator, deleter):
+        directory.mkdir()
+    try:
+        oci.config("sleep", "1000", linux={"cgroupsPath": NAME})
+        run_in(creator, *oci.words("create", "relative"))
+        assert (here / NAME).exists()
+        run_in(deleter, *oci.words("delete", "--force", "relative"))
+        assert foreign.poll() is None
+        assert not (here / NAME).exists()
+    finally:
+        for directory in (here / NAME, creator, here, deleter):
+            remove(str(directory))
