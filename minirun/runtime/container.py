@@ -251,11 +251,15 @@ class Container:
             status = self.status
             if not force and status not in ("stopped", "created"):
                 raise Conflict(f"cannot delete container {self.id} that is not stopped: {status}")
-            if status != "stopped":
-                self._end()
-            elif not self.record.pid:
-                self._dismiss()
-            self.remove()
+            self.discard()
+
+    def discard(self) -> None:
+        """End what is left of its processes and take it away, in whatever state it is; for who holds the lock."""
+        if self.status != "stopped":
+            self._end()
+        elif not self.record.pid:
+            self._dismiss()
+        self.remove()
 
     def _end(self) -> None:
         """Kill the first process and wait for its end, whoever its parent is."""

@@ -68,11 +68,10 @@ def make(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateOpt
     _check(bundle, options)
     bundle, options = _with_descriptors(bundle, options)
     directory = Directory(runtime.root, container_id)
-    directory.make()
-    with ExitStack() as undo:
+    with directory.taken(), ExitStack() as undo:
         undo.callback(_abandon, runtime, container_id)
-        with directory.locked():
-            spawned, state = _make(runtime, directory, bundle, options)
+        directory.make_gate()
+        spawned, state = _make(runtime, directory, bundle, options)
         created = Created(container=Container(runtime, container_id), terminal=spawned.terminal)
         if options.pid_file:
             write_pid_file(options.pid_file, state.pid)
@@ -104,57 +103,76 @@ def _with_descriptors(bundle: Bundle, options: CreateOptions) -> tuple[Bundle, C
 def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: CreateOptions) -> tuple[Spawned, State]:
     from .cgroups import ContainerCgroup, Hierarchy
     from .compile import compile_container
-    from .failures import explain_failure
-    from .process import SpawnFailed, spawn
 
     spec = bundle.spec
     cgroup = ContainerCgroup.place(
         Hierarchy.detect(), spec.linux.cgroups_path, directory.id, runtime.cgroup_driver, spec.annotations
     )
-    state = State(
-        version=spec.version,
-        id=directory.id,
-        bundle=bundle.path,
-        rootfs=spec.root.path,
-        created=_now(),
-        cgroup=cgroup.path,
-        cgroups_path=spec.linux.cgroups_path,
-        cgroup_driver=runtime.cgroup_driver,
-        annotations=spec.annotations,
-    )
+    state = _first_state(runtime, directory, bundle, cgroup.path)
     directory.write_config(bundle.content)
     # A cgroup that is there already may be somebody else's: until it is ours, whoever finds this state must not touch it.
     directory.write(state.replace(cgroup="") if cgroup.exists() else state)
-
-    def at_stage(pid: int) -> None:
-        from . import hooks
-
-        recorded = state.replace(pid=pid, start_time=syscalls.process_start_time(pid) or 0)
-        directory.write(recorded)
-        text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
-        hooks.run("prestart", spec.hooks.prestart, text)
-        hooks.run("createRuntime", spec.hooks.create_runtime, text)
-
     with cgroup.holder() as pid:
         try:
             spec = _with_cgroup(spec, cgroup, pid)
         except Conflict:
             directory.write(state.replace(cgroup=""))  # it is somebody else's, and not to be removed with this attempt
             raise
-        if os.environ.get("NOTIFY_SOCKET"):
-            from . import notify
-
-            if notify.manager():
-                spec = notify.prepare(spec, directory.notify)
+        spec = _with_notifications(spec, directory)
         plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
         state = state.replace(**_behind_gate(plan))
-        try:
-            spawned = spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
-        except SpawnFailed as failure:
-            raise explain_failure(plan, failure.operation_index, failure.errno) from failure
-    state = state.replace(pid=spawned.pid, start_time=syscalls.process_start_time(spawned.pid) or 0)
+        spawned = _spawn(plan, directory, state, spec, options)
+    state = _with_process(state, spawned.pid)
     directory.write(state)
     return _hand_out(spawned, state, spec, options), state
+
+
+def _first_state(runtime: Runtime, directory: Directory, bundle: Bundle, cgroup: str) -> State:
+    spec = bundle.spec
+    return State(
+        version=spec.version,
+        id=directory.id,
+        bundle=bundle.path,
+        rootfs=spec.root.path,
+        created=_now(),
+        cgroup=cgroup,
+        cgroups_path=spec.linux.cgroups_path,
+        cgroup_driver=runtime.cgroup_driver,
+        annotations=spec.annotations,
+    )
+
+
+def _with_process(state: State, pid: int) -> State:
+    return state.replace(pid=pid, start_time=syscalls.process_start_time(pid) or 0)
+
+
+def _with_notifications(spec: Spec, directory: Directory) -> Spec:
+    """Give the program a socket of its own, where a service manager wants to hear from it."""
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return spec
+    from . import notify
+
+    return notify.prepare(spec, directory.notify) if notify.manager() else spec
+
+
+def _spawn(plan: Plan, directory: Directory, state: State, spec: Spec, options: CreateOptions) -> Spawned:
+    """Walk the plan, with the hooks that run outside of the container."""
+    from .failures import explain_failure
+    from .process import SpawnFailed, spawn
+
+    def at_stage(pid: int) -> None:
+        from . import hooks
+
+        recorded = _with_process(state, pid)
+        directory.write(recorded)
+        text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
+        hooks.run("prestart", spec.hooks.prestart, text)
+        hooks.run("createRuntime", spec.hooks.create_runtime, text)
+
+    try:
+        return spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
+    except SpawnFailed as failure:
+        raise explain_failure(plan, failure.operation_index, failure.errno) from failure
 
 
 NAMESPACES_MADE = 3  # compile.context has it; importing that early would cost `state` and `kill`
@@ -322,6 +340,5 @@ def _now() -> str:
 
 
 def _abandon(runtime: Runtime, container_id: str) -> None:
-    """Undo: whatever there is by now goes."""
-    container = Container(runtime, container_id)
-    container.delete(force=True)
+    """Undo, still under the lock: whatever there is by now goes."""
+    Container(runtime, container_id).discard()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 from contextlib import suppress
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from minirun.errors import Conflict
 from minirun.linux import syscalls
 from minirun.runtime.state import Directory, State
 from tests.integration.oci.conftest import Oci
@@ -149,8 +151,8 @@ def test_deleting_while_it_is_created_waits_and_ends_in_nothing(oci: Oci) -> Non
 def test_what_was_recorded_while_a_command_waited_counts(oci: Oci) -> None:
     """A process whose number is written down only after `delete` has looked for the first time."""
     directory = Directory(str(oci.root), ID)
-    directory.make()
-    directory.write(State(id=ID, bundle=str(oci.bundle)))
+    with directory.taken():
+        directory.write(State(id=ID, bundle=str(oci.bundle)))
     with subprocess.Popen(["sleep", "1000"]) as process:
         with directory.locked():
             delete = oci.start_process("delete", "--force", ID)
@@ -270,3 +272,37 @@ def test_the_list_has_what_there_is(oci: Oci, container: str) -> None:
     (listed,) = json.loads(oci("list", "--format", "json").stdout)
     assert {key: listed[key] for key in ("id", "status")} == {"id": container, "status": "running"}
     assert oci("list", "-q").stdout.split() == [container]
+
+
+def test_a_create_is_not_disturbed_by_deletions(oci: Oci) -> None:
+    """Whoever deletes the container while it is made gets it whole, or nothing: never a directory under construction."""
+    oci.config("true")
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    deletion = shlex.join(oci.words("delete", "--force", ID))
+    oci.start_process("create", ID, **quiet).wait(60)
+    deleter = subprocess.Popen(["sh", "-c", f"while :; do {deletion}; done"], start_new_session=True, **quiet)
+    try:
+        said = [oci("create", ID, check=False).stderr for _ in range(25)]
+    finally:
+        os.killpg(deleter.pid, signal.SIGKILL)
+        deleter.wait()
+    assert {text for text in said if text and "container with given ID already exists" not in text} == set()
+
+
+def test_an_id_is_taken_from_who_has_lost_its_directory(tmp_path: Path) -> None:
+    """A directory that was made, deleted, and made by somebody else is no longer the first one's."""
+    mine = Directory(str(tmp_path), "box")
+    locked = mine._lock
+    others: list[Directory] = []
+
+    def lock_too_late() -> int:
+        (tmp_path / "box").rmdir()
+        others.append(Directory(str(tmp_path), "box"))
+        with others[0].taken():
+            others[0].make_gate()
+        return locked()
+
+    mine._lock = lock_too_late  # type: ignore[method-assign]
+    with pytest.raises(Conflict), mine.taken():
+        pass
+    assert sorted(os.listdir(tmp_path / "box")) == ["gate", "verdict"]
