@@ -175,8 +175,12 @@ class Container:
             if gate is None:  # it has ended since we looked; its end of the other FIFO has gone with it
                 raise Conflict(_STOPPED)
             self.directory.close_gate()
-            os.write(gate, _GO)
-            os.close(gate)
+            try:
+                os.write(gate, _GO)
+            except BrokenPipeError:
+                raise Conflict(_STOPPED) from None
+            finally:
+                os.close(gate)
             self._read_verdict(verdict)
         finally:
             os.close(verdict)
@@ -214,14 +218,14 @@ class Container:
                 raise
 
     def kill(self, signal: int, *, all: bool = False) -> None:
-        """Send a signal to the first process, with `all` to every one. Conflict when there is none."""
+        """Send a signal to the first process, with `all` to every one. Conflict: none. NotSupported: no cgroup."""
         cgroup = self.cgroup
-        alive = self._is_alive()
-        if all and (alive or cgroup.is_populated()):
-            cgroup.kill(signal)
-        elif not alive:
+        if not self._is_alive() and not (all and cgroup.is_populated()):
             raise Conflict("container not running")
-        elif signal == _SIGKILL and self.record.cgroup and not self._has_pid_namespace():
+        ends_all = signal == _SIGKILL and self._has_pid_namespace()
+        if all and not (ends_all and not self.record.cgroup):
+            self._cgroup_for("kill --all").kill(signal)
+        elif signal == _SIGKILL and self.record.cgroup and not ends_all:
             cgroup.kill(signal)  # nobody else ends the others with it
         else:
             self.signal(signal)
@@ -247,6 +251,8 @@ class Container:
 
     def delete(self, *, force: bool = False) -> None:
         """Remove a container at rest, or one that was never started; with `force` any, killing it first."""
+        if force and self.record.pid:
+            self.signal(_SIGKILL)  # a `start` that waits for a hook inside holds the lock, and ends with the process
         with self._locked():
             status = self.status
             if not force and status not in ("stopped", "created"):

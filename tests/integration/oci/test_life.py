@@ -14,6 +14,7 @@ import pytest
 
 from minirun.errors import Conflict
 from minirun.linux import syscalls
+from minirun.runtime.container import Runtime, find
 from minirun.runtime.state import Directory, State
 from tests.integration.oci.conftest import Oci
 from tests.waiting import until
@@ -306,3 +307,43 @@ def test_an_id_is_taken_from_who_has_lost_its_directory(tmp_path: Path) -> None:
     with pytest.raises(Conflict), mine.taken():
         pass
     assert sorted(os.listdir(tmp_path / "box")) == ["gate", "verdict"]
+
+
+def test_a_forced_delete_does_not_wait_for_a_hook_inside(oci: Oci) -> None:
+    """A program of the image that never ends must not keep its container from being removed."""
+    oci.config(
+        "true", hooks={"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "echo > /data/on; sleep 1000"]}]}
+    )
+    oci("create", ID)
+    start = oci.start_process("start", ID, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until("the hook to run", (oci.rootfs / "data/on").exists)
+    oci("delete", "--force", ID, timeout=20)
+    start.wait(20)
+    oci.assert_nothing_is_left()
+
+
+def test_all_processes_of_a_container_without_a_cgroup_can_be_killed_but_not_told(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    oci("--cgroup-manager=disabled", "run", "--detach", ID)
+    done = oci("kill", "--all", ID, "TERM", check=False)
+    assert (done.returncode, "made without a cgroup" in done.stderr) == (1, True)
+    oci("kill", "--all", ID, "KILL")
+    oci.wait_until(ID, "stopped")
+
+
+def test_a_process_that_ends_as_its_gate_is_opened_is_stopped(oci: Oci, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer of a FIFO that nobody reads any more gets EPIPE, which is no reader of our output that has gone."""
+    oci.config("true")
+    oci("create", ID)
+    container = find(Runtime(root=str(oci.root)), ID)
+    opened = container.directory.open_gate
+
+    def kill_first() -> int | None:
+        gate = opened()
+        container.signal(signal.SIGKILL)
+        until("its end", lambda: not container.pid)
+        return gate
+
+    monkeypatch.setattr(container.directory, "open_gate", kill_first)
+    with pytest.raises(Conflict, match="has stopped"):
+        container.start()
