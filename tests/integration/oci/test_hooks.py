@@ -186,3 +186,13 @@ def test_a_hook_may_leave_a_process_behind(oci: Oci) -> None:
     pid = int((oci.top / "pid").read_text())
     os.kill(pid, 9)
     until("it to be gone", lambda: not os.path.exists(f"/proc/{pid}/exe"))
+
+
+def test_a_start_whose_maker_is_killed_says_so(oci: Oci) -> None:
+    """While a hook runs nobody listens to the process that walks the plan: that it has gone is found out afterwards."""
+    kill_parent = "kill -9 $(sed -n 's/PPid:[[:space:]]*//p' /proc/$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')/status)"
+    oci.config("true", hooks={"createRuntime": [hook("createRuntime", f"PATH=/bin:/usr/bin; {kill_parent}")]})
+    done = oci("create", ID, check=False)
+    assert done.returncode == 1
+    assert "start the container's first process: Connection reset by peer" in done.stderr
+    oci.assert_nothing_is_left()
