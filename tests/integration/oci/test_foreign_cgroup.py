@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_a_state_names_it_at_no_moment(
 def run_in(cgroup: Path, *words: str) -> None:
     """Run a command to its end as a process of a cgroup."""
     script = 'echo $$ > "$0"/cgroup.procs; exec "$@"'
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     subprocess.run(["sh", "-c", script, str(cgroup), *words], timeout=60, check=True, **quiet)
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -278,7 +279,7 @@ def test_the_list_has_what_there_is(oci: Oci, container: str) -> None:
 def test_a_create_is_not_disturbed_by_deletions(oci: Oci) -> None:
     """Whoever deletes the container while it is made gets it whole, or nothing: never a directory under construction."""
     oci.config("true")
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     deletion = shlex.join(oci.words("delete", "--force", ID))
     oci.start_process("create", ID, **quiet).wait(60)
     deleter = subprocess.Popen(["sh", "-c", f"while :; do {deletion}; done"], start_new_session=True, **quiet)
