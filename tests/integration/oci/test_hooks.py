@@ -196,3 +196,16 @@ def test_a_start_whose_maker_is_killed_says_so(oci: Oci) -> None:
     assert done.returncode == 1
     assert "start the container's first process: Connection reset by peer" in done.stderr
     oci.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_may_be_a_script(oci: Oci, kind: str) -> None:
+    """Its interpreter opens it by name."""
+    script = oci.rootfs / "data/hook"
+    outside = kind != "startContainer"
+    script.write_text(f"#!/bin/sh\necho $0 $1 > {oci.rootfs if outside else ''}/data/ran\n")
+    script.chmod(0o755)
+    path = str(script) if outside else "/data/hook"
+    oci.config("true", hooks={kind: [{"path": path, "args": ["name", "first"]}]})
+    oci("run", ID)
+    assert (oci.rootfs / "data/ran").read_text() == f"{path} first\n"
