@@ -18,7 +18,7 @@ from ..light import ExitStack, suppress
 from ..linux import flags, syscalls
 from ..record import Record
 from . import console, passed_on
-from .container import Container
+from .container import Container, listing
 from .state import SHARED, Directory, State
 
 TYPE_CHECKING = False
@@ -111,7 +111,10 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     state = _first_state(runtime, directory, bundle, cgroup.path)
     directory.write_config(bundle.content)
     # A cgroup that is there already may be somebody else's: until it is ours, whoever finds this state must not touch it.
-    directory.write(state.replace(cgroup="") if cgroup.exists() else state)
+    is_there = cgroup.exists()
+    directory.write(state.replace(cgroup="") if is_there else state)
+    if is_there:
+        _check_owner(runtime, cgroup.path)
     with cgroup.holder() as pid:
         try:
             spec = _with_cgroup(spec, cgroup, pid)
@@ -125,6 +128,13 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
     state = _with_process(state, spawned.pid)
     directory.write(state)
     return _hand_out(spawned, state, spec, options), state
+
+
+def _check_owner(runtime: Runtime, cgroup: str) -> None:
+    """Refuse the cgroup of a container that has stopped: to delete that one would end this one. Conflict."""
+    for other in listing(runtime):
+        if other.record.cgroup == cgroup:
+            raise Conflict(f"container's cgroup is that of container {other.id}")
 
 
 def _first_state(runtime: Runtime, directory: Directory, bundle: Bundle, cgroup: str) -> State:
@@ -179,15 +189,31 @@ NAMESPACES_MADE = 3  # compile.context has it; importing that early would cost `
 
 
 def _with_cgroup(spec: Spec, cgroup: ContainerCgroup, pid: int) -> Spec:
-    """Make the cgroup; where the host refuses the device filter, device nodes can't be made either."""
+    """Make the cgroup; where the host refuses the device filter, what it would have kept shut stays shut by other means."""
     refused = cgroup.create(spec.linux.resources, pid)
     if (owner := _owner_of_cgroup(spec)) is not None:
         cgroup.delegate(owner)
-    if not refused:
-        return spec
-    from . import capabilities
+    return _without_device_filter(spec) if refused else spec
 
-    return spec.replace(process=without_capabilities(spec.process, capabilities.mask([_MKNOD])))
+
+def _without_device_filter(spec: Spec) -> Spec:
+    """No node can be made, and those of the image lead nowhere.
+
+    What root has asked for stays: nodes of the configuration, binds, and everything where all devices are allowed.
+    """
+    from . import capabilities, devices
+
+    if spec.linux.resources.devices == devices.EVERYTHING:
+        return spec
+    spec = spec.replace(process=without_capabilities(spec.process, capabilities.mask([_MKNOD])))
+    on_root = any(not node.path.startswith("/dev/") for node in spec.linux.devices)
+    if on_root or all(mount.destination != "/dev" for mount in spec.mounts):
+        return spec
+    copies = tuple(
+        mount.replace(attributes=mount.attributes | flags.MOUNT_ATTR_NODEV) if mount.copy_up else mount
+        for mount in spec.mounts
+    )
+    return spec.replace(root=spec.root.replace(no_devices=True), mounts=copies)
 
 
 def _owner_of_cgroup(spec: Spec) -> int | None:

@@ -93,3 +93,15 @@ def test_a_relative_path_is_read_once(foreign: subprocess.Popen[bytes], oci: Oci
     finally:
         for directory in (here / NAME, creator, here, deleter):
             remove(str(directory))
+
+
+def test_the_cgroup_of_a_stopped_container_is_not_shared(oci: Oci) -> None:
+    """To delete the stopped one would end the other."""
+    oci.config("true", linux={"cgroupsPath": f"/{NAME}-shared"})
+    oci("run", "--keep", "first")
+    done = oci("create", "second", check=False)
+    assert (done.returncode, "cgroup is that of container first" in done.stderr) == (1, True)
+    oci("delete", "first")
+    oci("create", "second")
+    oci("delete", "--force", "second")
+    assert not Path(Hierarchy.detect().mountpoint, f"{NAME}-shared").exists()

@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import signal
+import stat
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -348,3 +349,20 @@ def test_a_process_that_ends_as_its_gate_is_opened_is_stopped(oci: Oci, monkeypa
     monkeypatch.setattr(container.directory, "open_gate", kill_first)
     with pytest.raises(Conflict, match="has stopped"):
         container.start()
+
+
+def test_device_nodes_of_the_image_lead_nowhere_where_none_are_filtered(oci: Oci) -> None:
+    """Without a cgroup there is no device filter; a copy of the image's directory is no way around."""
+    for place in ("data", "tmp"):
+        os.mknod(oci.rootfs / place / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    copied = {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}
+    read = "for n in /dev/zero /data/zero /tmp/zero; do head -c 1 $n >/dev/null 2>&1; echo $?; done"
+    mounts = [*oci.config()["mounts"], copied]
+    oci.config("sh", "-c", read, mounts=mounts)
+    assert oci("--cgroup-manager=disabled", "run", ID).stdout.split() == ["0", "1", "1"]
+    everything = {"devices": [{"allow": True, "access": "rwm"}]}
+    oci.config("sh", "-c", read, mounts=mounts, linux={"resources": everything})
+    assert oci("--cgroup-manager=disabled", "run", ID).stdout.split() == ["0", "0", "0"]
+    elsewhere = [{"path": "/data/null", "type": "c", "major": 1, "minor": 3}]
+    oci.config("sh", "-c", "echo > /data/null", linux={"devices": elsewhere})
+    oci("--cgroup-manager=disabled", "run", ID)
