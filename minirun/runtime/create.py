@@ -305,14 +305,19 @@ def _behind_gate(plan: Plan) -> dict[str, object]:
 
 def _hand_out(spawned: Spawned, state: State, spec: Spec, options: CreateOptions) -> Spawned:
     """Give terminal, notifications and process to who has asked for them."""
-    if spawned.listener >= 0:
-        profile = spec.linux.seccomp
-        path = getattr(profile, "listener_path", "")
-        try:
-            console.send(path, _listener_text(state, spec), (spawned.listener,), "seccomp listener")
-        finally:
-            os.close(spawned.listener)
+    hand_out_listener(spawned, spec, state, "creating")
     return hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
+
+
+def hand_out_listener(spawned: Spawned, spec: Spec, state: State, status: str) -> None:
+    """Send the descriptor of a filter's notifications to the agent that answers them. config-linux.md, "Seccomp"."""
+    if spawned.listener < 0:
+        return
+    path = getattr(spec.linux.seccomp, "listener_path", "")
+    try:
+        console.send(path, _listener_text(spawned.pid, spec, state, status), (spawned.listener,), "seccomp listener")
+    finally:
+        os.close(spawned.listener)
 
 
 def hand_out_terminal(spawned: Spawned, console_socket: str, pidfd_socket: str) -> Spawned:
@@ -332,16 +337,16 @@ def hand_out_terminal(spawned: Spawned, console_socket: str, pidfd_socket: str) 
     return spawned
 
 
-def _listener_text(state: State, spec: Spec) -> bytes:
+def _listener_text(pid: int, spec: Spec, state: State, status: str) -> bytes:
     """config-linux.md, "The Container Process State"."""
     from ..jsontext import dumps, loads
 
     found = {
         "ociVersion": state.version,
         "fds": ["seccompFd"],
-        "pid": state.pid,
+        "pid": pid,
         "metadata": getattr(spec.linux.seccomp, "listener_metadata", ""),
-        "state": loads(_state_text(state, "creating")),
+        "state": loads(_state_text(state, status)),
     }
     return dumps(found).encode()
 

@@ -97,7 +97,7 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     """
     from . import bundle as bundles
     from .compile import compile_exec
-    from .create import hand_out_terminal, write_pid_file
+    from .create import hand_out_listener, hand_out_terminal, write_pid_file
     from .failures import explain_failure
     from .foreground import Foreground, sized
     from .process import SpawnFailed, spawn
@@ -118,6 +118,7 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
                 raise Conflict("cannot exec a container that has stopped") from failure
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         try:
+            hand_out_listener(spawned, spec, container.record, "running")
             spawned = hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
             if options.pid_file:
                 write_pid_file(options.pid_file, spawned.pid)
