@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -209,3 +212,24 @@ def test_a_hook_may_be_a_script(oci: Oci, kind: str) -> None:
     oci.config("true", hooks={kind: [{"path": path, "args": ["name", "first"]}]})
     oci("run", ID)
     assert (oci.rootfs / "data/ran").read_text() == f"{path} first\n"
+
+
+def test_an_interrupted_create_leaves_no_hook_behind(oci: Oci) -> None:
+    number = oci.top / "number"
+    oci.config(
+        "true",
+        hooks={
+            "createRuntime": [
+                hook(
+                    "createRuntime",
+                    f"PATH=/bin:/usr/bin; echo $$ > {number}.new; mv {number}.new {number}; exec /bin/sleep 1000",
+                )
+            ]
+        },
+    )
+    create = oci.start_process("create", ID, stdin=subprocess.DEVNULL)
+    until("the hook to run", number.exists)
+    create.send_signal(signal.SIGINT)
+    assert create.wait(30) == 130
+    assert not Path(f"/proc/{number.read_text().strip()}").exists()
+    oci.assert_nothing_is_left()
