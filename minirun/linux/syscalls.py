@@ -60,11 +60,14 @@ def spawn(
     variables, keep_variables = _strings(environment)
     targets = ffi.new("int[]", list(descriptors.keys()))
     sources = ffi.new("int[]", list(descriptors.values()))
-    by_name = not isinstance(executable, int)
-    opened, path = (-1, os.fsencode(executable)) if by_name else (executable, b"")
+    opened, path, call = -1, b"", "execve"
+    if isinstance(executable, int):
+        opened, call = executable, "start it (clone3, close_range, execveat)"
+    else:
+        path = os.fsencode(executable)
     pid = lib.mr_launch(opened, path, arguments, variables, targets, sources, len(descriptors), cgroup_fd, orphan)
     del keep_arguments, keep_variables  # they had to live until here
-    return _checked(pid, "execve" if by_name else "start it (clone3, close_range, execveat)", argv[0])
+    return _checked(pid, call, argv[0])
 
 
 def netlink_request(protocol: int, request: bytes, capacity: int = 65536) -> bytes:

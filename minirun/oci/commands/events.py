@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..invocation import Invocation
 
 _INTERVAL_NS = 5 * SECOND_NS
+_LONGEST_WAIT_MS = 2**31 - 1  # poll(2) has an int
 _FILES = ("memory.events", "cgroup.events")
 
 
@@ -57,6 +58,8 @@ def _follow(invocation: Invocation, container: Container, interval_ns: int) -> N
             if time.monotonic_ns() >= due:
                 _say("stats", invocation.id, container.stats())
                 due = time.monotonic_ns() + interval_ns
+    except (Conflict, NotFound):  # it has ended since we looked
+        return
     finally:
         changes.close()
 
@@ -84,7 +87,7 @@ class Changes:
         self._read()
 
     def wait(self, timeout_ns: int) -> None:
-        if self._poll.poll(timeout_ns // 1_000_000 + 1):
+        if self._poll.poll(min(timeout_ns // 1_000_000 + 1, _LONGEST_WAIT_MS)):
             self._read()
 
     def _read(self) -> None:
