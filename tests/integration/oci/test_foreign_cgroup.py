@@ -105,3 +105,12 @@ def test_the_cgroup_of_a_stopped_container_is_not_shared(oci: Oci) -> None:
     oci("create", "second")
     oci("delete", "--force", "second")
     assert not Path(Hierarchy.detect().mountpoint, f"{NAME}-shared").exists()
+
+
+@pytest.mark.parametrize("path", ["/cgroup.procs/box", f"/{'a/' * 3000}"])
+def test_a_path_where_no_cgroup_can_be_is_refused_and_leaves_no_container(oci: Oci, path: str) -> None:
+    oci.config("true", linux={"cgroupsPath": path})
+    done = oci("create", "nowhere", check=False)
+    assert done.returncode == 1
+    assert "a file, not a cgroup" in done.stderr or "make the cgroup" in done.stderr
+    assert oci.containers() == []
