@@ -311,6 +311,13 @@ def test_a_socket_that_nobody_listens_to_is_an_error(box: Box) -> None:
     assert not box.exists()
 
 
+def test_a_profile_that_lets_nothing_begin_is_named(box: Box) -> None:
+    box.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ERRNO"}
+    done = box.create(check=False)
+    assert (done.returncode, "seccomp profile" in done.stderr) == (1, True)
+    assert not box.exists()
+
+
 def test_a_path_without_notifications_is_ignored(box: Box) -> None:
     box.linux["seccomp"] = profile(rule("getpgid", "ERRNO"), listenerPath=str(box.path / "nobody"))
     assert probe(box, GETPGID, 0) == -errno.EPERM
