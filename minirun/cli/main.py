@@ -13,7 +13,6 @@ import sys
 
 from .. import __version__
 from ..errors import MinirunError, UsageError, WrongCommand
-from ..light import suppress
 from ..output import say, warn, write
 from ..program import enter, reason_of
 from .invocation import Invocation

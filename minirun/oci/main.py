@@ -15,7 +15,6 @@ import sys
 
 from ..command_line import Parsed
 from ..errors import MinirunError, NotSupported, UsageError, WrongCommand
-from ..light import suppress
 from ..output import say, write
 from ..program import enter, reason_of
 from .invocation import Invocation

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import _socket
 import os
-from contextlib import suppress
 from struct import Struct
 
 from .._native import lib
 from ..errors import StartFailed
+from ..light import suppress
 from ..linux import syscalls
 from ..record import Record
 
