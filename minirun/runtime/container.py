@@ -237,9 +237,13 @@ class Container:
             return True
         return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
 
+    def pidfd(self) -> int | None:
+        """Give a descriptor of the first process and of no other that might have its number by now; None when it has ended."""
+        return syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+
     def signal(self, signal: int) -> None:
-        """Send a signal to the first process and to no other that might have its number by now."""
-        descriptor = syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+        """Send a signal to the first process."""
+        descriptor = self.pidfd()
         if descriptor is None:
             return
         try:
@@ -271,7 +275,7 @@ class Container:
         """Kill the first process and wait for its end, whoever its parent is."""
         from select import POLLIN, poll
 
-        descriptor = syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+        descriptor = self.pidfd()
         if descriptor is None:
             return
         try:

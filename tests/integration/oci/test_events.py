@@ -13,6 +13,7 @@ import pytest
 from minirun.oci.commands.events import Changes
 from minirun.runtime.cgroups import Hierarchy
 from tests.integration.oci.conftest import Oci
+from tests.waiting import until
 
 LONG_NS = 20 * 10**9
 
@@ -59,5 +60,10 @@ def test_an_interval_longer_than_the_kernels_longest_wait_is_waited_for(oci: Oci
         events = oci.start_process(
             "events", "--interval", "1000h", container, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
         )
+    held = Path(f"/proc/{events.pid}/fd")
+    until(
+        "it to watch",
+        lambda: any(os.readlink(link).endswith("cgroup.events") for link in held.iterdir() if link.is_symlink()),
+    )
     oci("delete", "--force", container)
     assert (events.wait(30), (oci.top / "said").read_text()) == (0, "")
