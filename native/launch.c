@@ -16,7 +16,8 @@
 #define LAUNCH_DESCRIPTORS_MAX 256
 
 struct job {
-	int executable;
+	int executable; /* or -1: */
+	const char *path;
 	char *const *argv;
 	char *const *environment;
 	const int *targets;
@@ -97,20 +98,24 @@ static __attribute__((noinline)) void child(struct job *job)
 		if (copies[i] < 0)
 			goto failed;
 	}
-	executable = fcntl(job->executable, F_DUPFD_CLOEXEC, above);
-	if (executable < 0 || syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
+	executable = job->executable < 0 ? AT_FDCWD : fcntl(job->executable, F_DUPFD_CLOEXEC, above);
+	if (executable == -1 || syscall(SYS_close_range, 3u, ~0u, CLOSE_RANGE_CLOEXEC) < 0)
 		goto failed;
 	for (int i = 0; i < job->count; i++)
 		if (dup2(copies[i], job->targets[i]) < 0)
 			goto failed;
-	syscall(SYS_execveat, executable, "", job->argv, job->environment, AT_EMPTY_PATH);
+	/* A script is read by its interpreter, by name: a descriptor that is closed by then would be none. execveat(2), BUGS. */
+	if (executable == AT_FDCWD)
+		execve(job->path, job->argv, job->environment);
+	else
+		syscall(SYS_execveat, executable, "", job->argv, job->environment, AT_EMPTY_PATH);
 failed:
 	job->error = errno;
 	_exit(127);
 }
 
-int mr_launch(int executable, char *const *argv, char *const *environment, const int *targets, const int *sources,
-	      int count, int cgroup, int orphan)
+int mr_launch(int executable, const char *path, char *const *argv, char *const *environment, const int *targets,
+	      const int *sources, int count, int cgroup, int orphan)
 {
 	struct clone_args arguments = {
 		.flags = CLONE_SHARED | CLONE_CLEAR_SIGHAND | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
@@ -126,7 +131,7 @@ int mr_launch(int executable, char *const *argv, char *const *environment, const
 	job = mmap(NULL, sizeof *job, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (job == MAP_FAILED)
 		return -errno;
-	*job = (struct job){ executable, argv, environment, targets, sources, count, orphan != 0, 0 };
+	*job = (struct job){ executable, path, argv, environment, targets, sources, count, orphan != 0, 0 };
 
 	sigfillset(&all); /* a handler of ours must not run in the child */
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -227,11 +227,11 @@ struct mr_message {
 /* python: begin */
 /* openat2(2), O_CLOEXEC added. A descriptor or -errno. */
 int mr_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
-/* A process from `executable` (a descriptor, execveat(2)): clone3(2) with CLONE_VFORK | CLONE_VM where that is known to be
- * safe, default signals, an environment of its own, in `cgroup` (a descriptor, or -1). targets[i] becomes a duplicate of
- * sources[i]; every other descriptor from 3 on is closed. Gives the process id, or -errno also when exec failed. An `orphan` has
+/* A process from `executable` (a descriptor, execveat(2)), or where that is -1 from `path` (execve(2)): clone3(2) with
+ * CLONE_VFORK | CLONE_VM where that is known to be safe, default signals, an environment of its own, in `cgroup` (a descriptor,
+ * or -1). targets[i] becomes a duplicate of sources[i]; every other descriptor from 3 on is closed. Gives the process id, or -errno also when exec failed. An `orphan` has
  * no parent that would have to wait for it: its number is nobody's business, the answer is 0. */
-int mr_launch(int executable, char *const *argv, char *const *environment, const int *targets, const int *sources,
+int mr_launch(int executable, const char *path, char *const *argv, char *const *environment, const int *targets, const int *sources,
 	      int count, int cgroup, int orphan);
 /* PR_SET_CHILD_SUBREAPER, prctl(2). */
 int mr_set_subreaper(int reaps);

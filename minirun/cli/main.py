@@ -9,13 +9,12 @@ Owns: global options, dispatch, the last line of defence. Leaves to others: ever
 
 from __future__ import annotations
 
-import os
 import sys
 
 from .. import __version__
 from ..errors import MinirunError, UsageError, WrongCommand
-from ..light import suppress
 from ..output import say, warn, write
+from ..program import enter, reason_of
 from .invocation import Invocation
 from .options import ABSENT_COMMANDS, NOUNS, find, global_options
 from .parse import parse, parse_command
@@ -128,7 +127,7 @@ def _complain(error: Exception, spelling: str) -> int:
     elif isinstance(error, ExceptionGroup):
         warn(f"{prefix} {error.message}: " + "; ".join(str(inner) for inner in error.exceptions))
     elif isinstance(error, OSError):
-        warn(f"{prefix} {_sentence(error)}")
+        warn(f"{prefix} {reason_of(error)}")
     else:
         where = f"'minirun --debug {name} ...' shows where"
         warn(f"{prefix} this is a defect of minirun: {type(error).__name__}: {error}; {where}")
@@ -145,22 +144,9 @@ def _code_of(name: str, code: int) -> int:
     return 1 if code in (FAILED, NOT_EXECUTABLE, NOT_FOUND) else code
 
 
-def _sentence(error: OSError) -> str:
-    reason = (error.strerror or str(error)).lower()
-    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
-
-
 def entry() -> None:
-    """Run the command line of this process and end it. Never returns.
-
-    The interpreter's own farewell (collecting modules) is left out: everything that has to be closed is closed by
-    then, and it costs more than a millisecond of every command.
-    """
-    code = main()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone: there is nobody to tell
-            stream.flush()
-    os._exit(code)
+    """Run the command line of this process and end it. Never returns."""
+    enter(main)
 
 
 if __name__ == "__main__":

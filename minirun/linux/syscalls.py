@@ -50,24 +50,24 @@ def spawn(
 
     `descriptors` maps the child's numbers to ours; 0, 1, 2 are inherited when they aren't named, all others are closed.
     The child is born in the cgroup of `cgroup_fd` (an open directory). Blocks until the program is executing; when it
-    can't be executed, that error is raised and no child is left. clone3(2) with CLONE_VFORK, execveat(2).
+    can't be executed, that error is raised and no child is left. A script is executed by its path only.
+    clone3(2) with CLONE_VFORK, execveat(2).
     """
     descriptors = descriptors or {}
-    if not isinstance(executable, int):
-        opened = os.open(executable, os.O_PATH | os.O_CLOEXEC)
-        try:
-            return spawn(opened, argv, environment, descriptors, cgroup_fd, orphan=orphan)
-        finally:
-            os.close(opened)
     if hasattr(environment, "items"):
         environment = [f"{name}={value}" for name, value in environment.items()]
     arguments, keep_arguments = _strings(argv)
     variables, keep_variables = _strings(environment)
     targets = ffi.new("int[]", list(descriptors.keys()))
     sources = ffi.new("int[]", list(descriptors.values()))
-    pid = lib.mr_launch(executable, arguments, variables, targets, sources, len(descriptors), cgroup_fd, orphan)
+    opened, path, call = -1, b"", "execve"
+    if isinstance(executable, int):
+        opened, call = executable, "start it (clone3, close_range, execveat)"
+    else:
+        path = os.fsencode(executable)
+    pid = lib.mr_launch(opened, path, arguments, variables, targets, sources, len(descriptors), cgroup_fd, orphan)
     del keep_arguments, keep_variables  # they had to live until here
-    return _checked(pid, "start it (clone3, close_range, execveat)", argv[0])
+    return _checked(pid, call, argv[0])
 
 
 def netlink_request(protocol: int, request: bytes, capacity: int = 65536) -> bytes:

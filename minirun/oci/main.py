@@ -15,8 +15,8 @@ import sys
 
 from ..command_line import Parsed
 from ..errors import MinirunError, NotSupported, UsageError, WrongCommand
-from ..light import suppress
 from ..output import say, write
+from ..program import enter, reason_of
 from .invocation import Invocation
 from .log import Log
 from .options import ABSENT_COMMANDS, find, global_options
@@ -118,34 +118,16 @@ def _sentence(log: Log, error: Exception) -> str:
     if isinstance(error, ExceptionGroup):
         return f"{error.message}: " + "; ".join(_sentence(log, inner) for inner in error.exceptions)
     if isinstance(error, OSError):
-        reason = (error.strerror or str(error)).lower()
-        return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
+        return reason_of(error)
     import traceback
 
     log.debug("".join(traceback.format_exception(error)))
     return f"this is a defect of minirun: {type(error).__name__}: {error}; --debug logs where"
 
 
-def _complete_streams() -> None:
-    """Where the caller has closed a standard stream, a file of ours would get its number, and be the container's."""
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
-
-
 def entry() -> None:
-    """Run the command line of this process and end it. Never returns.
-
-    The interpreter's own farewell (collecting modules) is left out, as in cli/main: it costs more than a millisecond.
-    """
-    _complete_streams()
-    code = main()
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone: there is nobody to tell
-            stream.flush()
-    os._exit(code)
+    """Run the command line of this process and end it. Never returns."""
+    enter(main)
 
 
 if __name__ == "__main__":

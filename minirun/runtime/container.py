@@ -103,12 +103,21 @@ class Container:
 
     @property
     def cgroup(self) -> ContainerCgroup:
-        """Give the container's cgroup, which needn't exist any more."""
-        from .cgroups import ContainerCgroup, Hierarchy
+        """Give the container's cgroup, which needn't exist any more.
+
+        It lies where it was made: a relative path of the configuration means another place to each process that reads it.
+        """
+        from .cgroups import ContainerCgroup
 
         record = self.record
-        driver = record.cgroup_driver if record.cgroup else "disabled"
-        return ContainerCgroup.place(Hierarchy.detect(), record.cgroups_path, self.id, driver, record.annotations)
+        if not record.cgroup or record.cgroup_driver != "systemd":
+            return ContainerCgroup(path=record.cgroup)
+        from .cgroups import Hierarchy
+
+        unit = ContainerCgroup.place(
+            Hierarchy.detect(), record.cgroups_path, self.id, record.cgroup_driver, record.annotations
+        )
+        return unit.replace(path=record.cgroup)
 
     def bundle(self) -> Bundle:
         """Give the configuration that it was made with."""
@@ -166,8 +175,12 @@ class Container:
             if gate is None:  # it has ended since we looked; its end of the other FIFO has gone with it
                 raise Conflict(_STOPPED)
             self.directory.close_gate()
-            os.write(gate, _GO)
-            os.close(gate)
+            try:
+                os.write(gate, _GO)
+            except BrokenPipeError:
+                raise Conflict(_STOPPED) from None
+            finally:
+                os.close(gate)
             self._read_verdict(verdict)
         finally:
             os.close(verdict)
@@ -205,14 +218,14 @@ class Container:
                 raise
 
     def kill(self, signal: int, *, all: bool = False) -> None:
-        """Send a signal to the first process, with `all` to every one. Conflict when there is none."""
+        """Send a signal to the first process, with `all` to every one. Conflict: none. NotSupported: no cgroup."""
         cgroup = self.cgroup
-        alive = self._is_alive()
-        if all and (alive or cgroup.is_populated()):
-            cgroup.kill(signal)
-        elif not alive:
+        if not self._is_alive() and not (all and cgroup.is_populated()):
             raise Conflict("container not running")
-        elif signal == _SIGKILL and self.record.cgroup and not self._has_pid_namespace():
+        ends_all = signal == _SIGKILL and self._has_pid_namespace()
+        if all and not (ends_all and not self.record.cgroup):
+            self._cgroup_for("kill --all").kill(signal)
+        elif signal == _SIGKILL and self.record.cgroup and not ends_all:
             cgroup.kill(signal)  # nobody else ends the others with it
         else:
             self.signal(signal)
@@ -224,9 +237,13 @@ class Container:
             return True
         return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
 
+    def pidfd(self) -> int | None:
+        """Give a descriptor of the first process and of no other that might have its number by now; None when it has ended."""
+        return syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+
     def signal(self, signal: int) -> None:
-        """Send a signal to the first process and to no other that might have its number by now."""
-        descriptor = syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+        """Send a signal to the first process."""
+        descriptor = self.pidfd()
         if descriptor is None:
             return
         try:
@@ -238,21 +255,27 @@ class Container:
 
     def delete(self, *, force: bool = False) -> None:
         """Remove a container at rest, or one that was never started; with `force` any, killing it first."""
+        if force and self.record.pid:
+            self.signal(_SIGKILL)  # a `start` that waits for a hook inside holds the lock, and ends with the process
         with self._locked():
             status = self.status
             if not force and status not in ("stopped", "created"):
                 raise Conflict(f"cannot delete container {self.id} that is not stopped: {status}")
-            if status != "stopped":
-                self._end()
-            elif not self.record.pid:
-                self._dismiss()
-            self.remove()
+            self.discard()
+
+    def discard(self) -> None:
+        """End what is left of its processes and take it away, in whatever state it is; for who holds the lock."""
+        if self.status != "stopped":
+            self._end()
+        elif not self.record.pid:
+            self._dismiss()
+        self.remove()
 
     def _end(self) -> None:
         """Kill the first process and wait for its end, whoever its parent is."""
         from select import POLLIN, poll
 
-        descriptor = syscalls.pidfd_open_verified(self.record.pid, self.record.start_time)
+        descriptor = self.pidfd()
         if descriptor is None:
             return
         try:

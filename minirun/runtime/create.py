@@ -18,7 +18,7 @@ from ..light import ExitStack, suppress
 from ..linux import flags, syscalls
 from ..record import Record
 from . import console, passed_on
-from .container import Container
+from .container import Container, listing
 from .state import SHARED, Directory, State
 
 TYPE_CHECKING = False
@@ -68,11 +68,10 @@ def make(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateOpt
     _check(bundle, options)
     bundle, options = _with_descriptors(bundle, options)
     directory = Directory(runtime.root, container_id)
-    directory.make()
-    with ExitStack() as undo:
+    with directory.taken(), ExitStack() as undo:
         undo.callback(_abandon, runtime, container_id)
-        with directory.locked():
-            spawned, state = _make(runtime, directory, bundle, options)
+        directory.make_gate()
+        spawned, state = _make(runtime, directory, bundle, options)
         created = Created(container=Container(runtime, container_id), terminal=spawned.terminal)
         if options.pid_file:
             write_pid_file(options.pid_file, state.pid)
@@ -104,72 +103,117 @@ def _with_descriptors(bundle: Bundle, options: CreateOptions) -> tuple[Bundle, C
 def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: CreateOptions) -> tuple[Spawned, State]:
     from .cgroups import ContainerCgroup, Hierarchy
     from .compile import compile_container
-    from .failures import explain_failure
-    from .process import SpawnFailed, spawn
 
     spec = bundle.spec
     cgroup = ContainerCgroup.place(
         Hierarchy.detect(), spec.linux.cgroups_path, directory.id, runtime.cgroup_driver, spec.annotations
     )
-    state = State(
-        version=spec.version,
-        id=directory.id,
-        bundle=bundle.path,
-        rootfs=spec.root.path,
-        created=_now(),
-        cgroup=cgroup.path,
-        cgroups_path=spec.linux.cgroups_path,
-        cgroup_driver=runtime.cgroup_driver,
-        annotations=spec.annotations,
-    )
+    state = _first_state(runtime, directory, bundle, cgroup.path)
     directory.write_config(bundle.content)
     # A cgroup that is there already may be somebody else's: until it is ours, whoever finds this state must not touch it.
-    directory.write(state.replace(cgroup="") if cgroup.exists() else state)
-
-    def at_stage(pid: int) -> None:
-        from . import hooks
-
-        recorded = state.replace(pid=pid, start_time=syscalls.process_start_time(pid) or 0)
-        directory.write(recorded)
-        text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
-        hooks.run("prestart", spec.hooks.prestart, text)
-        hooks.run("createRuntime", spec.hooks.create_runtime, text)
-
+    is_there = cgroup.exists()
+    directory.write(state.replace(cgroup="") if is_there else state)
+    if is_there:
+        _check_owner(runtime, cgroup.path)
     with cgroup.holder() as pid:
         try:
             spec = _with_cgroup(spec, cgroup, pid)
         except Conflict:
             directory.write(state.replace(cgroup=""))  # it is somebody else's, and not to be removed with this attempt
             raise
-        if os.environ.get("NOTIFY_SOCKET"):
-            from . import notify
-
-            if notify.manager():
-                spec = notify.prepare(spec, directory.notify)
+        spec = _with_notifications(spec, directory)
         plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
         state = state.replace(**_behind_gate(plan))
-        try:
-            spawned = spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
-        except SpawnFailed as failure:
-            raise explain_failure(plan, failure.operation_index, failure.errno) from failure
-    state = state.replace(pid=spawned.pid, start_time=syscalls.process_start_time(spawned.pid) or 0)
+        spawned = _spawn(plan, directory, state, spec, options)
+    state = _with_process(state, spawned.pid)
     directory.write(state)
     return _hand_out(spawned, state, spec, options), state
+
+
+def _check_owner(runtime: Runtime, cgroup: str) -> None:
+    """Refuse the cgroup of a container that has stopped: to delete that one would end this one. Conflict."""
+    for other in listing(runtime):
+        if other.record.cgroup == cgroup:
+            raise Conflict(f"container's cgroup is that of container {other.id}")
+
+
+def _first_state(runtime: Runtime, directory: Directory, bundle: Bundle, cgroup: str) -> State:
+    spec = bundle.spec
+    return State(
+        version=spec.version,
+        id=directory.id,
+        bundle=bundle.path,
+        rootfs=spec.root.path,
+        created=_now(),
+        cgroup=cgroup,
+        cgroups_path=spec.linux.cgroups_path,
+        cgroup_driver=runtime.cgroup_driver,
+        annotations=spec.annotations,
+    )
+
+
+def _with_process(state: State, pid: int) -> State:
+    return state.replace(pid=pid, start_time=syscalls.process_start_time(pid) or 0)
+
+
+def _with_notifications(spec: Spec, directory: Directory) -> Spec:
+    """Give the program a socket of its own, where a service manager wants to hear from it."""
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return spec
+    from . import notify
+
+    return notify.prepare(spec, directory.notify) if notify.manager() else spec
+
+
+def _spawn(plan: Plan, directory: Directory, state: State, spec: Spec, options: CreateOptions) -> Spawned:
+    """Walk the plan, with the hooks that run outside of the container."""
+    from .failures import explain_failure
+    from .process import SpawnFailed, spawn
+
+    def at_stage(pid: int) -> None:
+        from . import hooks
+
+        recorded = _with_process(state, pid)
+        directory.write(recorded)
+        text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
+        hooks.run("prestart", spec.hooks.prestart, text)
+        hooks.run("createRuntime", spec.hooks.create_runtime, text)
+
+    try:
+        return spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
+    except SpawnFailed as failure:
+        raise explain_failure(plan, failure.operation_index, failure.errno) from failure
 
 
 NAMESPACES_MADE = 3  # compile.context has it; importing that early would cost `state` and `kill`
 
 
 def _with_cgroup(spec: Spec, cgroup: ContainerCgroup, pid: int) -> Spec:
-    """Make the cgroup; where the host refuses the device filter, device nodes can't be made either."""
+    """Make the cgroup; where the host refuses the device filter, what it would have kept shut stays shut by other means."""
     refused = cgroup.create(spec.linux.resources, pid)
     if (owner := _owner_of_cgroup(spec)) is not None:
         cgroup.delegate(owner)
-    if not refused:
-        return spec
-    from . import capabilities
+    return _without_device_filter(spec) if refused else spec
 
-    return spec.replace(process=without_capabilities(spec.process, capabilities.mask([_MKNOD])))
+
+def _without_device_filter(spec: Spec) -> Spec:
+    """No node can be made, and those of the image lead nowhere.
+
+    What root has asked for stays: nodes of the configuration, binds, and everything where all devices are allowed.
+    """
+    from . import capabilities, devices
+
+    if spec.linux.resources.devices == devices.EVERYTHING:
+        return spec
+    spec = spec.replace(process=without_capabilities(spec.process, capabilities.mask([_MKNOD])))
+    on_root = any(not node.path.startswith("/dev/") for node in spec.linux.devices)
+    if on_root or all(mount.destination != "/dev" for mount in spec.mounts):
+        return spec
+    copies = tuple(
+        mount.replace(attributes=mount.attributes | flags.MOUNT_ATTR_NODEV) if mount.copy_up else mount
+        for mount in spec.mounts
+    )
+    return spec.replace(root=spec.root.replace(no_devices=True), mounts=copies)
 
 
 def _owner_of_cgroup(spec: Spec) -> int | None:
@@ -261,14 +305,19 @@ def _behind_gate(plan: Plan) -> dict[str, object]:
 
 def _hand_out(spawned: Spawned, state: State, spec: Spec, options: CreateOptions) -> Spawned:
     """Give terminal, notifications and process to who has asked for them."""
-    if spawned.listener >= 0:
-        profile = spec.linux.seccomp
-        path = getattr(profile, "listener_path", "")
-        try:
-            console.send(path, _listener_text(state, spec), (spawned.listener,), "seccomp listener")
-        finally:
-            os.close(spawned.listener)
+    hand_out_listener(spawned, spec, state, "creating")
     return hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
+
+
+def hand_out_listener(spawned: Spawned, spec: Spec, state: State, status: str) -> None:
+    """Send the descriptor of a filter's notifications to the agent that answers them. config-linux.md, "Seccomp"."""
+    if spawned.listener < 0:
+        return
+    path = getattr(spec.linux.seccomp, "listener_path", "")
+    try:
+        console.send(path, _listener_text(spawned.pid, spec, state, status), (spawned.listener,), "seccomp listener")
+    finally:
+        os.close(spawned.listener)
 
 
 def hand_out_terminal(spawned: Spawned, console_socket: str, pidfd_socket: str) -> Spawned:
@@ -288,16 +337,16 @@ def hand_out_terminal(spawned: Spawned, console_socket: str, pidfd_socket: str) 
     return spawned
 
 
-def _listener_text(state: State, spec: Spec) -> bytes:
+def _listener_text(pid: int, spec: Spec, state: State, status: str) -> bytes:
     """config-linux.md, "The Container Process State"."""
     from ..jsontext import dumps, loads
 
     found = {
         "ociVersion": state.version,
         "fds": ["seccompFd"],
-        "pid": state.pid,
+        "pid": pid,
         "metadata": getattr(spec.linux.seccomp, "listener_metadata", ""),
-        "state": loads(_state_text(state, "creating")),
+        "state": loads(_state_text(state, status)),
     }
     return dumps(found).encode()
 
@@ -322,6 +371,5 @@ def _now() -> str:
 
 
 def _abandon(runtime: Runtime, container_id: str) -> None:
-    """Undo: whatever there is by now goes."""
-    container = Container(runtime, container_id)
-    container.delete(force=True)
+    """Undo, still under the lock: whatever there is by now goes."""
+    Container(runtime, container_id).discard()

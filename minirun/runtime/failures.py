@@ -25,12 +25,18 @@ if TYPE_CHECKING:
 
 _OLD_KERNEL = "this kernel can't do it; minirun needs Linux 5.15 or newer"
 
+_ENDED_EARLY = {
+    errno.ECHILD: "it ended before its program began; is what it takes to get there forbidden by the seccomp profile?",
+    errno.ECONNRESET: "what makes it was killed",
+}
+
 
 def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     """Give the exception for a plan whose operation at `place` failed with `error`; None: no operation's fault."""
     operations = plan.operations()
     if place is None or place >= len(operations):
-        return StartFailed(f"start the container's first process: {os.strerror(error)}{_hint(error)}")
+        reason = _ENDED_EARLY.get(error) or os.strerror(error) + _hint(error)
+        return StartFailed(f"start the container's first process: {reason}")
     operation = operations[place][1]
     if error == errno.ENOSYS:
         return NotSupported(f"{plan.describe(place)}: {_OLD_KERNEL}")

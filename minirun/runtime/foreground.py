@@ -28,7 +28,8 @@ _PIECE = 65536
 class Foreground:
     """From before a program starts to its end: a context, in which every signal that we get is sent on to it.
 
-    What comes before the program runs is kept until then: else it would end us and leave the container.
+    What comes before the program runs is kept until then: else it would end us and leave the container. So is what comes
+    after its end: nobody is left to get it, and what is still to be done is done.
     """
 
     def __init__(self) -> None:
@@ -72,6 +73,7 @@ class Foreground:
                 self._terminal = -1
                 os.close(terminal)
         _, status = os.waitpid(pid, 0)
+        self._pid = 0  # by now it may be somebody else's number
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
@@ -95,11 +97,13 @@ def _serve(pid: int, terminal: int) -> None:
         before = termios.tcgetattr(0)
         _raw(before)
         _resize(terminal)  # it may have changed since the start
-    pidfd = os.pidfd_open(pid)
     try:
-        _Relay(terminal, pidfd).run()
+        pidfd = os.pidfd_open(pid)
+        try:
+            _Relay(terminal, pidfd).run()
+        finally:
+            os.close(pidfd)
     finally:
-        os.close(pidfd)
         if before is not None:
             with suppress(termios.error, OSError):
                 termios.tcsetattr(0, termios.TCSADRAIN, before)

@@ -53,7 +53,12 @@ def _run(hook: Hook, state: bytes) -> None:
             os.close(null)
             os.close(writer)
             writer = -1
-        said = _attend(pid, reader, hook.timeout_seconds)
+        try:
+            said = _attend(pid, reader, hook.timeout_seconds)
+        except BaseException:  # its time is up, or ours
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         _, status = os.waitpid(pid, 0)
     finally:
         for descriptor in (stdin, reader, writer):
@@ -66,7 +71,7 @@ def _run(hook: Hook, state: bytes) -> None:
 
 
 def _attend(pid: int, reader: int, timeout_seconds: int | None) -> bytes:
-    """Read what the hook says until its process has ended; kill it when its time is up (TimeoutError)."""
+    """Read what the hook says until its process has ended; TimeoutError when its time is up."""
     import time
 
     deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
@@ -87,8 +92,6 @@ def _attend(pid: int, reader: int, timeout_seconds: int | None) -> bytes:
             if pidfd in ready:  # whoever it has left behind may go on talking
                 return said
             if deadline is not None and time.monotonic() >= deadline:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
                 raise TimeoutError(f"it didn't end within {timeout_seconds} s")
     finally:
         os.close(pidfd)

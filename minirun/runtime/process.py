@@ -12,6 +12,7 @@ from struct import Struct
 
 from .._native import lib
 from ..errors import StartFailed
+from ..light import suppress
 from ..linux import syscalls
 from ..record import Record
 
@@ -91,7 +92,7 @@ def _listen(socket: _socket.socket, stages: Mapping[int, Callable[[int], None]])
             kind, operation, error, pid, value, _ = MESSAGE.unpack(data)
             if kind == lib.MR_MSG_STAGE:
                 stages[value](pid)
-                socket.sendmsg([data], [], _socket.MSG_NOSIGNAL)
+                _answer(socket, data)
             elif kind == lib.MR_MSG_LISTENER:
                 listener = descriptor
             elif kind == lib.MR_MSG_FAILED:
@@ -105,6 +106,12 @@ def _listen(socket: _socket.socket, stages: Mapping[int, Callable[[int], None]])
 
 
 _ECONNRESET = 104
+
+
+def _answer(socket: _socket.socket, data: bytes) -> None:
+    """Let the start go on. Who was killed meanwhile hears nothing: that there is no next message says so."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        socket.sendmsg([data], [], _socket.MSG_NOSIGNAL)
 
 
 def _receive(socket: _socket.socket) -> tuple[bytes, int]:

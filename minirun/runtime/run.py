@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Conflict, InvalidInput
-from ..light import ExitStack
+from ..errors import Conflict, InvalidInput, NotFound
+from ..light import ExitStack, contextmanager, suppress
 from ..linux import syscalls
 from ..record import Record
 from . import passed_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .bundle import Bundle
     from .compile import Target
     from .container import Container, Runtime
@@ -56,7 +58,8 @@ def run(
 
     if detach:
         container = create(runtime, container_id, bundle, options)
-        _start(container)
+        with _removed_on_failure(container):
+            container.start()
         return 0
     if options.console_socket:
         raise InvalidInput("cannot use console socket if runc will not detach or allocate tty")
@@ -66,20 +69,24 @@ def run(
     syscalls.set_subreaper(True)
     with Foreground() as foreground:
         created = make(runtime, container_id, bundle, options)
-        if not subreaper:
-            syscalls.set_subreaper(False)
-        _start(created.container, in_foreground=True)
-        status = foreground.wait(created.container.record.pid, created.terminal)
-    if not keep:
-        created.container.delete(force=True)
+        with _removed_on_failure(created.container):
+            if not subreaper:
+                syscalls.set_subreaper(False)
+            created.container.start(in_foreground=True)
+            status = foreground.wait(created.container.record.pid, created.terminal)
+        if not keep:
+            with suppress(NotFound):  # somebody else was faster, and may be why the program has ended
+                created.container.delete(force=True)
     return status
 
 
-def _start(container: Container, *, in_foreground: bool = False) -> None:
+@contextmanager
+def _removed_on_failure(container: Container) -> Iterator[None]:
     try:
-        container.start(in_foreground=in_foreground)
+        yield
     except BaseException:
-        container.delete(force=True)
+        with suppress(NotFound):
+            container.delete(force=True)
         raise
 
 
@@ -90,7 +97,7 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     """
     from . import bundle as bundles
     from .compile import compile_exec
-    from .create import hand_out_terminal, write_pid_file
+    from .create import hand_out_listener, hand_out_terminal, write_pid_file
     from .failures import explain_failure
     from .foreground import Foreground, sized
     from .process import SpawnFailed, spawn
@@ -111,6 +118,7 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
                 raise Conflict("cannot exec a container that has stopped") from failure
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         try:
+            hand_out_listener(spawned, spec, container.record, "running")
             spawned = hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
             if options.pid_file:
                 write_pid_file(options.pid_file, spawned.pid)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SHARED = ".shared"
 _ID_MAX = 1024
 _ID_CHARACTERS = "_+-."
+_TAKEN = "container with given ID already exists"
 
 
 class State(Record):
@@ -70,17 +71,45 @@ class Directory:
     def config(self) -> str:
         return f"{self.path}/config.json"
 
-    def make(self) -> None:
-        """Take the id. Raises Conflict when it is taken, MinirunError when the directory can't be made."""
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Take the id, and hold the lock from the first moment on. Raises Conflict when it is taken, MinirunError.
+
+        What is in the directory at the end stays.
+        """
         try:
             os.makedirs(os.path.dirname(self.path), 0o711, exist_ok=True)
-            os.mkdir(self.path, 0o700)
-            os.mkfifo(self.gate, 0o600)
-            os.mkfifo(self.verdict, 0o600)
-        except FileExistsError as error:
-            raise Conflict("container with given ID already exists") from error
+            descriptor = self._take()
         except OSError as error:
             raise MinirunError(f"make the directory {self.path}: {error.strerror}") from error
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _take(self) -> int:
+        """Make the directory and lock it: again, when somebody has deleted it in between, until it is ours or another's."""
+        while True:
+            try:
+                os.mkdir(self.path, 0o700)
+            except FileExistsError:
+                raise Conflict(_TAKEN) from None
+            try:
+                descriptor = self._lock()
+            except NotFound:
+                continue
+            if not os.listdir(descriptor):
+                return descriptor
+            os.close(descriptor)
+            raise Conflict(_TAKEN)
+
+    def make_gate(self) -> None:
+        """Make the FIFOs at which the first process will wait. MinirunError."""
+        try:
+            os.mkfifo(self.gate, 0o600)
+            os.mkfifo(self.verdict, 0o600)
+        except OSError as error:
+            raise MinirunError(f"make {self.gate}: {error.strerror}") from error
 
     def write(self, state: State) -> None:
         """Replace state.json in one step."""
@@ -146,6 +175,14 @@ class Directory:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the container's lock; NotFound when it doesn't exist, or has gone while we waited."""
+        descriptor = self._lock()
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self) -> int:
+        """Give a descriptor of the directory, which holds the lock as long as it is open. Blocks; NotFound."""
         import fcntl
 
         try:
@@ -156,9 +193,10 @@ class Directory:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink == 0:
                 raise NotFound("container does not exist")
-            yield
-        finally:
+        except BaseException:
             os.close(descriptor)
+            raise
+        return descriptor
 
 
 def check_id(container_id: str) -> str:

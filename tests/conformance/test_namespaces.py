@@ -48,6 +48,10 @@ class Holder:
             return f"/proc/{self.process.pid}/ns/{name}"
         return f"/proc/{self.process.pid}/ns/pid_for_children"
 
+    def make_interfaces(self, name: str, peer: str) -> None:
+        words = ("ip", "link", "add", name, "type", "veth", "peer", "name", peer)
+        subprocess.run(["nsenter", f"--net={self.path('net')}", *words], check=True)
+
     def end(self) -> None:
         os.killpg(self.process.pid, 9)
         self.process.wait()
@@ -256,6 +260,37 @@ def test_a_network_device_moves_into_a_namespace_that_is_joined(box: Box, networ
     seen = box.shell("ip address show dev inside0")
     assert "192.0.2.7/24" in seen
     assert "UP" in seen.splitlines()[0]
+
+
+def test_a_template_gives_a_name_that_is_free_in_a_namespace_that_is_joined(
+    box: Box, network: Network, holder: Holder
+) -> None:
+    holder.make_interfaces("eth0", "eth1")
+    box.namespace("network", holder.path("net"))
+    box.linux["netDevices"] = {"minirun-a": {"name": "eth%d"}}
+    assert "eth2" in box.shell("ip link show dev eth2")
+    assert "minirun-a" not in network.inside("ip", "link")
+
+
+def test_a_name_that_is_taken_where_it_is_joined_is_an_error_and_the_device_stays(
+    box: Box, network: Network, holder: Holder
+) -> None:
+    holder.make_interfaces("eth0", "eth1")
+    box.namespace("network", holder.path("net"))
+    box.linux["netDevices"] = {"minirun-a": {"name": "eth1"}}
+    assert "the name eth1 is taken" in box.create(check=False).stderr
+    assert "minirun-a" in network.inside("ip", "link")
+
+
+def test_an_address_for_a_while_stays_outside(box: Box, network: Network) -> None:
+    """A lease isn't renewed where nobody knows of it."""
+    network.inside("ip", "address", "add", "192.0.2.7/24", "dev", "minirun-a")
+    lease = ("valid_lft", "1000", "preferred_lft", "1000")
+    network.inside("ip", "address", "add", "192.0.2.9/24", "dev", "minirun-a", *lease)
+    box.linux["netDevices"] = {"minirun-a": {"name": "inside0"}}
+    seen = box.shell("ip address show dev inside0")
+    assert "192.0.2.7/24" in seen
+    assert "192.0.2.9" not in seen
 
 
 def test_a_name_that_is_taken_inside_is_an_error_and_the_device_stays(box: Box, network: Network) -> None:

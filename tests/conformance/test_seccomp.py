@@ -285,9 +285,36 @@ def test_an_agent_gets_the_state_and_answers_the_calls(box: Box, agent: Agent) -
     assert state["state"]["annotations"] == {"com.example.key": "value"}
 
 
+def test_an_agent_gets_the_calls_of_a_further_process(box: Box, agent: Agent) -> None:
+    """Else such a call would wait for an answer for ever."""
+    path = box.path / "agent"
+    box.linux["seccomp"] = profile(rule("getpgid", "NOTIFY"), listenerPath=str(path))
+    box.process["args"] = ["sleep", "1000"]
+    box.create()
+    box.start()
+    path.unlink()
+    second = Agent(path, errno.EDOM)
+    try:
+        done = box.runtime("exec", box.id, "probe", "native", str(GETPGID), "0")
+    finally:
+        second.end()
+    assert done.stdout.split() == [str(-errno.EDOM)]
+    assert (agent.calls, second.calls) == ([], [GETPGID])
+    first, further = agent.states[0], second.states[0]
+    assert further["pid"] not in (0, first["pid"])
+    assert (further["state"]["pid"], further["state"]["status"]) == (first["pid"], "running")
+
+
 def test_a_socket_that_nobody_listens_to_is_an_error(box: Box) -> None:
     box.linux["seccomp"] = profile(rule("getpgid", "NOTIFY"), listenerPath=str(box.path / "nobody"))
     assert box.create(check=False).returncode == 1
+    assert not box.exists()
+
+
+def test_a_profile_that_lets_nothing_begin_is_named(box: Box) -> None:
+    box.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ERRNO"}
+    done = box.create(check=False)
+    assert (done.returncode, "seccomp profile" in done.stderr) == (1, True)
     assert not box.exists()
 
 

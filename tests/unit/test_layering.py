@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "minirun"
 LEAVES = set(
-    "_native command_line database errors files freeze frozen jsontext light output record signals units".split()  # noqa: SIM905
+    "_native command_line database errors files freeze frozen jsontext light output program record signals units".split()  # noqa: SIM905
 )
 BELOW: dict[str, set[str]] = {
     "linux": LEAVES,

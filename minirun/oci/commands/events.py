@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ..invocation import Invocation
 
 _INTERVAL_NS = 5 * SECOND_NS
+_LONGEST_WAIT_MS = 2**31 - 1  # poll(2) has an int
 _FILES = ("memory.events", "cgroup.events")
 
 
@@ -43,7 +44,10 @@ def _say(kind: str, container_id: str, data: dict[str, Any] | None = None) -> No
 
 def _follow(invocation: Invocation, container: Container, interval_ns: int) -> None:
     """Print until the container has ended. Blocks."""
-    changes = Changes(container.cgroup.path)
+    process = container.pidfd()
+    if process is None:
+        return
+    changes = Changes(container.cgroup.path, process)
     kills = container.cgroup.oom_kills()
     due = time.monotonic_ns() + interval_ns
     try:
@@ -57,6 +61,8 @@ def _follow(invocation: Invocation, container: Container, interval_ns: int) -> N
             if time.monotonic_ns() >= due:
                 _say("stats", invocation.id, container.stats())
                 due = time.monotonic_ns() + interval_ns
+    except (Conflict, NotFound):  # it has ended since we looked
+        return
     finally:
         changes.close()
 
@@ -69,10 +75,17 @@ def _is_alive(invocation: Invocation) -> bool:
 
 
 class Changes:
-    """Waits for a change of a cgroup's events; without such files (no cgroup, no controller) only for the time to pass."""
+    """Waits for a change of a cgroup's events, and for the end of a process (a pidfd, which is closed with the rest).
 
-    def __init__(self, directory: str) -> None:
+    Without such files (no cgroup, no controller) only for the time to pass. That a cgroup is empty is told before its last
+    process counts as ended, and that it is gone isn't told at all.
+    """
+
+    def __init__(self, directory: str, process: int = -1) -> None:
         self._poll = select.poll()
+        self._process = process
+        if process >= 0:
+            self._poll.register(process, select.POLLIN)
         self._descriptors: list[int] = []
         for name in _FILES if directory else ():
             try:
@@ -84,7 +97,7 @@ class Changes:
         self._read()
 
     def wait(self, timeout_ns: int) -> None:
-        if self._poll.poll(timeout_ns // 1_000_000 + 1):
+        if self._poll.poll(min(timeout_ns // 1_000_000 + 1, _LONGEST_WAIT_MS)):
             self._read()
 
     def _read(self) -> None:
@@ -103,3 +116,5 @@ class Changes:
     def close(self) -> None:
         for descriptor in tuple(self._descriptors):
             self._forget(descriptor)
+        if self._process >= 0:
+            os.close(self._process)

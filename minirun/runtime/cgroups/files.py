@@ -14,7 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-GONE = (errno.ENOENT, errno.ENODEV)  # ENODEV: the directory was removed while its file was open
+# ENODEV: the directory was removed while its file was open; the last two: no cgroup can be there
+GONE = (errno.ENOENT, errno.ENODEV, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 def read(path: str, directory: int | None = None) -> str:

@@ -43,7 +43,7 @@ def of_limits(settings: Iterable[tuple[str, str, bool]]) -> Properties:
     """Give what systemd knows of the limits that settings_of gave."""
     found: Properties = {}
     for file, value, _ in settings:
-        if file in _NUMBERS and (value == "max" or value.isdigit()):
+        if file in _NUMBERS and (value == "max" or _is_number(value)):
             found[_NUMBERS[file]] = ("t", _INFINITY if value == "max" else int(value))
         elif file in _LISTS:
             found[_LISTS[file]] = ("ay", _mask(value))
@@ -86,13 +86,18 @@ def _mask(numbers: str) -> list[int]:
 def _quota(value: str) -> Properties:
     """Give cpu.max ("50000 100000", "max 100000") as CPU time in each second, rounded up, and the period."""
     quota, _, period = value.partition(" ")
-    if (quota != "max" and not quota.isdigit()) or not period.isdigit() or int(period) == 0:
-        return {}  # of the unified keys, which nobody has read yet: the kernel will say what is wrong
+    if not (quota == "max" or _is_number(quota)) or not _is_number(period) or int(period) == 0:
+        return {}
     each_second = _INFINITY
     if quota != "max":
         steps = -(-int(quota) * 10**6 // (int(period) * _QUOTA_STEP_MICROSECONDS))
-        each_second = steps * _QUOTA_STEP_MICROSECONDS
+        each_second = min(steps * _QUOTA_STEP_MICROSECONDS, _INFINITY)
     return {"CPUQuotaPerSecUSec": ("t", each_second), "CPUQuotaPeriodUSec": ("t", int(period))}
+
+
+def _is_number(text: str) -> bool:
+    """Is it one of 64 bits? A unified key may say anything: the kernel will tell what is wrong with it."""
+    return text.isascii() and text.isdigit() and len(text) <= 20 and int(text) <= _INFINITY
 
 
 class _Text:

@@ -51,11 +51,12 @@ def from_inside(context: Context) -> Iterator[Operation]:
 
 def _devices(context: Context) -> tuple[NetDevice, ...]:
     """Give the devices that move, each with the name that it will have."""
-    if not context.spec.linux.net_devices:
+    linux = context.spec.linux
+    if not linux.net_devices:
         return ()
     from ..netdevices import named
 
-    return named(context.spec.linux.net_devices, is_new=context.spec.linux.has_new("network"))
+    return named(linux.net_devices, next((item.path for item in linux.namespaces if item.kind == "network"), ""))
 
 
 def _endpoint(endpoint: Endpoint) -> Iterator[Operation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from minirun.oci.commands.events import Changes
 from minirun.runtime.cgroups import Hierarchy
+from tests.integration.oci.conftest import Oci
+from tests.waiting import until
 
 LONG_NS = 20 * 10**9
 
@@ -49,3 +52,18 @@ def test_a_removed_cgroup_ends_the_waiting_once(directory: Path) -> None:
     changes.wait(50_000_000)
     assert time.monotonic_ns() - before >= 50_000_000, "what is gone doesn't change"
     changes.close()
+
+
+def test_an_interval_longer_than_the_kernels_longest_wait_is_waited_for(oci: Oci, container: str) -> None:
+    """poll(2) takes 24 days."""
+    with (oci.top / "said").open("wb") as stream:
+        events = oci.start_process(
+            "events", "--interval", "1000h", container, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+        )
+    held = Path(f"/proc/{events.pid}/fd")
+    until(
+        "it to watch",
+        lambda: any(os.readlink(link).endswith("cgroup.events") for link in held.iterdir() if link.is_symlink()),
+    )
+    oci("delete", "--force", container)
+    assert (events.wait(30), (oci.top / "said").read_text()) == (0, "")

@@ -6,14 +6,17 @@ import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from minirun.errors import Conflict
 from minirun.runtime import bundle as bundles
 from minirun.runtime.cgroups import ContainerCgroup, Hierarchy
+from minirun.runtime.cgroups.members import remove
 from minirun.runtime.container import Runtime
 from minirun.runtime.create import CreateOptions, create
+from tests.integration.oci.conftest import Oci
 
 NAME = "minirun-test-foreign"
 
@@ -65,3 +68,49 @@ def test_a_state_names_it_at_no_moment(
         create(Runtime(root=str(tmp_path / "state")), "wants", bundle, CreateOptions())
     assert seen == [""]
     assert foreign.poll() is None
+
+
+def run_in(cgroup: Path, *words: str) -> None:
+    """Run a command to its end as a process of a cgroup."""
+    script = 'echo $$ > "$0"/cgroup.procs; exec "$@"'
+    quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(["sh", "-c", script, str(cgroup), *words], timeout=60, check=True, **quiet)
+
+
+def test_a_relative_path_is_read_once(foreign: subprocess.Popen[bytes], oci: Oci) -> None:
+    """A cgroup that has the same path beside the one that `delete` is called in is somebody else's."""
+    here = Path(Hierarchy.detect().mountpoint, f"{NAME}-callers")
+    creator, deleter = here / "creator", here.parent / f"{NAME}-deleter"
+    for directory in (here, creator, deleter):
+        directory.mkdir()
+    try:
+        oci.config("sleep", "1000", linux={"cgroupsPath": NAME})
+        run_in(creator, *oci.words("create", "relative"))
+        assert (here / NAME).exists()
+        run_in(deleter, *oci.words("delete", "--force", "relative"))
+        assert foreign.poll() is None
+        assert not (here / NAME).exists()
+    finally:
+        for directory in (here / NAME, creator, here, deleter):
+            remove(str(directory))
+
+
+def test_the_cgroup_of_a_stopped_container_is_not_shared(oci: Oci) -> None:
+    """To delete the stopped one would end the other."""
+    oci.config("true", linux={"cgroupsPath": f"/{NAME}-shared"})
+    oci("run", "--keep", "first")
+    done = oci("create", "second", check=False)
+    assert (done.returncode, "cgroup is that of container first" in done.stderr) == (1, True)
+    oci("delete", "first")
+    oci("create", "second")
+    oci("delete", "--force", "second")
+    assert not Path(Hierarchy.detect().mountpoint, f"{NAME}-shared").exists()
+
+
+@pytest.mark.parametrize("path", ["/cgroup.procs/box", f"/{'a/' * 3000}"])
+def test_a_path_where_no_cgroup_can_be_is_refused_and_leaves_no_container(oci: Oci, path: str) -> None:
+    oci.config("true", linux={"cgroupsPath": path})
+    done = oci("create", "nowhere", check=False)
+    assert done.returncode == 1
+    assert "a file, not a cgroup" in done.stderr or "make the cgroup" in done.stderr
+    assert oci.containers() == []

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -186,3 +189,47 @@ def test_a_hook_may_leave_a_process_behind(oci: Oci) -> None:
     pid = int((oci.top / "pid").read_text())
     os.kill(pid, 9)
     until("it to be gone", lambda: not os.path.exists(f"/proc/{pid}/exe"))
+
+
+def test_a_start_whose_maker_is_killed_says_so(oci: Oci) -> None:
+    """While a hook runs nobody listens to the process that walks the plan: that it has gone is found out afterwards."""
+    kill_parent = "kill -9 $(sed -n 's/PPid:[[:space:]]*//p' /proc/$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/')/status)"
+    oci.config("true", hooks={"createRuntime": [hook("createRuntime", f"PATH=/bin:/usr/bin; {kill_parent}")]})
+    done = oci("create", ID, check=False)
+    assert done.returncode == 1
+    assert "start the container's first process: what makes it was killed" in done.stderr
+    oci.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_may_be_a_script(oci: Oci, kind: str) -> None:
+    """Its interpreter opens it by name."""
+    script = oci.rootfs / "data/hook"
+    outside = kind != "startContainer"
+    script.write_text(f"#!/bin/sh\necho $0 $1 > {oci.rootfs if outside else ''}/data/ran\n")
+    script.chmod(0o755)
+    path = str(script) if outside else "/data/hook"
+    oci.config("true", hooks={kind: [{"path": path, "args": ["name", "first"]}]})
+    oci("run", ID)
+    assert (oci.rootfs / "data/ran").read_text() == f"{path} first\n"
+
+
+def test_an_interrupted_create_leaves_no_hook_behind(oci: Oci) -> None:
+    number = oci.top / "number"
+    oci.config(
+        "true",
+        hooks={
+            "createRuntime": [
+                hook(
+                    "createRuntime",
+                    f"PATH=/bin:/usr/bin; echo $$ > {number}.new; mv {number}.new {number}; exec /bin/sleep 1000",
+                )
+            ]
+        },
+    )
+    create = oci.start_process("create", ID, stdin=subprocess.DEVNULL)
+    until("the hook to run", number.exists)
+    create.send_signal(signal.SIGINT)
+    assert create.wait(30) == 130
+    assert not Path(f"/proc/{number.read_text().strip()}").exists()
+    oci.assert_nothing_is_left()

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
+import stat
 import subprocess
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from minirun.errors import Conflict
 from minirun.linux import syscalls
+from minirun.runtime.container import Runtime, find
 from minirun.runtime.state import Directory, State
 from tests.integration.oci.conftest import Oci
 from tests.waiting import until
@@ -149,8 +154,8 @@ def test_deleting_while_it_is_created_waits_and_ends_in_nothing(oci: Oci) -> Non
 def test_what_was_recorded_while_a_command_waited_counts(oci: Oci) -> None:
     """A process whose number is written down only after `delete` has looked for the first time."""
     directory = Directory(str(oci.root), ID)
-    directory.make()
-    directory.write(State(id=ID, bundle=str(oci.bundle)))
+    with directory.taken():
+        directory.write(State(id=ID, bundle=str(oci.bundle)))
     with subprocess.Popen(["sleep", "1000"]) as process:
         with directory.locked():
             delete = oci.start_process("delete", "--force", ID)
@@ -270,3 +275,94 @@ def test_the_list_has_what_there_is(oci: Oci, container: str) -> None:
     (listed,) = json.loads(oci("list", "--format", "json").stdout)
     assert {key: listed[key] for key in ("id", "status")} == {"id": container, "status": "running"}
     assert oci("list", "-q").stdout.split() == [container]
+
+
+def test_a_create_is_not_disturbed_by_deletions(oci: Oci) -> None:
+    """Whoever deletes the container while it is made gets it whole, or nothing: never a directory under construction."""
+    oci.config("true")
+    quiet: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    deletion = shlex.join(oci.words("delete", "--force", ID))
+    oci.start_process("create", ID, **quiet).wait(60)
+    deleter = subprocess.Popen(["sh", "-c", f"while :; do {deletion}; done"], start_new_session=True, **quiet)
+    try:
+        said = [oci("create", ID, check=False).stderr for _ in range(25)]
+    finally:
+        os.killpg(deleter.pid, signal.SIGKILL)
+        deleter.wait()
+    assert {text for text in said if text and "container with given ID already exists" not in text} == set()
+
+
+def test_an_id_is_taken_from_who_has_lost_its_directory(tmp_path: Path) -> None:
+    """A directory that was made, deleted, and made by somebody else is no longer the first one's."""
+    mine = Directory(str(tmp_path), "box")
+    locked = mine._lock
+    others: list[Directory] = []
+
+    def lock_too_late() -> int:
+        (tmp_path / "box").rmdir()
+        others.append(Directory(str(tmp_path), "box"))
+        with others[0].taken():
+            others[0].make_gate()
+        return locked()
+
+    mine._lock = lock_too_late  # type: ignore[method-assign]
+    with pytest.raises(Conflict), mine.taken():
+        pass
+    assert sorted(os.listdir(tmp_path / "box")) == ["gate", "verdict"]
+
+
+def test_a_forced_delete_does_not_wait_for_a_hook_inside(oci: Oci) -> None:
+    """A program of the image that never ends must not keep its container from being removed."""
+    oci.config(
+        "true", hooks={"startContainer": [{"path": "/bin/sh", "args": ["sh", "-c", "echo > /data/on; sleep 1000"]}]}
+    )
+    oci("create", ID)
+    start = oci.start_process("start", ID, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until("the hook to run", (oci.rootfs / "data/on").exists)
+    oci("delete", "--force", ID, timeout=20)
+    start.wait(20)
+    oci.assert_nothing_is_left()
+
+
+def test_all_processes_of_a_container_without_a_cgroup_can_be_killed_but_not_told(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    oci("--cgroup-manager=disabled", "run", "--detach", ID)
+    done = oci("kill", "--all", ID, "TERM", check=False)
+    assert (done.returncode, "made without a cgroup" in done.stderr) == (1, True)
+    oci("kill", "--all", ID, "KILL")
+    oci.wait_until(ID, "stopped")
+
+
+def test_a_process_that_ends_as_its_gate_is_opened_is_stopped(oci: Oci, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer of a FIFO that nobody reads any more gets EPIPE, which is no reader of our output that has gone."""
+    oci.config("true")
+    oci("create", ID)
+    container = find(Runtime(root=str(oci.root)), ID)
+    opened = container.directory.open_gate
+
+    def kill_first() -> int | None:
+        gate = opened()
+        container.signal(signal.SIGKILL)
+        until("its end", lambda: not container.pid)
+        return gate
+
+    monkeypatch.setattr(container.directory, "open_gate", kill_first)
+    with pytest.raises(Conflict, match="has stopped"):
+        container.start()
+
+
+def test_device_nodes_of_the_image_lead_nowhere_where_none_are_filtered(oci: Oci) -> None:
+    """Without a cgroup there is no device filter; a copy of the image's directory is no way around."""
+    for place in ("data", "tmp"):
+        os.mknod(oci.rootfs / place / "zero", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    copied = {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["tmpcopyup"]}
+    read = "for n in /dev/zero /data/zero /tmp/zero; do head -c 1 $n >/dev/null 2>&1; echo $?; done"
+    mounts = [*oci.config()["mounts"], copied]
+    oci.config("sh", "-c", read, mounts=mounts)
+    assert oci("--cgroup-manager=disabled", "run", ID).stdout.split() == ["0", "1", "1"]
+    everything = {"devices": [{"allow": True, "access": "rwm"}]}
+    oci.config("sh", "-c", read, mounts=mounts, linux={"resources": everything})
+    assert oci("--cgroup-manager=disabled", "run", ID).stdout.split() == ["0", "0", "0"]
+    elsewhere = [{"path": "/data/null", "type": "c", "major": 1, "minor": 3}]
+    oci.config("sh", "-c", "echo > /data/null", linux={"devices": elsewhere})
+    oci("--cgroup-manager=disabled", "run", ID)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,10 @@ from typing import Any
 
 import pytest
 
+from minirun.runtime.bundle import load
+from minirun.runtime.container import Runtime
+from minirun.runtime.create import CreateOptions
+from minirun.runtime.run import run
 from tests.integration.oci.conftest import PROGRAM, Oci
 from tests.waiting import until
 
@@ -66,6 +71,16 @@ def test_a_caller_with_streams_closed_is_served(oci: Oci, closed: str) -> None:
         assert int(number) < 3 or target == "/data/list" or target.startswith("/proc/"), shown
     for number in "012":
         assert not shown.get(number, "").startswith(("/memfd:", "socket:", "anon_inode", str(oci.top))), shown
+    oci.assert_nothing_is_left()
+
+
+def test_a_caller_that_ignores_its_children_is_served(oci: Oci) -> None:
+    """Who ignores SIGCHLD hands that down, and then nobody could be waited for."""
+    waits = [{"path": "/bin/true"}]
+    oci.config("sh", "-c", "exit 7", hooks={"createRuntime": waits, "createContainer": waits, "poststop": waits})
+    words = ["env", "--ignore-signal=CHLD", *oci.words("run", ID)]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (7, b"")
     oci.assert_nothing_is_left()
 
 
@@ -160,6 +175,35 @@ def test_a_killed_run_leaves_a_container_that_can_be_deleted(oci: Oci) -> None:
     run.wait()
     assert oci.state(ID)["status"] == "running"
     oci("delete", "--force", ID)
+    oci.assert_nothing_is_left()
+
+
+def test_the_exit_code_is_the_programs_whoever_removes_the_container(oci: Oci) -> None:
+    oci.config("sh", "-c", "echo > /data/ready; sleep 1000")
+    said = oci.top / "said"
+    with said.open("wb") as stderr:
+        run = oci.start_process("run", ID, stdin=subprocess.DEVNULL, stderr=stderr)
+    until("the program to run", (oci.rootfs / "data/ready").exists)
+    oci("delete", "--force", ID)
+    assert (run.wait(30), said.read_text()) == (137, "")
+
+
+@pytest.mark.parametrize(
+    "breaks", ["minirun.linux.syscalls.set_subreaper", "minirun.runtime.foreground.Foreground.wait"]
+)
+@pytest.mark.usefixtures("orphans")
+def test_a_run_that_fails_on_the_way_leaves_no_container(
+    oci: Oci, breaks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(what: Any, *_: Any) -> None:
+        if what is not True:  # set_subreaper(True) comes before there is anything to leave
+            raise OSError(errno.EMFILE, "too many open files")
+
+    oci.config("sleep", "1000")
+    oci.ids.append(ID)
+    monkeypatch.setattr(breaks, fail)
+    with pytest.raises(OSError, match="too many"):
+        run(Runtime(root=str(oci.root)), ID, load(str(oci.bundle)), CreateOptions(), subreaper=False)
     oci.assert_nothing_is_left()
 
 

@@ -80,7 +80,7 @@ def full(prefix: str, names: str) -> set[str]:
 def test_a_hot_command_imports_what_it_uses(line: str) -> None:
     modules = imported(line)
     ours = {name for name in modules if name.partition(".")[0] == "minirun"}
-    expected = {"minirun"} | full("minirun", "command_line errors light output record")
+    expected = {"minirun"} | full("minirun", "command_line errors light output program record")
     expected |= full("minirun.cli", CLI) | full("minirun.cli", OF_COMMAND[line]) | full("minirun", BELOW[line])
     assert ours == expected
     assert not {name for name in modules if name in FORBIDDEN or name.partition(".")[0] in FORBIDDEN}

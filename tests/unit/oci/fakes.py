@@ -91,6 +91,9 @@ class Container:
             "owner": "",
         }
 
+    def pidfd(self) -> int:
+        return -1
+
     def stats(self) -> dict[str, Any]:
         return {"pids": {"current": 1}}
 

@@ -33,7 +33,7 @@ sys.stderr.write(" ".join(sorted(set(sys.modules) - bare)))
 sys.exit(code)
 """
 
-ALWAYS = "command_line errors light output record"
+ALWAYS = "command_line errors light output program record"
 FACE = "__init__ commands.__init__ invocation log main options parse"
 OF_COMMAND = {
     "create --bundle /b --pid-file /p x": "oci.commands.create",

@@ -48,9 +48,18 @@ def test_a_quota_is_rounded_up_to_whole_per_cents(line: str, each_second: int) -
     assert of_limits([("cpu.max", line, False)])["CPUQuotaPerSecUSec"] == ("t", each_second)
 
 
-@pytest.mark.parametrize("line", ["", "x", "max", "1 0", "1", "x 5"])
+@pytest.mark.parametrize("line", ["", "x", "max", "1 0", "1", "x 5", "\u00b2 5", f"{2**64} 5", f"5 {2**64}"])
 def test_a_quota_that_the_kernel_will_refuse_is_left_to_it(line: str) -> None:
     assert of_limits([("cpu.max", line, False), ("memory.max", "1G", False)]) == {}
+
+
+@pytest.mark.parametrize("value", ["\u00b2", str(2**64), "9" * 5000, "-1", ""])
+def test_a_number_that_no_property_holds_is_left_to_the_kernel(value: str) -> None:
+    assert of_limits([("memory.max", value, False)]) == {}
+
+
+def test_no_quota_is_larger_than_a_property_holds() -> None:
+    assert of_limits([("cpu.max", f"{2**64 - 1} 1", False)])["CPUQuotaPerSecUSec"] == ("t", INFINITY)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,47 @@
+"""The process of a command line: what it needs to have around it, its end, and the words for an error of the system.
+
+Owns: `enter`, `reason_of`. Leaves to others: what the command does, and the exit code.
+"""
+
+from __future__ import annotations
+
+import _signal
+import os
+import sys
+
+from .light import suppress
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def enter(main: Callable[[], int]) -> None:
+    """Run the command line of this process and end it with the code that `main` gives. Never returns.
+
+    The interpreter's own farewell (collecting modules) is left out: everything that has to be closed is closed by
+    then, and it costs more than a millisecond of every command.
+    """
+    _complete_streams()
+    # Ignored, as a caller may have left it, nobody would learn how a child of ours has ended. wait(2), NOTES.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone: there is nobody to tell
+            stream.flush()
+    os._exit(code)
+
+
+def _complete_streams() -> None:
+    """Where the caller has closed a standard stream, a file of ours would get its number, and be the container's."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+
+
+def reason_of(error: OSError) -> str:
+    """Say what the system refused, and on which file."""
+    reason = (error.strerror or str(error)).lower()
+    return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
