@@ -255,7 +255,7 @@ class Container:
 
     def delete(self, *, force: bool = False) -> None:
         """Remove a container at rest, or one that was never started; with `force` any, killing it first."""
-        if force and self.record.pid:
+        if force and self.status == "running":
             self.signal(_SIGKILL)  # a `start` that waits for a hook inside holds the lock, and ends with the process
         with self._locked():
             status = self.status
