@@ -24,7 +24,7 @@ from tests.vm import results
 from tests.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
-TIME_LIMIT_SECONDS = 1800.0
+TIME_LIMIT_SECONDS = 3600.0  # three times what the whole suite takes on two processors
 
 # Drivers that a machine without their hardware probes for seconds.
 USELESS_MODULES = "kvm,kvm_amd,kvm_intel,powernow_k8,ahci,sr_mod,i6300esb,iTCO_wdt,psmouse,pcspkr,i2c_i801,lpc_ich"
