@@ -237,10 +237,10 @@ class Container:
             os.close(descriptor)
 
     def delete(self, *, force: bool = False) -> None:
-        """Remove a container at rest, or one that was never started; with `force` any, killing it first."""
+        """Remove a container at rest; with `force` any, killing it first. runtime.md, Delete: one that only waits counts too."""
         with self._locked():
             status = self.status
-            if not force and status not in ("stopped", "created"):
+            if not force and status != "stopped":
                 raise Conflict(f"cannot delete container {self.id} that is not stopped: {status}")
             if status != "stopped":
                 self._end()

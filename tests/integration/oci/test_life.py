@@ -93,10 +93,13 @@ def test_a_running_container_is_deleted_only_by_force(oci: Oci, container: str) 
     oci.assert_nothing_is_left()
 
 
-def test_a_created_container_is_deleted_without_force(oci: Oci) -> None:
+def test_a_created_container_is_deleted_only_by_force(oci: Oci) -> None:
     oci.config("true")
     oci("create", ID)
-    oci("delete", ID)
+    done = oci("delete", ID, check=False)
+    assert f"cannot delete container {ID} that is not stopped: created" in done.stderr
+    assert oci.state(ID)["status"] == "created"
+    oci("delete", "--force", ID)
     oci.assert_nothing_is_left()
 
 
