@@ -146,7 +146,8 @@ def _code_of(name: str, code: int) -> int:
 
 
 def _sentence(error: OSError) -> str:
-    reason = (error.strerror or str(error)).lower()
+    first, space, rest = (error.strerror or str(error)).partition(" ")
+    reason = first.lower() + space + rest
     return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
 
 

@@ -118,7 +118,8 @@ def _sentence(log: Log, error: Exception) -> str:
     if isinstance(error, ExceptionGroup):
         return f"{error.message}: " + "; ".join(_sentence(log, inner) for inner in error.exceptions)
     if isinstance(error, OSError):
-        reason = (error.strerror or str(error)).lower()
+        first, space, rest = (error.strerror or str(error)).partition(" ")
+        reason = first.lower() + space + rest
         return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason
     import traceback
 
