@@ -11,6 +11,7 @@ PYTHON ?= $(or $(shell for p in /usr/bin/python3 /usr/bin/python3.1[1-9]; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done),/usr/bin/python3)
 PREFIX ?= /usr/local
 TESTS ?= tests
+WITHOUT ?=
 
 VENV := .venv
 HOME_OF_INSTALL := $(PREFIX)/lib/minirun
@@ -84,7 +85,7 @@ demo: packages-demo build ## two images, two containers: see it work
 
 test: packages-test $(VENV)/.tests ## every test, the virtual machine included; TESTS="tests/unit -k name" for some
 	@$(check_root)
-	@$(VENV)/bin/python -m pytest $(TESTS)
+	@$(VENV)/bin/python -m pytest $(if $(WITHOUT),--without $(WITHOUT)) $(TESTS)
 
 check: test ## what CI runs: the tests; lint and types are tests too
 

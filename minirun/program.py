@@ -43,5 +43,6 @@ def _complete_streams() -> None:
 
 def reason_of(error: OSError) -> str:
     """Say what the system refused, and on which file."""
-    reason = (error.strerror or str(error)).lower()
+    first, space, rest = (error.strerror or str(error)).partition(" ")
+    reason = first.lower() + space + rest
     return f"{os.fsdecode(error.filename)}: {reason}" if error.filename else reason

@@ -121,6 +121,7 @@ struct mr_op_header {
 	X(ID_MAPPED, 68, "uuu", "slot userns_slot recursive") /* MOUNT_ATTR_IDMAP on a detached tree */                    \
 	X(COPY_UP, 69, "uus", "slot root path")               /* fill what `slot` holds with what lies at path; absent: no-op */ \
 	X(CHROOT, 70, "u", "root")                            /* instead of PIVOT: move the root over /, chroot, chdir / */ \
+	X(ROOT_CHANGE, 71, "u", "root")                       /* chroot, chdir /; no mount changes */                       \
 	/* child side: the process */                                                                                      \
 	X(HOSTNAME, 80, "s", "name")                                                                                       \
 	X(DOMAINNAME, 81, "s", "name")                                                                                     \

@@ -225,6 +225,18 @@ MR_ACTION(PIVOT)
 	return mr_result(chdir("/"));
 }
 
+/* root: a tree without a parent, so that no `..` leads out of it, or what was another process's root already. chroot(2) */
+MR_ACTION(ROOT_CHANGE)
+{
+	int root = mr_slot(walk, argument[0].number);
+
+	if (root < 0)
+		return root;
+	if (fchdir(root) < 0 || chroot(".") < 0)
+		return -errno;
+	return mr_result(chdir("/"));
+}
+
 /* slot userns_slot recursive: the tree in `slot` is detached, and nobody has seen it yet. mount_setattr(2), ID-mapped mounts. */
 MR_ACTION(ID_MAPPED)
 {

@@ -34,7 +34,7 @@ ROOT_KINDS = ("integration", "conformance", "engines", "faults", "security", "wo
 # Every reason to skip that CI accepts, word for word. All others are failures there.
 ALLOWED_SKIPS = ("this kernel has no IPv6", "this machine is no x86-64")
 
-pytest_plugins = ["tests.vm.plugin"]
+pytest_plugins = ["tests.missing", "tests.vm.plugin"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -249,6 +249,12 @@ def census(request: pytest.FixtureRequest) -> Iterator[None]:
     roots: Roots = request.getfixturevalue("roots")
     count = Census(roots.root, roots.run_root, whole_host=IN_CI)
     yield
-    leaks = count.leaks()
+    if request.config.getoption("--without"):
+        from tests import missing  # a plugin, loaded by now
+
+        missing.remove_unstarted(roots.root, roots.run_root)
+        leaks = missing.of_minirun(node, count.leaks())
+    else:
+        leaks = count.leaks()
     if leaks:
         pytest.fail("this test left things behind:\n  " + "\n  ".join(leaks), pytrace=False)

@@ -251,6 +251,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "ID_MAPPED": lambda name, slot, userns, recursive: f"map the ids of {name(slot)}",
     "COPY_UP": lambda name, slot, root, path: f"fill {name(slot)} with what lies at {name.path(root, path)}",
     "CHROOT": lambda name, root: f"make {name(root)} the root by moving it over /",
+    "ROOT_CHANGE": lambda name, root: f"make {name(root)} the root of this process",
     "EXECUTABLE": lambda name, search, command: f"look for the executable {command}",
     "HOOK": lambda name, path, argv, environment, head, tail, timeout: f"run the hook {path}",
     "PERSONALITY": lambda name, persona: f"set the personality {persona:#x}",

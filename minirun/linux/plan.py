@@ -81,6 +81,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     68: ("ID_MAPPED", "uuu", "slot userns_slot recursive"),
     69: ("COPY_UP", "uus", "slot root path"),
     70: ("CHROOT", "u", "root"),
+    71: ("ROOT_CHANGE", "u", "root"),
     80: ("HOSTNAME", "s", "name"),
     81: ("DOMAINNAME", "s", "name"),
     82: ("SESSION", "", ""),
@@ -360,6 +361,11 @@ def copy_up(slot: int, root: int, path: Text) -> Operation:
 def chroot(root: int) -> Operation:
     """Move the mount in a slot over /, and make it the root of the process; where `pivot` is not possible."""
     return Operation(code=70, arguments=(root,))
+
+
+def root_change(root: int) -> Operation:
+    """Make what a slot holds the root of the process, and of no other; the mounts of its namespace stay as they are."""
+    return Operation(code=71, arguments=(root,))
 
 
 # ---- The child side: the process -----------------------------------------------------------------------------------

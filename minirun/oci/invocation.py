@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from .log import Log
 
 
+STAND_INS = ("runc", "crun")
+
+
 class Invocation(Record):
     """One call of the command line. `program` is the name that it answers to; `settings` are fields of Runtime."""
 
@@ -24,6 +27,11 @@ class Invocation(Record):
     parsed: Parsed
     settings: dict[str, Any]
     log: Log
+
+    @property
+    def stands_in(self) -> bool:
+        """Say whether it was called by the name of a tool for which it stands in."""
+        return self.program in STAND_INS
 
     @property
     def id(self) -> str:

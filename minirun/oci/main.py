@@ -17,7 +17,7 @@ from ..command_line import Parsed
 from ..errors import MinirunError, NotSupported, UsageError, WrongCommand
 from ..output import say, write
 from ..program import enter, reason_of
-from .invocation import Invocation
+from .invocation import STAND_INS, Invocation
 from .log import Log
 from .options import ABSENT_COMMANDS, find, global_options
 from .parse import parse, parse_command
@@ -39,7 +39,7 @@ def main(words: Sequence[str] | None = None, called: str | None = None) -> int:
     """Run a command line and give its exit code; `called` is the name by which the program was called."""
     words = sys.argv[1:] if words is None else words
     program = os.path.basename(sys.argv[0] if called is None else called)
-    if program not in ("runc", "crun"):
+    if program not in STAND_INS:
         program = PROGRAM
     log = Log()
     name = ""

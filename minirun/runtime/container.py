@@ -253,13 +253,16 @@ class Container:
         finally:
             os.close(descriptor)
 
-    def delete(self, *, force: bool = False) -> None:
-        """Remove a container at rest, or one that was never started; with `force` any, killing it first."""
+    def delete(self, *, force: bool = False, waiting: bool = False) -> None:
+        """Remove a container at rest; with `force` any, killing it first. runtime.md, Delete: one that only waits counts too.
+
+        `waiting` takes one that waits for its start as well, without force: what runc and crun do.
+        """
         if force and self.status == "running":
             self.signal(_SIGKILL)  # a `start` that waits for a hook inside holds the lock, and ends with the process
         with self._locked():
             status = self.status
-            if not force and status not in ("stopped", "created"):
+            if not (force or status == "stopped" or (waiting and status == "created")):
                 raise Conflict(f"cannot delete container {self.id} that is not stopped: {status}")
             self.discard()
 

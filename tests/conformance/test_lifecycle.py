@@ -221,6 +221,18 @@ def test_delete_of_a_running_or_missing_container_is_an_error_without_effect(box
     assert box.state()["status"] == "running"
 
 
+def test_delete_of_a_created_container_is_an_error_without_effect(box: Box) -> None:
+    """Attempting to delete a container that is not stopped MUST have no effect, and MUST generate an error."""
+    box.create()
+    before = box.state()
+    assert "that is not stopped: created" in box.delete(check=False).stderr
+    assert box.state() == before
+    box.start()
+    box.wait_until_stopped()
+    box.delete()
+    assert not box.exists()
+
+
 def test_delete_takes_away_what_create_made_and_nothing_else(box: Box) -> None:
     kept = box.path / "kept"
     kept.mkdir()

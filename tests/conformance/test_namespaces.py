@@ -59,7 +59,7 @@ class Holder:
 
 @pytest.fixture
 def holder() -> Iterator[Holder]:
-    found = Holder("--ipc", "--net", "--uts", "--cgroup", "--time", "--pid", "--fork", "--kill-child")
+    found = Holder("--mount", "--ipc", "--net", "--uts", "--cgroup", "--time", "--pid", "--fork", "--kill-child")
     yield found
     found.end()
 
@@ -73,13 +73,13 @@ def test_a_namespace_without_a_path_is_new(box: Box, kind: str) -> None:
     assert namespace_of(waiting(box), FILES[kind]) != namespace_of("self", FILES[kind])
 
 
-@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "cgroup", "time", "user"])
+@pytest.mark.parametrize("kind", ["pid", "network", "ipc", "uts", "mount", "cgroup", "time", "user"])
 def test_a_namespace_that_is_not_named_is_the_runtimes(box: Box, kind: str) -> None:
     box.without_namespace(kind)
     assert namespace_of(waiting(box), FILES[kind]) == namespace_of("self", FILES[kind])
 
 
-@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "cgroup", "pid"])
+@pytest.mark.parametrize("kind", ["network", "ipc", "uts", "mount", "cgroup", "pid"])
 def test_a_namespace_with_a_path_is_joined(box: Box, holder: Holder, kind: str) -> None:
     path = holder.path(FILES[kind])
     box.namespace(kind, path)
@@ -121,6 +121,65 @@ def test_a_path_of_another_kind_is_an_error(box: Box, kind: str, other: str) -> 
 def test_a_path_that_is_no_namespace_is_an_error(box: Box, path: str) -> None:
     box.namespace("network", path)
     assert box.create(check=False).returncode == 1
+    assert not box.exists()
+
+
+# ---- A mount namespace that others live in
+
+
+@pytest.fixture(params=["the runtime's", "by path"])
+def neighbour(request: pytest.FixtureRequest, box: Box, holder: Holder) -> str:
+    """Put the box into a mount namespace that isn't its own; give a process that lives there."""
+    if request.param == "by path":
+        box.namespace("mount", holder.path("mnt"))
+        return str(holder.process.pid)
+    box.without_namespace("mount")
+    return "self"
+
+
+def test_in_a_mount_namespace_of_others_a_container_has_its_own_root(box: Box, neighbour: str) -> None:
+    (box.rootfs / "mine").touch()
+    script = "ls -d /mine /proc/self/status /dev/null; cd /; cd ../../..; ls -d mine; grep -c . /proc/self/mountinfo"
+    seen = box.shell(f"{script} || true").split()
+    assert seen == ["/dev/null", "/mine", "/proc/self/status", "mine", "0"]
+    assert neighbour
+
+
+def test_in_a_mount_namespace_of_others_no_mount_is_made_and_no_root_moved(box: Box, neighbour: str) -> None:
+    def seen() -> tuple[str, list[str]]:
+        return Path(f"/proc/{neighbour}/mountinfo").read_text(), os.listdir(f"/proc/{neighbour}/root")
+
+    box.linux["rootfsPropagation"] = "private"
+    box.config["root"]["readonly"] = True
+    before = seen()
+    pid = waiting(box)
+    assert seen() == before
+    assert namespace_of(pid, "mnt") == namespace_of(neighbour, "mnt")
+    box.delete("--force")
+    assert seen() == before
+
+
+def test_a_further_process_gets_the_root_of_such_a_container(box: Box, neighbour: str) -> None:
+    (box.rootfs / "mine").touch()
+    pid = waiting(box)
+    words = ["ls", "-d", "/mine", "/proc/self/ns", "/dev/shm"]
+    assert box.runtime("exec", box.id, *words).stdout.split() == ["/dev/shm", "/mine", "/proc/self/ns"]
+    inside = box.runtime("exec", box.id, "readlink", "/proc/self/ns/mnt").stdout.strip()
+    assert inside == namespace_of(pid, "mnt") == namespace_of(neighbour, "mnt")
+
+
+def test_a_path_that_is_no_mount_namespace_is_an_error(box: Box) -> None:
+    box.namespace("mount", "/proc/self/ns/net")
+    assert box.create(check=False).returncode == 1
+    assert not box.exists()
+
+
+def test_a_user_namespace_needs_a_mount_namespace(box: Box) -> None:
+    box.in_user_namespace()
+    box.without_namespace("mount")
+    done = box.create(check=False)
+    assert done.returncode == 1
+    assert "a container with a user namespace needs a mount namespace" in done.stderr
     assert not box.exists()
 
 

@@ -126,7 +126,10 @@ def test_console_size_without_a_terminal_is_ignored(box: Box) -> None:
     assert box.shell("test -t 0 || echo no terminal") == "no terminal"
 
 
-def test_a_terminal_has_the_size_and_is_sent_to_the_socket(box: Box) -> None:
+@pytest.mark.parametrize("mounts", ["its own", "the runtime's"])
+def test_a_terminal_has_the_size_and_is_sent_to_the_socket(box: Box, mounts: str) -> None:
+    if mounts != "its own":
+        box.without_namespace("mount")
     path = str(box.path / "socket")
     box.process.update(terminal=True, consoleSize={"height": 31, "width": 73})
     box.process["args"] = [

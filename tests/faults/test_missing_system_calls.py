@@ -48,7 +48,7 @@ def check(done: subprocess.CompletedProcess[str]) -> None:
         assert done.stdout == "it runs\n"
     else:
         (line,) = done.stderr.strip().splitlines()
-        assert "minirun needs linux 5.15 or newer" in line.lower()
+        assert "minirun needs Linux 5.15 or newer" in line
 
 
 def run(without: Path, call: str, *words: str) -> subprocess.CompletedProcess[str]:

@@ -1,4 +1,7 @@
-"""`minirun-oci delete`: remove what stopped containers left; with --force, running ones, and none is no error."""
+"""`minirun-oci delete`: remove what stopped containers left; with --force, running ones, and none is no error.
+
+Called as `runc` or `crun` it also removes without --force what waits for its start, as they do and the specification does not.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ def run(invocation: Invocation) -> int:
     force = invocation.parsed.flag("force")
     for name in invocation.ids():
         try:
-            find(invocation.runtime(), name).delete(force=force)
+            find(invocation.runtime(), name).delete(force=force, waiting=invocation.stands_in)
         except NotFound:
             if not force:
                 raise

@@ -108,7 +108,7 @@ def _owner(context: Context) -> Iterator[Operation]:
 def compile_exec(spec: Spec, target: Target) -> Plan:
     """Give the plan that starts `spec.process` in a running container; of the rest, namespaces and filters count."""
     spec = _without_device_nodes(spec, target)
-    joined = 0
+    joined = flags.CLONE_NEWNS
     for namespace in spec.linux.namespaces:
         joined |= flags.NAMESPACES[namespace.kind]
     terminal = spec.process.terminal
@@ -122,6 +122,10 @@ def compile_exec(spec: Spec, target: Target) -> Plan:
         result.monitor.append(plan.cgroup(target.cgroup))
     result.monitor.append(plan.enter(target.pid, target.start_time, joined))
     context = Context(spec, target)
+    if not context.has_own_mounts:
+        # The root of that namespace isn't the container's. Whose process it is, ENTER verifies after this.
+        result.prepare.append(plan.open_(ROOT, plan.HOST, f"/proc/{target.pid}/root", os.O_PATH | os.O_DIRECTORY))
+        result.child.append(plan.root_change(ROOT))
     if context.in_user_namespace:
         if (adjustment := spec.process.oom_score_adjustment) is not None:
             result.prepare.append(plan.oom_score(adjustment))

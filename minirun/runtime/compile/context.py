@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 # Slots. The first are the child's own; from JOINED on they are filled ahead of the clone.
 ROOT, NULL, PROC, SYS, DEV, PARAMETERS, MOUNT, NAMESPACE = range(8)
 GATE, VERDICT, USER_NAMESPACE, JOINED = 8, 9, 10, 11  # JOINED and up: one for each namespace by path
+MOUNTS = 19  # a mount namespace that isn't the container's own
 FIRST_TREE = 20  # and up: trees that are cloned early: tied to the host's, or out of the child's reach
 KEPT = {"/proc": PROC, "/sys": SYS, "/dev": DEV}  # mounts that later steps reach into
 
@@ -143,6 +144,11 @@ class Context:
                 return mount.replace(type="cgroup2", source="cgroup", data=())
             return mount.replace(type="bind", source=self.placement.cgroup or "/sys/fs/cgroup", data=(), recursive=True)
         return mount
+
+    @property
+    def has_own_mounts(self) -> bool:
+        """Does it get a mount namespace of its own? Else it lives in that of others, with a root that only it sees."""
+        return self.spec.linux.has_new("mount")
 
     @property
     def has_procfs(self) -> bool:

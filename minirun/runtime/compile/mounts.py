@@ -14,6 +14,7 @@ from .context import (
     GATE,
     KEPT,
     MOUNT,
+    MOUNTS,
     NAMESPACES_MADE,
     NULL,
     PROC,
@@ -24,7 +25,7 @@ from .context import (
 )
 from .namespaces import map_lines
 from .network import parameters
-from .process import hooks
+from .process import hooks, session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -263,7 +264,25 @@ def close_root(context: Context) -> Iterator[Operation]:
     """Read-only only now: mount targets and the working directory had to be made."""
     if context.spec.root.read_only:
         yield plan.attributes(ROOT, flags.MOUNT_ATTR_RDONLY)
-    yield plan.pivot(ROOT) if context.placement.pivot else plan.chroot(ROOT)
     propagation = context.spec.linux.rootfs_propagation
+    if not context.has_own_mounts:
+        yield from _move_in(context, propagation)
+        return
+    yield plan.pivot(ROOT) if context.placement.pivot else plan.chroot(ROOT)
     if propagation:
         yield plan.propagation(propagation)
+
+
+def _move_in(context: Context, propagation: int) -> Iterator[Operation]:
+    """Into a mount namespace that others live in, without a change to any of its mounts.
+
+    Pivoting there would move the root of those others, and mounts beneath their root would be theirs too. So the whole tree, built
+    in a namespace that ends here, is cloned detached, and becomes the root of this process alone: nobody
+    else sees it, no path leads out of it, as it lies on nothing, and it goes with the last process. open_tree(2)
+    """
+    if propagation:
+        yield plan.attributes(ROOT, 0, 0, propagation & ~flags.MS_REC, bool(propagation & flags.MS_REC))
+    yield from session(context)  # a console can be mounted only as long as this namespace has the tree
+    yield plan.tree(ROOT, ROOT, "/", True)
+    yield plan.setns(MOUNTS, flags.CLONE_NEWNS)
+    yield plan.root_change(ROOT)

@@ -8,6 +8,8 @@ Leaves to others: what happens in them (mounts, network, process).
     clone3    the new ones, so that a new user namespace owns all others
     parent    uid_map, gid_map
     child     the new ids' root; setns for the others; a cgroup namespace, rooted where the child is
+
+A mount namespace that isn't the container's own, joined by path or the runtime's, is the last to be entered (mounts.move_in).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import os
 
 from ...errors import NotSupported
 from ...linux import flags, plan
-from .context import IDS_MAPPED, JOINED
+from .context import IDS_MAPPED, JOINED, MOUNTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,17 +32,14 @@ _HOLD_FOR_CHILDREN = ("pid", "user", "time")
 
 
 def clone_flags(spec: Spec) -> int:
-    """New namespaces from birth, but for the cgroup's: it is rooted where its maker is, so the child makes it itself."""
-    wanted = 0
+    """New namespaces from birth, but for the cgroup's: it is rooted where its maker is, so the child makes it itself.
+
+    Mounts are made in a new one always, whatever namespace the container lives in at last.
+    """
+    wanted = flags.CLONE_NEWNS
     for namespace in spec.linux.namespaces:
-        if namespace.kind == "mount" and namespace.path:
-            raise NotSupported(
-                "a mount namespace by path isn't supported: a container's root file system is built in one of its own"
-            )
         if not namespace.path and namespace.kind != "cgroup":
             wanted |= flags.NAMESPACES[namespace.kind]
-    if not wanted & flags.CLONE_NEWNS:
-        raise NotSupported("a container without a mount namespace of its own isn't supported")
     if spec.linux.time_offsets:
         wanted &= ~flags.CLONE_NEWTIME  # made ahead: its clocks can be set only as long as it has no process
     return wanted
@@ -54,6 +53,8 @@ def prepare(context: Context) -> Iterator[Operation]:
             yield plan.take(JOINED + place, inherited)
         else:
             yield plan.open_(JOINED + place, plan.HOST, namespace.path, os.O_RDONLY)
+    if not context.has_own_mounts:
+        yield plan.open_(MOUNTS, plan.HOST, _path_of_mounts(context), os.O_RDONLY)
     if offsets := context.spec.linux.time_offsets:
         lines = "".join(f"{item.clock} {item.seconds} {item.nanoseconds}\n" for item in offsets)
         yield plan.unshare(flags.CLONE_NEWTIME)
@@ -63,9 +64,21 @@ def prepare(context: Context) -> Iterator[Operation]:
         yield plan.oom_score(adjustment)  # inherited: the child may not write its own file
 
 
+def _path_of_mounts(context: Context) -> str:
+    """Give the mount namespace that isn't the container's own. config-linux.md, Namespaces: without a type, the runtime's."""
+    for namespace in context.spec.linux.namespaces:
+        if namespace.kind == "mount":
+            return namespace.path
+    if context.in_user_namespace:
+        raise NotSupported(
+            "a container with a user namespace needs a mount namespace: from within it can't go back to the runtime's"
+        )
+    return "/proc/self/ns/mnt"
+
+
 def _joined(context: Context) -> list[Namespace]:
     """Give the namespaces by path, that of users last: it costs the privileges that the others take."""
-    joined = [item for item in context.spec.linux.namespaces if item.path]
+    joined = [item for item in context.spec.linux.namespaces if item.path and item.kind != "mount"]
     return sorted(joined, key=lambda item: item.kind == "user")
 
 

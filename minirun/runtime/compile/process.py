@@ -12,7 +12,7 @@ from ...errors import NotSupported
 from ...linux import flags, plan
 from .. import capabilities, seccomp
 from ..spec import Seccomp
-from .context import GATE, PARAMETERS, ROOT, VERDICT, Placement
+from .context import GATE, PARAMETERS, ROOT, VERDICT, Placement, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def _session(context: Context) -> Iterator[Operation]:
+    """Unless it was made before the root was changed."""
+    if isinstance(context.place, Target) or context.has_own_mounts:
+        yield from session(context)
+
+
+def session(context: Context) -> Iterator[Operation]:
     """A session of its own: nothing typed into the caller's terminal from inside (TIOCSTI, CVE-2017-5226)."""
     yield plan.session()
     if context.spec.process.terminal:

@@ -98,10 +98,23 @@ def test_a_running_container_is_deleted_only_by_force(oci: Oci, container: str) 
     oci.assert_nothing_is_left()
 
 
-def test_a_created_container_is_deleted_without_force(oci: Oci) -> None:
+def test_a_created_container_is_deleted_only_by_force(oci: Oci) -> None:
     oci.config("true")
     oci("create", ID)
-    oci("delete", ID)
+    done = oci("delete", ID, check=False)
+    assert f"cannot delete container {ID} that is not stopped: created" in done.stderr
+    assert oci.state(ID)["status"] == "created"
+    oci("delete", "--force", ID)
+    oci.assert_nothing_is_left()
+
+
+@pytest.mark.parametrize("name", ["runc", "crun"])
+def test_called_by_their_name_it_deletes_a_created_container_as_they_do(oci: Oci, tmp_path: Path, name: str) -> None:
+    oci.config("true")
+    oci("create", ID)
+    program, *options = oci.words("delete", ID)
+    (tmp_path / name).symlink_to(program)
+    subprocess.run([tmp_path / name, *options], check=True)
     oci.assert_nothing_is_left()
 
 

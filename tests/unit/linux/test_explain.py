@@ -64,6 +64,7 @@ def test_a_mount_is_named_by_what_the_slot_holds() -> None:
         ),
         (p.copy_up(2, 0, "/var"), "fill slot 2 with what lies at /var"),
         (p.chroot(0), "make slot 0 the root by moving it over /"),
+        (p.root_change(0), "make slot 0 the root of this process"),
         (p.executable("/bin", "sh"), "look for the executable sh"),
         (p.hook("/opt/hook", ("hook",), (), b"", b"", 0), "run the hook /opt/hook"),
         (p.io_priority(2, 5), "set the I/O priority 5 of class 2"),

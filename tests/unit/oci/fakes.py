@@ -100,7 +100,7 @@ class Container:
     def processes(self) -> list[int]:
         return self.world.pids
 
-    def delete(self, force: bool = False) -> None:
+    def delete(self, force: bool = False, waiting: bool = False) -> None:
         if self.status == "running" and not force:
             raise Conflict(f"cannot delete container {self.id} that is not stopped: running")
         self.world.calls.append(("delete", self.id, force))

@@ -17,6 +17,7 @@ from minirun.runtime.compile.context import (
     FIRST_TREE,
     JOINED,
     MOUNT,
+    MOUNTS,
     NULL,
     PARAMETERS,
     PROC,
@@ -360,14 +361,42 @@ def test_a_terminal_is_opened_after_the_session_and_before_privileges_go() -> No
 @pytest.mark.parametrize(
     "refused",
     [
-        spec(namespaces=()),
-        spec(namespaces=(Namespace(kind="mount", path="/proc/1/ns/mnt"),)),
+        spec(namespaces=(Namespace(kind="user", path="/proc/1/ns/user"),)),
         spec().replace(process=Process(arguments=("x",), apparmor_profile="strict")),
     ],
 )
 def test_what_we_cannot_do_is_refused_and_never_dropped(refused: Spec) -> None:
     with pytest.raises(NotSupported):
         compile_container(refused, PLACE)
+
+
+# ---- a mount namespace that others live in
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "path"),
+    [((), "/proc/self/ns/mnt"), ((Namespace(kind="mount", path="/proc/7/ns/mnt"),), "/proc/7/ns/mnt")],
+)
+def test_the_root_is_built_elsewhere_and_taken_along_into_a_mount_namespace_of_others(
+    namespaces: tuple[Namespace, ...], path: str
+) -> None:
+    made = compile_container(spec(namespaces=namespaces), PLACE)
+    assert plan.clone(flags.CLONE_NEWNS) in made.monitor
+    assert plan.open_(MOUNTS, plan.HOST, path, os.O_RDONLY) in made.prepare
+    settled = [plan.tree(ROOT, ROOT, "/", True), plan.setns(MOUNTS, flags.CLONE_NEWNS), plan.root_change(ROOT)]
+    at = made.child.index(settled[0])
+    assert made.child[at : at + 3] == settled
+    assert names(made.child).count("SESSION") == 1
+    assert "PIVOT" not in names(made.child)
+
+
+def test_a_further_process_takes_the_root_of_the_first_where_the_mounts_are_those_of_others() -> None:
+    target = Target(pid=7, start_time=8)
+    joined = compile_exec(spec(namespaces=()), target)
+    assert plan.enter(7, 8, flags.CLONE_NEWNS) in joined.monitor
+    assert joined.prepare == [plan.open_(ROOT, plan.HOST, "/proc/7/root", os.O_PATH | os.O_DIRECTORY)]
+    assert joined.child[0] == plan.root_change(ROOT)
+    assert "ROOT_CHANGE" not in names(compile_exec(spec(), target).child)
 
 
 # ---- a container of the OCI runtime

@@ -1,0 +1,148 @@
+"""A whole test run on a kernel that lacks system calls: `pytest --without clone3`, or `make test WITHOUT=clone3`.
+
+Owns: the filter that answers them with ENOSYS, in this process and all that it starts, and what such a run accepts.
+Leaves to others: one start without one call, which every run has (faults/test_missing_system_calls).
+
+A test may fail there for one reason: minirun has said in its own words which kernel it takes. It is then reported as
+`xfailed`. Everything else is as ever: a test that doesn't need the call passes, and the census finds what was left behind.
+What a command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a test may drop it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import subprocess
+import tempfile
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from minirun.runtime.syscall_table import numbers
+
+GROUPS = {
+    "mount-api": ("fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree", "mount_setattr"),
+}
+SENTENCE = "minirun needs Linux 5.15 or newer"
+
+_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
+_LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
+_ERRNO, _ALLOW = 0x00050000, 0x7FFF0000  # linux/seccomp.h
+_LISTENER = Path(__file__).resolve().parent.parent / "native/tests/heard.c"
+_CALLS = pytest.StashKey[tuple[str, ...]]()
+_HEARD = pytest.StashKey[int]()
+_CUT_SHORT = pytest.StashKey[bool]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --without."""
+    parser.addoption(
+        "--without",
+        metavar="CALL[,CALL...]",
+        default="",
+        help="answer these system calls with ENOSYS, in all that is run; mount-api stands for the calls of the mount API",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the calls away before the first test, for good."""
+    calls: list[str] = []
+    for word in filter(None, config.getoption("--without").split(",")):
+        calls += GROUPS.get(word, (word,))
+    config.stash[_CALLS] = tuple(calls)
+    if not calls:
+        return
+    known = numbers(platform.machine())
+    if unknown := [call for call in calls if call not in known]:
+        raise pytest.UsageError(f"--without: no system call is called {', '.join(unknown)}")
+    place = tempfile.TemporaryDirectory(prefix="minirun-heard-")
+    config.add_cleanup(place.cleanup)
+    os.chmod(place.name, 0o755)  # for those who aren't root
+    _listen(Path(place.name))
+    _take_away([known[call] for call in calls])
+
+
+def _listen(place: Path) -> None:
+    """Have all commands heard that are started from now on."""
+    library, file = place / "heard.so", place / "heard"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library, _LISTENER], check=True)
+    file.touch()
+    os.environ.update(LD_PRELOAD=str(library), HEARD_FILE=str(file), HEARD_SENTENCE=SENTENCE)
+
+
+def _times_heard() -> int:
+    return Path(os.environ["HEARD_FILE"]).read_text().count("\n")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Note what had been said before."""
+    if item.config.stash[_CALLS]:
+        item.stash[_HEARD] = _times_heard()
+
+
+def _take_away(calls: list[int]) -> None:
+    """Load the filter. Root needs no no_new_privs for it, which would change what the tests see. seccomp(2)"""
+    program = [(_LOAD, 0, 0, 0)]
+    for number in calls:
+        program += [(_JUMP_IF_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | errno.ENOSYS)]
+    program.append((_RETURN, 0, 0, _ALLOW))
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *instruction) for instruction in program))
+    header = ctypes.create_string_buffer(struct.pack("@HP", len(program), ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0) != 0:
+        raise pytest.UsageError(f"--without: {os.strerror(ctypes.get_errno())}")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say at the top what this run lacks."""
+    calls = config.stash[_CALLS]
+    return f"without: {', '.join(calls)}" if calls else None
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Accept a failure that says which kernel it takes."""
+    report = yield
+    if not item.config.stash[_CALLS] or not report.failed or report.when == "teardown":
+        return report
+    if SENTENCE in report.longreprtext or _times_heard() > item.stash[_HEARD]:
+        item.stash[_CUT_SHORT] = True
+        report.outcome = "skipped"
+        report.wasxfail = "it says which kernel it takes"
+    return report
+
+
+# ---- what such a test is kept from clearing away
+
+
+def remove_unstarted(root: Path, run_root: Path) -> None:
+    """Remove containers that a test has made, could not start, and was kept from removing. A record is no leak."""
+    from minirun import Engine
+
+    if not (root / "containers").exists():
+        return
+    with Engine(str(root), str(run_root)) as engine:
+        for container in engine.containers(all=True):
+            engine.remove(container.id, force=True)
+
+
+def of_minirun(item: pytest.Item, leaks: list[str]) -> list[str]:
+    """Give the leaks without the commands and pipes of a test that was cut short: those are the test's own."""
+    if not item.stash.get(_CUT_SHORT, False):
+        return leaks
+    return [leak for leak in leaks if not leak.startswith("descriptor of this process") and not _is_own_child(leak)]
+
+
+def _is_own_child(leak: str) -> bool:
+    if not leak.startswith("process left: "):
+        return False
+    try:
+        status = Path("/proc", leak.split()[2], "stat").read_text()
+    except FileNotFoundError:
+        return True
+    return int(status.rpartition(")")[2].split()[1]) == os.getpid()
