@@ -78,6 +78,13 @@ def _times_heard() -> int:
     return Path(os.environ["HEARD_FILE"]).read_text().count("\n")
 
 
+def note() -> None:
+    """Count as said what a test has seen itself: the core below all commands has numbers instead of sentences."""
+    if file := os.environ.get("HEARD_FILE"):
+        with open(file, "a", encoding="utf-8") as notes:
+            notes.write("seen\n")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note what had been said before."""

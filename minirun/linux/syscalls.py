@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 _ENOSYS = 38
 
 
+def reason(number: int) -> str:
+    """Say why a call has failed; a call that the kernel doesn't have is a matter of its version."""
+    if number == _ENOSYS:
+        return "this kernel can't do it; minirun needs Linux 5.15 or newer"
+    return os.strerror(number)
+
+
 def _checked(result: int, call: str, path: Text | None = None) -> int:
     if result >= 0:
         return result
-    message = f"{call}: {os.strerror(-result)}"
-    if result == -_ENOSYS:
-        message = f"{call}: this kernel can't do it; minirun needs Linux 5.15 or newer"
+    message = f"{call}: {reason(-result)}"
     if path is None:
         raise OSError(-result, message)
     raise OSError(-result, message, os.fsdecode(path))

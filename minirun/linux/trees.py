@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from .._native import lib
+from .syscalls import reason
 
 
 def remove_tree(parent_fd: int, name: str) -> None:
@@ -18,7 +19,7 @@ def remove_tree(parent_fd: int, name: str) -> None:
     """
     result = lib.mr_remove_tree(parent_fd, os.fsencode(name))
     if result < 0:
-        raise OSError(-result, f"remove the tree: {os.strerror(-result)}", name)
+        raise OSError(-result, f"remove the tree: {reason(-result)}", name)
 
 
 def sync_file_system(fd: int) -> None:

@@ -7,9 +7,9 @@ compression, and which directories lie below (images/layers).
 from __future__ import annotations
 
 import errno
-import os
 
 from .._native import ffi, lib
+from .syscalls import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,4 +83,4 @@ class Untar:
         text = ffi.string(lib.mr_untar_error(self._untar)).decode("ascii", "replace")
         if result == -errno.EBADMSG:
             raise BadArchive(text)
-        raise OSError(-result, text or os.strerror(-result))
+        raise OSError(-result, text or reason(-result))

@@ -21,6 +21,7 @@ import os
 from .._native import ffi, lib
 from ..errors import StartFailed
 from ..light import suppress
+from ..linux.syscalls import reason
 from ..record import Record
 from .exits import Exit, Started
 
@@ -57,7 +58,7 @@ class LaunchFailed(StartFailed):
 
     def __init__(self, operation_index: int | None, number: int) -> None:
         place = "the monitor" if operation_index is None else f"operation {operation_index} of the plan"
-        super().__init__(f"start the container: {place}: {os.strerror(number)}")
+        super().__init__(f"start the container: {place}: {reason(number)}")
         self.operation_index = operation_index
         self.errno = number
 

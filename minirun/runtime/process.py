@@ -39,7 +39,7 @@ class SpawnFailed(StartFailed):
     """A plan that failed: at which operation (None: no operation's fault), and why."""
 
     def __init__(self, operation_index: int | None, number: int) -> None:
-        super().__init__(f"make the process: {os.strerror(number)}")
+        super().__init__(f"make the process: {syscalls.reason(number)}")
         self.operation_index = operation_index
         self.errno = number
 

@@ -69,3 +69,17 @@ def test_the_oci_runtime_says_so(call: str, without: Path, bundle: Path, tmp_pat
     assert done.returncode in (0, 1)
     check(done)
     assert not [path for path in tmp_path.iterdir() if path.name != ".shared"]
+
+
+def test_an_import_says_so_and_leaves_nothing(
+    call: str, without: Path, tmp_path: Path, fixture_archive: Callable[[str], Path]
+) -> None:
+    program, roots = (
+        str(Path(sys.executable).parent / "minirun"),
+        ("--root", f"{tmp_path}/d", "--run-root", f"{tmp_path}/r"),
+    )
+    done = run(without, call, program, *roots, "import", str(fixture_archive("busybox")), "box")
+    if done.returncode != 0:
+        (line,) = done.stderr.strip().splitlines()
+        assert "minirun needs Linux 5.15 or newer" in line
+        assert not [path for path in tmp_path.glob("d/*/*/*") if path.is_dir()]
