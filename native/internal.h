@@ -204,9 +204,9 @@ struct mr_settings {
 };
 
 /* Clones a process that lives in namespaces which a helper joined on its behalf and is nonetheless a child of the caller.
- * `walk` has the slots that the ENTER side names. 0 in the new process, else its pid (*pidfd set) or -errno with *failed the
+ * `walk` has the slots that the ENTER side names; those that it fills are the new process's too. 0 in the new process, else its pid (*pidfd set) or -errno with *failed the
  * operation. */
-pid_t mr_enter(const struct mr_settings *settings, const struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed);
+pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed);
 
 /* Looks user[:group] and more groups up in /etc/passwd and /etc/group of the process's root. */
 #define MR_GROUPS_MAX 4096

@@ -50,6 +50,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     6: ("CGROUP", "s", "path"),
     7: ("CLONE", "u", "flags"),
     8: ("ENTER", "suu", "pid_namespace_of start_time flags"),
+    9: ("STDIO_OWNER", "uu", "uid gid"),
     16: ("SYNC", "u", "stage"),
     17: ("TAKE", "uu", "slot descriptor"),
     18: ("OPEN", "uusu", "slot beneath path flags"),
@@ -67,6 +68,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     51: ("USER_NAMESPACE", "uss", "slot uid_map gid_map"),
     50: ("PROPAGATION", "u", "ms_flags"),
     56: ("OVERLAY", "ussvssv", "slot mountpoint base lowers upper work options"),
+    71: ("OVERLAY_ID_MAPPED", "uussvssv", "slot userns_slot mountpoint base lowers upper work options"),
     57: ("ROOT_BIND", "uss", "slot mountpoint source"),
     58: ("FILESYSTEM", "ussvu", "slot type source options attributes"),
     59: ("TREE", "uusu", "slot beneath path recursive"),
@@ -184,6 +186,11 @@ def enter(pid_namespace_of: int | str, start_time: int, flags: int) -> Operation
     return Operation(code=8, arguments=(str(pid_namespace_of), start_time, flags))
 
 
+def stdio_owner(uid: int, gid: int) -> Operation:
+    """Give the pipes of the container's 0, 1, 2 to this user of the host: root of a user namespace can't take them itself."""
+    return Operation(code=9, arguments=(uid, gid))
+
+
 # ---- Both sides ----------------------------------------------------------------------------------------------------
 
 
@@ -290,6 +297,23 @@ def overlay(
     Without `upper` and `work` ("") the mount is read-only.
     """
     return Operation(code=56, arguments=(slot, mountpoint, base, lowers, upper, work, options))
+
+
+def overlay_id_mapped(
+    slot: int,
+    userns_slot: int,
+    mountpoint: Text,
+    base: Text,
+    lowers: Sequence[Text],
+    upper: Text,
+    work: Text,
+    options: Sequence[Text] = (),
+) -> Operation:
+    """Make the root file system, detached, of layers whose files get the ids of a user namespace; the rest as `overlay`.
+
+    The upper directory holds the ids of the host: what the container writes belongs to its own range on the disk too.
+    """
+    return Operation(code=71, arguments=(slot, userns_slot, mountpoint, base, lowers, upper, work, options))
 
 
 def root_bind(slot: int, mountpoint: Text, source: Text) -> Operation:

@@ -123,6 +123,7 @@ class Context:
         mounted = {mount.destination for mount in spec.mounts}
         self.kept = {path: slot for path, slot in KEPT.items() if path in mounted}
         self.in_user_namespace = any(item.kind == "user" for item in spec.linux.namespaces)
+        self.joined_kinds = {item.kind for item in spec.linux.namespaces if item.path}
         if isinstance(place, Placement) and place.gate:
             self.spec = spec = spec.replace(mounts=tuple(self._effective(mount) for mount in spec.mounts))
         # By place in the list: two mounts may have one destination.
@@ -143,6 +144,16 @@ class Context:
                 return mount.replace(type="cgroup2", source="cgroup", data=())
             return mount.replace(type="bind", source=self.placement.cgroup or "/sys/fs/cgroup", data=(), recursive=True)
         return mount
+
+    @property
+    def maps_layers(self) -> bool:
+        """Are the root's layers an overlay whose ids are mapped?"""
+        return self.in_user_namespace and isinstance(self.place, Placement) and bool(self.place.lowers)
+
+    def is_made_outside(self, mount: Mount) -> bool:
+        """Is it made with the host's privileges: sysfs shows a network namespace, and this one is another user namespace's?"""
+        own_network = self.spec.linux.has_new("network")
+        return mount.type == "sysfs" and self.in_user_namespace and not own_network and not self.placement.gate
 
     @property
     def has_procfs(self) -> bool:
