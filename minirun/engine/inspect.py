@@ -57,7 +57,7 @@ def _image_config(engine: Engine, image_id: str) -> Json:
 def container_json(container: Container, image_config: Json, layout: Layout) -> Json:
     """Give a container as docker's ContainerInspect does."""
     config = container.config
-    directory = layout.run(container.id)
+    directory, changes = layout.run(container.id), layout.container(container.id)
     on_network = config.network not in ("none", "host")
     return {
         "Id": container.id,
@@ -79,7 +79,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "AppArmorProfile": "",
         "ExecIDs": None,
         "HostConfig": host_config_json(config),
-        "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": f"{directory}/upper", "WorkDir": f"{directory}/work"}},
+        "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": f"{changes}/upper", "WorkDir": f"{changes}/work"}},
         "Mounts": mounts_json(config),
         "Config": config_json(container, image_config),
         "NetworkSettings": network_json(container) if on_network else empty_network_json(config.network),
