@@ -136,7 +136,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         "SecurityOpt": list(config.security_options) or None,
         "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs},
         "UTSMode": "",
-        "UsernsMode": "",
+        "UsernsMode": config.userns,
         "ShmSize": config.shm_size_bytes,
         "Sysctls": dict(config.sysctls),
         "Runtime": "minirun",
@@ -208,7 +208,7 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
             "Type": "bind",
             "Source": bind.source,
             "Destination": bind.target,
-            "Mode": ",".join(filter(None, ("ro" if bind.read_only else "", "owner" if bind.as_owner else ""))),
+            "Mode": ",".join(filter(None, ("ro" if bind.read_only else "", *_owner_words(bind)))),
             "RW": not bind.read_only,
             "Propagation": bind.propagation,
         }
@@ -228,9 +228,13 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
     return binds + tmpfs
 
 
+def _owner_words(bind: Any) -> tuple[str, str]:
+    return "owner" if bind.as_owner else "", "idmap" if bind.id_mapped else ""
+
+
 def _bind_text(bind: Any) -> str:
     propagation = "" if bind.propagation == "rprivate" else bind.propagation
-    words = ("ro" if bind.read_only else "", propagation, "owner" if bind.as_owner else "")
+    words = ("ro" if bind.read_only else "", propagation, *_owner_words(bind))
     options = ",".join(filter(None, words))
     return ":".join(filter(None, (bind.source, bind.target, options)))
 
