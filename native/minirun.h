@@ -130,7 +130,7 @@ struct mr_op_header {
 	X(TERMINAL, 83, "uuu", "root rows columns")           /* pty of the container's devpts; master to the monitor */   \
 	X(DEATH_SIGNAL, 84, "u", "signal")                    /* PR_SET_PDEATHSIG */                                       \
 	X(KEYRING, 85, "s", "name")                           /* join a new session keyring */                             \
-	X(RLIMIT, 86, "uuu", "resource soft hard")                                                                         \
+	X(RLIMIT, 86, "uuu", "resource soft hard")            /* on the parent side the child's */                          \
 	X(OOM_SCORE, 87, "u", "adjustment")                                                                                \
 	X(BOUNDING, 88, "u", "capabilities")                  /* drop everything else from the bounding set */             \
 	X(USER, 89, "sv", "spec extra_groups")                /* user[:group], looked up in /etc/passwd and /etc/group of the root */ \

@@ -29,7 +29,7 @@ from ...linux import flags, plan
 from ...linux.plan import Plan
 from .. import capabilities, devices
 from .context import ROOT, Context, Placement, Target
-from .process import TAIL
+from .process import TAIL, limits_from_outside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def compile_container(spec: Spec, placement: Placement) -> Plan:
         result.prepare += step(context)
     for step in (namespaces.enter, mounts.enter):
         result.enter += step(context)
-    for step in (namespaces.map_ids, network.from_outside, mounts.hooks_from_outside):
+    for step in (namespaces.map_ids, network.from_outside, mounts.hooks_from_outside, limits_from_outside):
         result.parent += step(context)
     for step in _container():
         result.child += step(context)
@@ -140,6 +140,7 @@ def compile_exec(spec: Spec, target: Target) -> Plan:
     if terminal:
         # The helper is inside the container by now: this is the container's root.
         result.child.append(plan.open_(ROOT, plan.HOST, "/", os.O_PATH | os.O_DIRECTORY))
+    result.parent += limits_from_outside(context)
     for step in TAIL:
         result.child += step(context)
     return result

@@ -56,7 +56,7 @@ KEPT = {"/proc": PROC, "/sys": SYS, "/dev": DEV}  # mounts that later steps reac
 TIED = flags.MS_SHARED | flags.MS_SLAVE
 
 # Stages of SYNC and STAGE.
-NETWORK_READY, IDS_MAPPED, NAMESPACES_MADE = 1, 2, 3
+NETWORK_READY, IDS_MAPPED, NAMESPACES_MADE, HOOKS_RUN, LIMITS_DUE, LIMITS_RAISED = range(1, 7)
 
 
 class Placement(Record):

@@ -13,6 +13,7 @@ from .context import (
     DEV,
     FIRST_TREE,
     GATE,
+    HOOKS_RUN,
     KEPT,
     MOUNT,
     NAMESPACES_MADE,
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from .context import Context
 
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
-HOOKS_RUN = NAMESPACES_MADE + 1
 
 
 # ---- Ahead of the clone --------------------------------------------------------------------------------------------

@@ -220,3 +220,17 @@ def test_what_a_helper_makes_on_the_way_in_is_the_childs(walk: Walk, container: 
     plan.enter.append(p.filesystem(TREE, "tmpfs", "tmpfs"))
     outcome = walk(plan)
     assert (outcome.failed, outcome.output) == (None, "tmpfs\n")
+
+
+def test_the_parent_sets_limits_of_a_child_in_a_user_namespace(walk: Walk, mapped_root: Callable[..., p.Plan]) -> None:
+    """Fewer files than there are open: only what comes after it is bound by the limit."""
+    outcome = walk(limited(mapped_root("sh", "-c", "ulimit -n; ulimit -Hn"), 5, 6))
+    assert (outcome.failed, outcome.output) == (None, "5\n6\n")
+
+
+def limited(plan: p.Plan, soft: int, hard: int) -> p.Plan:
+    limit = p.rlimit(flags.RLIMITS.index("nofile"), soft, hard)
+    plan.parent += [p.sync(2), limit, p.sync(3)]
+    execute = next(number for number, item in enumerate(plan.child) if item.name == "EXEC")
+    plan.child[execute:execute] = [p.sync(2), p.sync(3)]
+    return plan

@@ -447,6 +447,22 @@ def test_sysfs_of_a_network_that_is_not_the_containers_is_made_with_the_hosts_pr
     assert sysfs in own.child
 
 
+def test_limits_are_raised_by_the_parent_when_the_container_is_made() -> None:
+    limits = (Rlimit(resource=7, soft=5, hard=1 << 20),)
+    given = in_user_namespace(*OWN)
+    given = given.replace(process=given.process.replace(rlimits=limits))
+    raised = plan.optional(plan.rlimit(7, 5, 1 << 20))
+    made, further = compile_container(given, PLACE), compile_exec(given, Target(pid=42, start_time=7))
+    assert made.parent[-3:] == further.parent == [plan.sync(5), raised, plan.sync(6)]
+    for operations in (made.child, further.child):
+        place = operations.index(plan.rlimit(7, 5, 1 << 20))
+        assert operations[place - 2 : place] == [plan.sync(5), plan.sync(6)]
+    assert after(made.child, "PIVOT", "RLIMIT")
+    plain = spec()
+    plain = plain.replace(process=plain.process.replace(rlimits=limits))
+    assert compile_container(plain, PLACE).parent == []
+
+
 def test_a_device_of_another_name_is_bound_from_where_the_host_has_it() -> None:
     node = DeviceNode(path="/dev/nothing", kind="c", major=1, minor=3, source="/dev/null")
     made = compile_container(in_user_namespace(*OWN, devices=(node,)), PLACE)
