@@ -122,6 +122,10 @@ def test_users_other_than_root(minirun, busybox):
     assert "100 isn't among the container's ids, 0 to 99" in refused.stderr
 
 
+def test_resource_limits(minirun, busybox):
+    assert inside(minirun, busybox, "ulimit -n; ulimit -Hn", "--ulimit", "nofile=7:9").split() == ["7", "9"]
+
+
 def test_as_small_as_it_gets(minirun, busybox):
     out = minirun("run", "--rm", "--userns", "auto:size=11", busybox, "sh", "-c", "tail -c 4 /proc/self/uid_map; id -u")
     assert out.stdout.split() == ["11", "0"]
