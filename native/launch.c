@@ -210,20 +210,30 @@ static int map_namespace(pid_t pid, const char *map)
 	return error < 0 ? error : mr_result(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
 }
 
+/* Only waits to be killed. */
+static int hold(void *parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == *(pid_t *)parent)
+		pause();
+	_exit(0);
+}
+
+/* The process that the namespace is made with shares our memory (CLONE_VM): a copy would cost us a fault for each page that we
+ * write to from then on. */
 int mr_user_namespace(const char *map)
 {
-	struct clone_args arguments = { .flags = CLONE_NEWUSER | CLONE_CLEAR_SIGHAND, .exit_signal = SIGCHLD };
-	pid_t self = getpid(), pid = (pid_t)mr_result(syscall(SYS_clone3, &arguments, sizeof arguments));
+	static char stack[16384] __attribute__((aligned(16)));
+	pid_t self = getpid(), pid;
+	sigset_t all, before;
 	int namespace;
 
-	if (pid == 0) { /* only waits to be killed */
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		while (getppid() == self)
-			pause();
-		_exit(0);
-	}
+	sigfillset(&all); /* a handler of ours must not run there */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = mr_result(clone(hold, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
-		return (int)pid;
+		return pid;
 	namespace = map_namespace(pid, map);
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
