@@ -98,7 +98,7 @@ static int join(const struct mr_settings *settings)
 }
 
 /* In A: everything up to B's birth. 0 in B; A never comes back. */
-static void help(struct entry *entry, const struct mr_settings *settings, const struct mr_walk *walk)
+static void help(struct entry *entry, const struct mr_settings *settings, struct mr_walk *walk)
 {
 	struct mr_walk inside;
 	pid_t pid = -1;
@@ -111,6 +111,7 @@ static void help(struct entry *entry, const struct mr_settings *settings, const 
 		mr_walk_init(&inside, walk->plan, MR_SIDE_ENTER);
 		inside.slots = walk->slots;
 		error = mr_walk_side(&inside, &entry->failed);
+		walk->slots = inside.slots; /* B's too: what is made on the way in is made for it */
 	}
 	if (error == 0) {
 		entry->failed = settings->clone_index;
@@ -124,7 +125,7 @@ static void help(struct entry *entry, const struct mr_settings *settings, const 
 	_exit(0);
 }
 
-pid_t mr_enter(const struct mr_settings *settings, const struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed)
+pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed)
 {
 	struct entry *entry = mmap(NULL, sizeof *entry, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t helper, pid;

@@ -94,6 +94,7 @@ struct mr_walk {
 	int side;
 	int socket;    /* to the other side, SOCK_SEQPACKET */
 	pid_t child;   /* parent side: the new process as this process sees it; else 0 */
+	pid_t leaving; /* a helper that has done its work; it is waited for when the walk is closed. 0: none */
 	bool trace;
 	bool entered;  /* child side: inside a container that runs already */
 	int netlink;   /* route socket of this process's network namespace, opened by need */
@@ -116,6 +117,8 @@ void mr_walk_init(struct mr_walk *walk, const void *plan, int side);
 int mr_walk_side(struct mr_walk *walk, uint32_t *failed);
 /* Closes what the walk opened, slots included; not the socket, not the terminal. */
 void mr_walk_close(struct mr_walk *walk);
+/* Waits for the helper that is leaving, if there is one. */
+void mr_walk_reap(struct mr_walk *walk);
 /* Tells the listener how long an operation took; nothing when nobody traces. */
 void mr_walk_trace(struct mr_walk *walk, uint32_t index, int error, uint64_t nanoseconds);
 
@@ -204,9 +207,9 @@ struct mr_settings {
 };
 
 /* Clones a process that lives in namespaces which a helper joined on its behalf and is nonetheless a child of the caller.
- * `walk` has the slots that the ENTER side names. 0 in the new process, else its pid (*pidfd set) or -errno with *failed the
+ * `walk` has the slots that the ENTER side names; those that it fills are the new process's too. 0 in the new process, else its pid (*pidfd set) or -errno with *failed the
  * operation. */
-pid_t mr_enter(const struct mr_settings *settings, const struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed);
+pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed);
 
 /* Looks user[:group] and more groups up in /etc/passwd and /etc/group of the process's root. */
 #define MR_GROUPS_MAX 4096

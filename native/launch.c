@@ -1,13 +1,14 @@
 /* launch.c: system calls that Python needs and its os module lacks.
  *
- * Owns: starting a program from Python without a Python fork, pidfds, the read-only clone of an executable. Leaves to
- * others: containers (spawn.c), which are never made by the Python process itself.
+ * Owns: starting a program from Python without a Python fork, pidfds, the read-only clone of an executable, the question whether
+ * ids can be mapped. Leaves to others: containers (spawn.c), which are never made by the Python process itself.
  */
 #include "mount_api.h"
 
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -178,4 +179,71 @@ int mr_read_only_clone(const char *path)
 		return error;
 	}
 	return tree;
+}
+
+/* ---- ID-mapped mounts ---- */
+
+static int write_once(int directory, const char *file, const char *text)
+{
+	MR_AUTOCLOSE descriptor = mr_result(openat(directory, file, O_WRONLY | O_CLOEXEC));
+	size_t length = strlen(text);
+
+	if (descriptor < 0)
+		return descriptor;
+	return write(descriptor, text, length) == (ssize_t)length ? 0 : -errno;
+}
+
+/* Of process `pid`, which waits. */
+static int map_namespace(pid_t pid, const char *map)
+{
+	MR_AUTOCLOSE process = -1;
+	char path[32];
+	int error;
+
+	snprintf(path, sizeof path, "/proc/%d", pid);
+	process = mr_result(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+	if (process < 0)
+		return process;
+	error = write_once(process, "gid_map", map);
+	if (error == 0)
+		error = write_once(process, "uid_map", map);
+	return error < 0 ? error : mr_result(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
+}
+
+/* Only waits to be killed. */
+static int hold(void *parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	while (getppid() == *(pid_t *)parent)
+		pause();
+	_exit(0);
+}
+
+/* The process that the namespace is made with shares our memory (CLONE_VM): a copy would cost us a fault for each page that we
+ * write to from then on. */
+int mr_user_namespace(const char *map)
+{
+	static char stack[16384] __attribute__((aligned(16)));
+	pid_t self = getpid(), pid;
+	sigset_t all, before;
+	int namespace;
+
+	sigfillset(&all); /* a handler of ours must not run there */
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	pid = mr_result(clone(hold, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self));
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (pid < 0)
+		return pid;
+	namespace = map_namespace(pid, map);
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return namespace;
+}
+
+int mr_id_map_check(const char *path, int namespace)
+{
+	MR_AUTOCLOSE tree = mr_open_tree(AT_FDCWD, path, false);
+
+	return tree < 0 ? tree : mr_map_ids(tree, namespace, false);
 }

@@ -83,7 +83,8 @@ struct mr_op_header {
 	X(RUN_DIRECTORY, 5, "s", "path")                      /* lock, started, exit, attach.sock live there */            \
 	X(CGROUP, 6, "s", "path")                             /* CLONE_INTO_CGROUP, and memory.events at the end */        \
 	X(CLONE, 7, "u", "flags")                             /* clone3 flags, CLONE_NEW* */                               \
-	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */
+	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */       \
+	X(STDIO_OWNER, 9, "uu", "uid gid")                    /* who owns the pipes of 0, 1, 2: root of a user namespace can't take them */
 
 #define MR_ACTIONS(X)                                                                                                      \
 	/* both sides */                                                                                                   \
@@ -107,6 +108,7 @@ struct mr_op_header {
 	X(PROPAGATION, 50, "u", "ms_flags")                   /* of the whole tree, MS_PRIVATE or MS_SLAVE */              \
 	/* child side: file systems */                                                                                     \
 	X(OVERLAY, 56, "ussvssv", "slot mountpoint base lowers upper work options") /* top first, relative to base */      \
+	X(OVERLAY_ID_MAPPED, 71, "uussvssv", "slot userns_slot mountpoint base lowers upper work options") /* detached */   \
 	X(ROOT_BIND, 57, "uss", "slot mountpoint source")     /* a root file system that is a directory */                 \
 	X(FILESYSTEM, 58, "ussvu", "slot type source options attributes") /* detached; MOUNT_ATTR_* */                     \
 	X(TREE, 59, "uusu", "slot beneath path recursive")    /* detached clone of an existing tree: open_tree(2) */       \
@@ -121,7 +123,7 @@ struct mr_op_header {
 	X(ID_MAPPED, 68, "uuu", "slot userns_slot recursive") /* MOUNT_ATTR_IDMAP on a detached tree */                    \
 	X(COPY_UP, 69, "uus", "slot root path")               /* fill what `slot` holds with what lies at path; absent: no-op */ \
 	X(CHROOT, 70, "u", "root")                            /* instead of PIVOT: move the root over /, chroot, chdir / */ \
-	X(ROOT_CHANGE, 71, "u", "root")                       /* chroot, chdir /; no mount changes */                       \
+	X(ROOT_CHANGE, 72, "u", "root")                       /* chroot, chdir /; no mount changes */                       \
 	/* child side: the process */                                                                                      \
 	X(HOSTNAME, 80, "s", "name")                                                                                       \
 	X(DOMAINNAME, 81, "s", "name")                                                                                     \
@@ -129,7 +131,7 @@ struct mr_op_header {
 	X(TERMINAL, 83, "uuu", "root rows columns")           /* pty of the container's devpts; master to the monitor */   \
 	X(DEATH_SIGNAL, 84, "u", "signal")                    /* PR_SET_PDEATHSIG */                                       \
 	X(KEYRING, 85, "s", "name")                           /* join a new session keyring */                             \
-	X(RLIMIT, 86, "uuu", "resource soft hard")                                                                         \
+	X(RLIMIT, 86, "uuu", "resource soft hard")            /* on the parent side the child's */                          \
 	X(OOM_SCORE, 87, "u", "adjustment")                                                                                \
 	X(BOUNDING, 88, "u", "capabilities")                  /* drop everything else from the bounding set */             \
 	X(USER, 89, "sv", "spec extra_groups")                /* user[:group], looked up in /etc/passwd and /etc/group of the root */ \
@@ -241,6 +243,12 @@ int mr_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through
  * /proc/PID/exe can't write to it (CVE-2019-5736). open_tree(2), mount_setattr(2): needs CAP_SYS_ADMIN. */
 int mr_read_only_clone(const char *path);
+/* A user namespace with one map for users and groups, and without processes: it lives as long as its descriptor, which is the
+ * answer. user_namespaces(7); needs CAP_SETUID and CAP_SETGID. */
+int mr_user_namespace(const char *map);
+/* Can a mount of what lies at `path` show its files under the ids of this user namespace? 0 or -errno: EINVAL when its file system
+ * or the kernel can't. mount_setattr(2), ID-mapped mounts. Nothing is left. */
+int mr_id_map_check(const char *path, int namespace);
 /* One netlink request and the whole answer (all parts of a dump). Length of the answer, or -errno: that of the kernel's
  * error message too. */
 int mr_netlink_request(int protocol, const void *request, size_t length, void *answer, size_t capacity);

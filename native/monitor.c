@@ -21,8 +21,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifndef PIPEFS_MAGIC
+#define PIPEFS_MAGIC 0x50495045
+#endif
 
 #define OWNER_SOCKET 3
 #define PLAN 4
@@ -67,6 +72,19 @@ static void leave_stdio(void)
 		close(null);
 }
 
+/* Root of a user namespace opens /dev/stdout, which is /proc/self/fd/1: it has to own the pipe, and can't take it by itself.
+ * Pipes alone: what else the caller handed in isn't ours to give away. */
+static void give_pipes(const struct container *container, const struct settings *settings)
+{
+	struct statfs filesystem;
+	for (int i = 0; settings->stdio_uid != 0 && i < 3; i++) {
+		int fd = container->stdio[i] >= 0 ? container->stdio[i] : i;
+		if (fstatfs(fd, &filesystem) == 0 && filesystem.f_type == PIPEFS_MAGIC &&
+		    fchown(fd, settings->stdio_uid, settings->stdio_gid) < 0)
+			errno = 0; /* a program that can't reopen its own output is better than none */
+	}
+}
+
 /* Opens what the settings name. 0, or -errno with *failed the operation that asked for it. */
 static int prepare(struct container *container, const struct settings *settings, uint32_t *failed)
 {
@@ -93,6 +111,8 @@ static int prepare(struct container *container, const struct settings *settings,
 		status = input_prepare(settings, container->stdio);
 	if (status >= 0)
 		status = mr_stdio_replace_null(container->stdio, settings->open_stdin, &container->null_mount);
+	if (status >= 0)
+		give_pipes(container, settings);
 	return status < 0 ? status : 0;
 }
 

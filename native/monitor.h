@@ -49,6 +49,8 @@ struct settings {
 	const char *log_path, *run_directory, *cgroup;
 	uint64_t log_bytes, log_files;
 	enum mr_stdio stdio;
+	uid_t stdio_uid; /* 0: the pipes stay ours */
+	gid_t stdio_gid;
 	bool open_stdin, await_owner;
 	char **hook, **hook_environment; /* NULL: none */
 	uint32_t log_operation, run_operation; /* places in the plan, for FAILED */

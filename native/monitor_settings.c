@@ -54,6 +54,12 @@ static int read_one(struct settings *settings, const struct mr_operation *operat
 		settings->run_directory = argument[0].data;
 		settings->run_operation = operation->index;
 		return 0;
+	case MR_OP_STDIO_OWNER:
+		if (argument[0].number >= UINT32_MAX || argument[1].number >= UINT32_MAX)
+			return -EINVAL;
+		settings->stdio_uid = (uid_t)argument[0].number;
+		settings->stdio_gid = (gid_t)argument[1].number;
+		return 0;
 	case MR_OP_CGROUP:
 		settings->cgroup = argument[0].data;
 		return 0;

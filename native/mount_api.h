@@ -54,6 +54,15 @@ static inline int mr_mount_setattr(int mount, uint64_t set, uint64_t clear, uint
 				 sizeof attributes));
 }
 
+/* The files of a detached mount get the ids that `namespace` gives them. ID-mapped mounts: Linux 5.12 */
+static inline int mr_map_ids(int mount, int namespace, bool recursive)
+{
+	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)(unsigned)namespace };
+
+	return mr_result(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), &attributes,
+				 sizeof attributes));
+}
+
 static inline int mr_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)
 {
 	return mr_result(syscall(SYS_mount, source, target, type, flags, data));

@@ -241,15 +241,10 @@ MR_ACTION(ROOT_CHANGE)
 MR_ACTION(ID_MAPPED)
 {
 	int mount = mr_slot(walk, argument[0].number), namespace = mr_slot(walk, argument[1].number);
-	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP };
 
 	if (mount < 0)
 		return mount;
-	if (namespace < 0)
-		return namespace;
-	attributes.userns_fd = (uint64_t)(unsigned)namespace;
-	return mr_result(syscall(SYS_mount_setattr, mount, "", AT_EMPTY_PATH | (argument[2].number ? AT_RECURSIVE : 0), &attributes,
-				 sizeof attributes));
+	return namespace < 0 ? namespace : mr_map_ids(mount, namespace, argument[2].number != 0);
 }
 
 int mr_private_procfs(struct mr_walk *walk)

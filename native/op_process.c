@@ -32,13 +32,14 @@ MR_ACTION(DEATH_SIGNAL)
 	return error;
 }
 
-/* resource soft hard. Raising the hard limit needs CAP_SYS_RESOURCE. */
+/* resource soft hard. Raising the hard limit needs CAP_SYS_RESOURCE of the host: a child in a user namespace hasn't got it, its
+ * parent may. */
 MR_ACTION(RLIMIT)
 {
 	struct rlimit64 limit = { .rlim_cur = argument[1].number, .rlim_max = argument[2].number };
+	pid_t whose = walk->side == MR_SIDE_PARENT ? walk->child : 0;
 
-	(void)walk;
-	return mr_result(syscall(SYS_prlimit64, 0, (unsigned)argument[0].number, &limit, NULL));
+	return mr_result(syscall(SYS_prlimit64, whose, (unsigned)argument[0].number, &limit, NULL));
 }
 
 /* adjustment. Through a procfs of our own: the container's may have anything mounted over the file (CVE-2025-52881). */

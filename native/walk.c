@@ -6,6 +6,7 @@
 #include "internal.h"
 
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,8 +39,16 @@ void mr_walk_init(struct mr_walk *walk, const void *plan, int side)
 	mr_slots_clear(&walk->slots);
 }
 
+void mr_walk_reap(struct mr_walk *walk)
+{
+	while (walk->leaving > 0 && waitpid(walk->leaving, NULL, 0) < 0 && errno == EINTR)
+		;
+	walk->leaving = 0;
+}
+
 void mr_walk_close(struct mr_walk *walk)
 {
+	mr_walk_reap(walk);
 	mr_close(&walk->netlink);
 	mr_close(&walk->procfs);
 	mr_close(&walk->empty);

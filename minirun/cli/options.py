@@ -87,6 +87,7 @@ _CONTAINER: Rows = (
     ("tty",          "t", "flag",   "",        "Allocate a pseudo-TTY", "", "terminal"),
     ("ulimit",       "",  "many",   "ulimit",  "Ulimit options (default [])", "limits.ulimit", "ulimits"),
     ("user",         "u", "one",    "string",  "Username or UID (format: <name|uid>[:<group|gid>])", "security.user", "user"),
+    ("userns",       "",  "one",    "string",  'User namespace to use ("host", "auto", "auto:size=N")', "security.user_namespace", "userns"),
     ("volume",       "v", "many",   "list",    "Bind mount a volume", "mounts.volume", "binds"),
     ("workdir",      "w", "one",    "string",  "Working directory inside the container", "mounts.working_directory", "working_directory"),
 )
@@ -260,7 +261,7 @@ ABSENT = frozenset(
     health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address memory-reservation memory-swappiness
     network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime size storage-opt tls tlscacert tlscert
-    tlskey tlsverify tree use-api-socket userns uts volume-driver volumes-from""".split()
+    tlskey tlsverify tree use-api-socket uts volume-driver volumes-from""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.

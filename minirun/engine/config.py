@@ -22,6 +22,7 @@ class BindMount(Record):
     read_only: bool = False
     propagation: str = "rprivate"  # private rprivate slave rslave shared rshared
     as_owner: bool = False  # what the container's user writes belongs to the owner of the source
+    id_mapped: bool = False  # with --userns auto: ids are the container's, so what its root writes is root's
 
 
 class TmpfsMount(Record):
@@ -77,6 +78,7 @@ class ContainerConfig(Record):
     privileged: bool = False
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
+    userns: str = ""  # auto, auto:size=N: a user namespace of its own; "" and host: the host's
     security_options: tuple[
         str, ...
     ] = ()  # no-new-privileges, seccomp=unconfined, seccomp=FILE, systempaths=unconfined
@@ -105,6 +107,11 @@ class ContainerConfig(Record):
     log_max_bytes: int = 16 * 1024 * 1024
     log_max_files: int = 3
     detach_keys: str = ""
+
+    @property
+    def has_user_namespace(self) -> bool:
+        """Does the container get user ids of its own?"""
+        return self.userns not in ("", "host")
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:

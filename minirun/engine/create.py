@@ -26,10 +26,18 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
     image = find_image(engine, config.image)
     container = describe(config, image)
     _check_kernel()
+    if config.has_user_namespace:
+        from .userns import check_host
+
+        check_host(engine)
     with engine.lock(container.id):
         container = _insert(engine, container)
         try:
             make_directory(engine, container.id)
+            if config.has_user_namespace:
+                from . import userns
+
+                userns.give(engine, container, f"{engine.layout.container(container.id)}/upper")
         except BaseException:
             from .remove import erase
 
@@ -84,6 +92,10 @@ def _insert(engine: Engine, container: Container) -> Container:
             with database.transaction(engine.connection):
                 engine.images.resolve(container.image_id)  # still there: from now on the row keeps it
                 engine.rows.insert(container)
+                if container.config.has_user_namespace:
+                    from .userns import lease
+
+                    lease(engine.connection, container)
             return container
         except Conflict:
             if container.config.name:

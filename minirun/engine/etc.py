@@ -28,9 +28,13 @@ def write(engine: Engine, container: Container, endpoint: Endpoint | None, lende
         source = engine.layout.run(lender.id)
         for name in FILES:
             write_new(f"{directory}/{name}", read_bytes(f"{source}/{name}") or b"", 0o644)
-        return
-    for name, text in _texts(container, endpoint).items():
-        write_new(f"{directory}/{name}", text.encode(), 0o644)
+    else:
+        for name, text in _texts(container, endpoint).items():
+            write_new(f"{directory}/{name}", text.encode(), 0o644)
+    if container.config.has_user_namespace:
+        from .userns import give
+
+        give(engine, container, *(f"{directory}/{name}" for name in FILES))
 
 
 def _texts(container: Container, endpoint: Endpoint | None) -> dict[str, str]:

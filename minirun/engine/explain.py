@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .config import ContainerConfig, PortMapping
     from .container import Container
     from .engine import Engine
+    from .userns import IdLease
 
 
 def explain(engine: Engine, config: ContainerConfig) -> list[str]:
@@ -33,16 +34,25 @@ def explain(engine: Engine, config: ContainerConfig) -> list[str]:
     image = find_image(engine, config.image)
     container = describe(config, image)
     endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
-    spec = specs.build(config, image, of_container(engine, container))
+    surroundings = of_container(engine, container)
+    if config.has_user_namespace:
+        from .userns import lease_to_expect
+
+        surroundings = surroundings.replace(ids=lease_to_expect(engine.connection, container))
+    spec = specs.build(config, image, surroundings)
     cgroup = engine.hierarchy.path(container.id)
     plan = compile_container(spec, placement_of(engine, container, image.chain_id, endpoint, cgroup))
-    own = _own_steps(container, endpoint, spec, cgroup)
+    own = _own_steps(container, endpoint, spec, cgroup, surroundings.ids)
     return [f"engine   {sentence}" for sentence in own] + plan.explain()
 
 
-def _own_steps(container: Container, endpoint: Endpoint | None, spec: Spec, cgroup: str) -> Iterator[str]:
+def _own_steps(
+    container: Container, endpoint: Endpoint | None, spec: Spec, cgroup: str, ids: IdLease | None
+) -> Iterator[str]:
     """Say what the engine does before there is a monitor."""
     yield f"write down container {container.id[:12]} with its directory"
+    if ids is not None:
+        yield f"lease {ids.size} user ids from {ids.uid} on, group ids from {ids.gid} on"
     if endpoint is not None:
         addresses = " and ".join(filter(None, (endpoint.address4, endpoint.address6)))
         yield f"lease {addresses} on bridge {endpoint.bridge}"

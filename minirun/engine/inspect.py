@@ -57,7 +57,7 @@ def _image_config(engine: Engine, image_id: str) -> Json:
 def container_json(container: Container, image_config: Json, layout: Layout) -> Json:
     """Give a container as docker's ContainerInspect does."""
     config = container.config
-    directory = layout.run(container.id)
+    directory, changes = layout.run(container.id), layout.container(container.id)
     on_network = config.network not in ("none", "host")
     return {
         "Id": container.id,
@@ -79,7 +79,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "AppArmorProfile": "",
         "ExecIDs": None,
         "HostConfig": host_config_json(config),
-        "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": f"{directory}/upper", "WorkDir": f"{directory}/work"}},
+        "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": f"{changes}/upper", "WorkDir": f"{changes}/work"}},
         "Mounts": mounts_json(config),
         "Config": config_json(container, image_config),
         "NetworkSettings": network_json(container) if on_network else empty_network_json(config.network),
@@ -136,7 +136,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         "SecurityOpt": list(config.security_options) or None,
         "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs},
         "UTSMode": "",
-        "UsernsMode": "",
+        "UsernsMode": config.userns,
         "ShmSize": config.shm_size_bytes,
         "Sysctls": dict(config.sysctls),
         "Runtime": "minirun",
@@ -208,7 +208,7 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
             "Type": "bind",
             "Source": bind.source,
             "Destination": bind.target,
-            "Mode": ",".join(filter(None, ("ro" if bind.read_only else "", "owner" if bind.as_owner else ""))),
+            "Mode": ",".join(filter(None, ("ro" if bind.read_only else "", *_owner_words(bind)))),
             "RW": not bind.read_only,
             "Propagation": bind.propagation,
         }
@@ -228,9 +228,13 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
     return binds + tmpfs
 
 
+def _owner_words(bind: Any) -> tuple[str, str]:
+    return "owner" if bind.as_owner else "", "idmap" if bind.id_mapped else ""
+
+
 def _bind_text(bind: Any) -> str:
     propagation = "" if bind.propagation == "rprivate" else bind.propagation
-    words = ("ro" if bind.read_only else "", propagation, "owner" if bind.as_owner else "")
+    words = ("ro" if bind.read_only else "", propagation, *_owner_words(bind))
     options = ",".join(filter(None, words))
     return ":".join(filter(None, (bind.source, bind.target, options)))
 

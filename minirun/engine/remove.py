@@ -49,6 +49,10 @@ def erase(engine: Engine, container: Container) -> None:
     give_back(engine, container.id)
     erase_directory(engine, container.id)
     with database.transaction(engine.connection):
+        if container.config.has_user_namespace:
+            from .userns import release
+
+            release(engine.connection, container.id)
         engine.rows.delete(container.id)
 
 

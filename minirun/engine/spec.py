@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..runtime.spec import Seccomp
     from .config import ContainerConfig
     from .container import ExecConfig
+    from .userns import IdLease
 
     class Image(Protocol):
         """What is read of an image: the "config" object of an OCI image configuration."""
@@ -71,6 +72,7 @@ class Surroundings(Record):
     cgroup_path: str = ""
     counts_processes: bool = False  # has a `pids` controller
     network_namespace: str = ""  # path of the one that is joined with --network container:NAME
+    ids: IdLease | None = None  # of the host, for a user namespace of the container's own
 
 
 class Security(Record):
@@ -86,7 +88,7 @@ def build(config: ContainerConfig, image: Image, surroundings: Surroundings) -> 
     security = security_of(config)
     held = capabilities_of(config, surroundings.host_capabilities)
     nodes, rules = _devices(config)
-    return Spec(
+    spec = Spec(
         process=Process(
             arguments=arguments_of(config, image),
             environment=_environment(config, image, surroundings.hostname, config.terminal),
@@ -112,6 +114,7 @@ def build(config: ContainerConfig, image: Image, surroundings: Surroundings) -> 
             readonly_paths=() if _shows_all_paths(config, security) else READONLY_PATHS,
         ),
     )
+    return _with_own_ids(spec, surroundings)
 
 
 def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surroundings: Surroundings) -> Spec:
@@ -123,7 +126,7 @@ def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surro
         raise InvalidInput("no command was given to execute")
     environment = _environment(config, image, surroundings.hostname, request.terminal)
     user = _user(config, image)
-    return Spec(
+    spec = Spec(
         process=Process(
             arguments=request.command,
             environment=_merge(environment, request.environment),
@@ -144,6 +147,15 @@ def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surro
             seccomp=_seccomp(config, security, held.bounding),
         ),
     )
+    return _with_own_ids(spec, surroundings)
+
+
+def _with_own_ids(spec: Spec, surroundings: Surroundings) -> Spec:
+    if surroundings.ids is None:
+        return spec
+    from .userns import mapped
+
+    return mapped(spec, surroundings.ids)
 
 
 def check(config: ContainerConfig, image: Image) -> None:
@@ -155,6 +167,10 @@ def check(config: ContainerConfig, image: Image) -> None:
     _seccomp(config, security, DEFAULT_CAPABILITIES)
     spec_mounts.check(config)
     spec_limits.check(config)
+    if config.has_user_namespace:
+        from . import userns
+
+        userns.check(config)
     plain = config.hostname.replace("-", "").replace(".", "").replace("_", "")
     if config.hostname and not (len(config.hostname) <= 64 and plain.isascii() and plain.isalnum()):
         raise InvalidInput(f"invalid hostname: {config.hostname[:80]!r}: up to 64 letters, digits, dots and hyphens")

@@ -26,7 +26,8 @@ _PERIOD_MICROSECONDS = 100_000
 DEFAULT_PIDS_LIMIT = 4096
 
 # Every process of a container may listen on port 80 and ping, without a capability: its ports are its own.
-_OWN_NETWORK = {"net.ipv4.ping_group_range": "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
+EVERYBODY = "0 2147483647"  # group ids, first and last
+_OWN_NETWORK = {"net.ipv4.ping_group_range": EVERYBODY, "net.ipv4.ip_unprivileged_port_start": "0"}
 
 
 def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...], *, counts_processes: bool) -> Resources:

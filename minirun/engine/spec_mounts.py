@@ -115,6 +115,10 @@ def check(config: ContainerConfig) -> None:
         if mount.destination in seen:
             raise InvalidInput(f"Duplicate mount point: {mount.destination}")
         seen.add(mount.destination)
+    if any(bind.id_mapped for bind in config.binds) and not config.has_user_namespace:
+        raise InvalidInput("volume option idmap: the container's ids are the host's; it goes with --userns auto")
+    if any(bind.id_mapped and bind.as_owner for bind in config.binds):
+        raise InvalidInput("volume options idmap and owner: one of them says whose the files are")
     if config.shm_size_bytes < 0:
         raise InvalidInput("SHM size can not be less than 0")
 
@@ -169,6 +173,8 @@ def _as_owner(config: ContainerConfig, bind: BindMount, mount: Mount) -> Mount:
 
     Every other owner is shown as nobody, and nobody else of the container can make files: none could belong to the owner.
     """
+    if bind.id_mapped:
+        return mount.replace(id_map="ridmap" if mount.recursive else "idmap")
     if not bind.as_owner:
         return mount
     user, _, group = config.user.partition(":")

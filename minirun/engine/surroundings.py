@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .container import Container, ExecConfig
     from .engine import Engine
     from .session import Attachment
+    from .userns import IdLease
 
 NETWORK_DESCRIPTOR = 16  # of the monitor: the network namespace that is joined
 
@@ -32,7 +33,16 @@ def of_container(engine: Engine, container: Container) -> Surroundings:
         resolv_file=f"{directory}/resolv.conf",
         counts_processes=engine.hierarchy.has_controller("pids"),
         network_namespace=f"/proc/self/fd/{NETWORK_DESCRIPTOR}",
+        ids=_ids(engine, container),
     )
+
+
+def _ids(engine: Engine, container: Container) -> IdLease | None:
+    if not container.config.has_user_namespace:
+        return None
+    from .userns import lease_of
+
+    return lease_of(engine.connection, container.id)
 
 
 def placement_of(

@@ -51,7 +51,7 @@ def sentence(operation: Operation, slots: Slots) -> str:
 
 def _remember(operation: Operation, slots: Slots) -> None:
     name = OPERATIONS[operation.code][0]
-    if name in ("TAKE", "OPEN", "OVERLAY", "ROOT_BIND", "FILESYSTEM", "TREE"):
+    if name in ("TAKE", "OPEN", "OVERLAY", "ROOT_BIND", "FILESYSTEM", "TREE", "OVERLAY_ID_MAPPED"):
         label: Any = _LABELS[name]
         arguments = [_printable(argument) for argument in operation.arguments]
         slots[int(arguments[0])] = label(_Names(slots), *arguments)
@@ -156,6 +156,7 @@ _LABELS: dict[str, Callable[..., str]] = {
     "TAKE": lambda name, slot, descriptor: f"descriptor {descriptor}",
     "OPEN": lambda name, slot, beneath, path, flags: name.path(beneath, _text(path)),
     "OVERLAY": lambda name, *_: "the root",
+    "OVERLAY_ID_MAPPED": lambda name, *_: "the root",
     "ROOT_BIND": lambda name, *_: "the root",
     "FILESYSTEM": lambda name, slot, kind, source, options, attributes: _text(kind),
     "TREE": lambda name, slot, beneath, path, recursive: name.path(beneath, _text(path)),
@@ -166,6 +167,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "STDIO": lambda name, mode, open_stdin, rows, columns: (
         f"connect {_STDIO[mode]}{' and keep standard input open' if open_stdin else ''}"
     ),
+    "STDIO_OWNER": lambda name, uid, gid: f"give the pipes to user {uid}, group {gid}",
     "EXIT_HOOK": lambda name, argv, environment: f"at the end, when nobody listens, run {_command(argv)}",
     "AWAIT_OWNER": lambda name: "wait for the owner to attach",
     "RUN_DIRECTORY": lambda name, path: f"lock {path}",
@@ -192,6 +194,9 @@ _SENTENCES: dict[str, Callable[..., str]] = {
         f"mount overlay on {mountpoint}, {_count(len(lowers), 'layer')} of {base}"
         + (f", changes in {upper}" if upper else ", read-only")
         + _inside(*options)
+    ),
+    "OVERLAY_ID_MAPPED": lambda name, slot, userns, mountpoint, base, lowers, upper, work, options: (
+        f"make an overlay, {_count(len(lowers), 'layer')} of {base} with mapped ids, changes in {upper}{_inside(*options)}"
     ),
     "ROOT_BIND": lambda name, slot, mountpoint, source: f"mount directory {source} on {mountpoint}",
     "FILESYSTEM": lambda name, slot, kind, source, options, attributes: (

@@ -50,6 +50,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     6: ("CGROUP", "s", "path"),
     7: ("CLONE", "u", "flags"),
     8: ("ENTER", "suu", "pid_namespace_of start_time flags"),
+    9: ("STDIO_OWNER", "uu", "uid gid"),
     16: ("SYNC", "u", "stage"),
     17: ("TAKE", "uu", "slot descriptor"),
     18: ("OPEN", "uusu", "slot beneath path flags"),
@@ -67,6 +68,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     51: ("USER_NAMESPACE", "uss", "slot uid_map gid_map"),
     50: ("PROPAGATION", "u", "ms_flags"),
     56: ("OVERLAY", "ussvssv", "slot mountpoint base lowers upper work options"),
+    71: ("OVERLAY_ID_MAPPED", "uussvssv", "slot userns_slot mountpoint base lowers upper work options"),
     57: ("ROOT_BIND", "uss", "slot mountpoint source"),
     58: ("FILESYSTEM", "ussvu", "slot type source options attributes"),
     59: ("TREE", "uusu", "slot beneath path recursive"),
@@ -81,7 +83,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     68: ("ID_MAPPED", "uuu", "slot userns_slot recursive"),
     69: ("COPY_UP", "uus", "slot root path"),
     70: ("CHROOT", "u", "root"),
-    71: ("ROOT_CHANGE", "u", "root"),
+    72: ("ROOT_CHANGE", "u", "root"),
     80: ("HOSTNAME", "s", "name"),
     81: ("DOMAINNAME", "s", "name"),
     82: ("SESSION", "", ""),
@@ -183,6 +185,11 @@ def clone(flags: int) -> Operation:
 def enter(pid_namespace_of: int | str, start_time: int, flags: int) -> Operation:
     """Join namespaces of a process, which is verified by its start time (field 22 of /proc/PID/stat)."""
     return Operation(code=8, arguments=(str(pid_namespace_of), start_time, flags))
+
+
+def stdio_owner(uid: int, gid: int) -> Operation:
+    """Give the pipes of the container's 0, 1, 2 to this user of the host: root of a user namespace can't take them itself."""
+    return Operation(code=9, arguments=(uid, gid))
 
 
 # ---- Both sides ----------------------------------------------------------------------------------------------------
@@ -293,6 +300,23 @@ def overlay(
     return Operation(code=56, arguments=(slot, mountpoint, base, lowers, upper, work, options))
 
 
+def overlay_id_mapped(
+    slot: int,
+    userns_slot: int,
+    mountpoint: Text,
+    base: Text,
+    lowers: Sequence[Text],
+    upper: Text,
+    work: Text,
+    options: Sequence[Text] = (),
+) -> Operation:
+    """Make the root file system, detached, of layers whose files get the ids of a user namespace; the rest as `overlay`.
+
+    The upper directory holds the ids of the host: what the container writes belongs to its own range on the disk too.
+    """
+    return Operation(code=71, arguments=(slot, userns_slot, mountpoint, base, lowers, upper, work, options))
+
+
 def root_bind(slot: int, mountpoint: Text, source: Text) -> Operation:
     """Mount a directory of the host as the root file system."""
     return Operation(code=57, arguments=(slot, mountpoint, source))
@@ -365,7 +389,7 @@ def chroot(root: int) -> Operation:
 
 def root_change(root: int) -> Operation:
     """Make what a slot holds the root of the process, and of no other; the mounts of its namespace stay as they are."""
-    return Operation(code=71, arguments=(root,))
+    return Operation(code=72, arguments=(root,))
 
 
 # ---- The child side: the process -----------------------------------------------------------------------------------

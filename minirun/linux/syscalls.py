@@ -133,6 +133,19 @@ def read_only_executable(path: Text) -> int:
     return _checked(lib.mr_read_only_clone(os.fsencode(path)), "open_tree", path)
 
 
+def user_namespace(map_lines: str) -> int:
+    """Make a user namespace without processes and give its descriptor; one map for users and groups. user_namespaces(7)."""
+    return _checked(lib.mr_user_namespace(map_lines.encode()), "make a user namespace")
+
+
+def check_id_mapping(path: Text, namespace: int) -> None:
+    """Raise OSError when a mount of what lies at `path` can't show its files under the ids of a user namespace.
+
+    EINVAL: its file system, or the kernel, has no ID-mapped mounts. mount_setattr(2), Linux 5.12. Nothing is left.
+    """
+    _checked(lib.mr_id_map_check(os.fsencode(path), namespace), "mount_setattr", path)
+
+
 def _strings(texts: Sequence[Text]) -> tuple[object, list[object]]:
     """Give a NULL-terminated char*[] and what has to stay alive with it."""
     encoded = [os.fsencode(text) for text in texts]

@@ -158,6 +158,7 @@ def node_of_host(path: str, inside: str = "") -> DeviceNode:
         major=os.major(status.st_rdev),
         minor=os.minor(status.st_rdev),
         mode=stat.S_IMODE(status.st_mode),
+        source="" if inside in ("", path) else path,
         uid=status.st_uid,
         gid=status.st_gid,
     )

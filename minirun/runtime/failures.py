@@ -48,6 +48,10 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
         return StartFailed(f"error running createContainer hook: {hook_failure(attempt, error)}")
     if operation.name == "RLIMIT" and error == errno.EPERM:
         return NotSupported(f"{attempt}: this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)")
+    if operation.name in ("CLONE", "USER_NAMESPACE") and error in (errno.ENOSPC, errno.EUSERS):
+        return Exhausted(f"{attempt}: the host allows no more of them: see /proc/sys/user/max_*_namespaces")
+    if operation.name == "OVERLAY_ID_MAPPED" and error == errno.EINVAL:
+        return NotSupported(f"{attempt}: the kernel or the layers' file system can't; it takes Linux 5.19 or newer")
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error == errno.EOPNOTSUPP:
@@ -98,7 +102,8 @@ def _user(operation: Operation, error: int) -> MinirunError:
     if error == errno.ESRCH:
         return InvalidInput(f"unable to find group {group}: no matching entries in group file")
     if error in (errno.EINVAL, errno.ERANGE):
-        return InvalidInput(f'invalid user "{spec}": ids are numbers from 0 to 2147483647')
+        those = "from 0 to 2147483647, and with --userns among the container's"
+        return InvalidInput(f'invalid user "{spec or "root"}": ids, of groups too, are numbers {those}')
     return StartFailed(f'look up user "{spec}" in the image: {os.strerror(error)}')
 
 

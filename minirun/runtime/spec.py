@@ -183,7 +183,7 @@ class Namespace(Record):
 
 
 class DeviceNode(Record):
-    """A device node in the container's /dev; `kind` is c, b, u or p."""
+    """A device node in the container's /dev; `kind` is c, b, u or p. `source` is the host's node when its path is another one."""
 
     path: str
     kind: str
@@ -192,6 +192,7 @@ class DeviceNode(Record):
     mode: int = 0o666
     uid: int = 0
     gid: int = 0
+    source: str = ""
 
 
 class DeviceRule(Record):

@@ -100,6 +100,8 @@ def test_killing_anything_at_any_moment_leaves_nothing(minirun, busybox, roots, 
             options.append("--rm")
         if chance.random() < 0.3:
             options += ["-p", "127.0.0.1:0:80"]
+        if chance.random() < 0.3:
+            options += ["--userns", "auto"]
         command = minirun.start(
             "run", *options, "--name", f"victim{number}", busybox, "sleep", chance.choice(["0", "0.05", "60"]),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

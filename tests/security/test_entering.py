@@ -71,14 +71,21 @@ def test_cve_2019_5736_a_first_program_that_is_the_runtime_itself(bundle: Bundle
         assert "Traceback" not in bundle.run(command).stderr
 
 
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--userns", "auto"), ("--userns", "auto", "--cap-add", "SYS_PTRACE")],
+    ids=["plain", "userns", "userns-ptrace"],
+)
 @pytest.mark.usefixtures("unchanged_programs")
 def test_cve_2019_5736_and_2016_9962_nothing_of_the_host_is_reached_through_minirun_exec(
-    minirun, busybox, run_container, canary, attack, tmp_path
+    minirun, busybox, run_container, canary, attack, tmp_path, options
 ) -> None:
+    """With a user namespace of the container's own not even by CAP_SYS_PTRACE: it isn't good for what the host sends in."""
     shared = tmp_path / "shared"
     shared.mkdir()
     shutil.copy(attack, shared / "attack")
-    name = run_container("-v", f"{shared}:/bin/attacks:ro", busybox, "/bin/attacks/attack", "watch", f"{canary}/secret")
+    bind = ("-v", f"{shared}:/bin/attacks:ro")
+    name = run_container(*options, *bind, busybox, "/bin/attacks/attack", "watch", f"{canary}/secret")
     until("the attack", lambda: "watching" in minirun("logs", name).stdout)
     for _ in range(ENTRIES):
         minirun("exec", name, "true")

@@ -148,7 +148,7 @@ def _target(text: str, whole: str) -> str:
 def _bind_options(text: str) -> dict[str, Any]:
     """Read the words behind the last colon: fields of a BindMount."""
     read_only: bool | None = None
-    propagation, as_owner = "", False
+    propagation, as_owner, id_mapped = "", False, False
     for word in text.split(",") if text else ():
         if word in ("ro", "rw") and read_only is None:
             read_only = word == "ro"
@@ -156,9 +156,12 @@ def _bind_options(text: str) -> dict[str, Any]:
             propagation = word
         elif word == "owner":
             as_owner = True
+        elif word == "idmap":
+            id_mapped = True
         elif word not in _WITHOUT_EFFECT:
             raise InvalidInput(f"invalid mode: {text}")
-    return {"read_only": bool(read_only), "propagation": propagation or "rprivate", "as_owner": as_owner}
+    ids = {"as_owner": as_owner, "id_mapped": id_mapped}
+    return {"read_only": bool(read_only), "propagation": propagation or "rprivate", **ids}
 
 
 def _switch(text: str, whole: str) -> bool:

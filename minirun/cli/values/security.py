@@ -1,4 +1,4 @@
-"""Who a container's process is and what it may do: `--user`, `--group-add`, `--cap-add`, `--security-opt`.
+"""Who a container's process is and what it may do: `--user`, `--group-add`, `--userns`, `--cap-add`, `--security-opt`.
 
 Owns: the form of these. Leaves to others: what a capability is (runtime/capabilities), users' names (the image's
 /etc/passwd, read by the native core inside the container's root).
@@ -23,6 +23,15 @@ def capability(text: str) -> tuple[str, ...]:
 def user(text: str) -> str:
     """Read `name|uid[:group|gid]`."""
     _refuse_odd(text, "user")
+    return text
+
+
+def user_namespace(text: str) -> str:
+    """Read `host`, `auto` or `auto:size=N`; an empty one means the default, which is the host's."""
+    if text not in ("", "host"):
+        from ...engine.userns import size_of
+
+        size_of(text)
     return text
 
 

@@ -29,7 +29,7 @@ from ...linux import flags, plan
 from ...linux.plan import Plan
 from .. import capabilities, devices
 from .context import ROOT, Context, Placement, Target
-from .process import TAIL
+from .process import TAIL, limits_from_outside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +55,9 @@ def compile_container(spec: Spec, placement: Placement) -> Plan:
     step: Step
     for step in (namespaces.prepare, mounts.prepare):
         result.prepare += step(context)
-    result.enter += namespaces.enter(context)
-    for step in (namespaces.map_ids, network.from_outside, mounts.hooks_from_outside):
+    for step in (namespaces.enter, mounts.enter):
+        result.enter += step(context)
+    for step in (namespaces.map_ids, network.from_outside, mounts.hooks_from_outside, limits_from_outside):
         result.parent += step(context)
     for step in _container():
         result.child += step(context)
@@ -97,12 +98,21 @@ def _owner(context: Context) -> Iterator[Operation]:
             yield plan.log(place.log_path, place.log_max_bytes, place.log_max_files)
         mode = plan.STDIO_TERMINAL if context.spec.process.terminal else plan.STDIO_PIPES
         yield plan.stdio(mode, place.open_stdin, place.rows, place.columns)
+        yield from _stdio_owner(context.spec)
         if place.exit_hook:
             yield plan.exit_hook(place.exit_hook, place.exit_hook_environment)
         if place.await_owner:
             yield plan.await_owner()
     if place.cgroup:
         yield plan.cgroup(place.cgroup)
+
+
+def _stdio_owner(spec: Spec) -> Iterator[Operation]:
+    """Root of a new user namespace is nobody who could take the monitor's pipes."""
+    uids = [item.host_id for item in spec.linux.uid_mappings if item.container_id == 0]
+    gids = [item.host_id for item in spec.linux.gid_mappings if item.container_id == 0]
+    if uids and gids:
+        yield plan.stdio_owner(uids[0], gids[0])
 
 
 def compile_exec(spec: Spec, target: Target) -> Plan:
@@ -116,6 +126,7 @@ def compile_exec(spec: Spec, target: Target) -> Plan:
     result = Plan()
     if target.monitored:
         result.monitor.append(plan.stdio(mode, target.open_stdin, target.rows, target.columns))
+        result.monitor += _stdio_owner(spec)
         if target.await_owner:
             result.monitor.append(plan.await_owner())
     if target.cgroup:
@@ -133,6 +144,7 @@ def compile_exec(spec: Spec, target: Target) -> Plan:
     if terminal:
         # The helper is inside the container by now: this is the container's root.
         result.child.append(plan.open_(ROOT, plan.HOST, "/", os.O_PATH | os.O_DIRECTORY))
+    result.parent += limits_from_outside(context)
     for step in TAIL:
         result.child += step(context)
     return result

@@ -57,7 +57,7 @@ KEPT = {"/proc": PROC, "/sys": SYS, "/dev": DEV}  # mounts that later steps reac
 TIED = flags.MS_SHARED | flags.MS_SLAVE
 
 # Stages of SYNC and STAGE.
-NETWORK_READY, IDS_MAPPED, NAMESPACES_MADE = 1, 2, 3
+NETWORK_READY, IDS_MAPPED, NAMESPACES_MADE, HOOKS_RUN, LIMITS_DUE, LIMITS_RAISED = range(1, 7)
 
 
 class Placement(Record):
@@ -124,6 +124,7 @@ class Context:
         mounted = {mount.destination for mount in spec.mounts}
         self.kept = {path: slot for path, slot in KEPT.items() if path in mounted}
         self.in_user_namespace = any(item.kind == "user" for item in spec.linux.namespaces)
+        self.joined_kinds = {item.kind for item in spec.linux.namespaces if item.path}
         if isinstance(place, Placement) and place.gate:
             self.spec = spec = spec.replace(mounts=tuple(self._effective(mount) for mount in spec.mounts))
         # By place in the list: two mounts may have one destination.
@@ -149,6 +150,16 @@ class Context:
     def has_own_mounts(self) -> bool:
         """Does it get a mount namespace of its own? Else it lives in that of others, with a root that only it sees."""
         return self.spec.linux.has_new("mount")
+
+    @property
+    def maps_layers(self) -> bool:
+        """Are the root's layers an overlay whose ids are mapped?"""
+        return self.in_user_namespace and isinstance(self.place, Placement) and bool(self.place.lowers)
+
+    def is_made_outside(self, mount: Mount) -> bool:
+        """Is it made with the host's privileges: sysfs shows a network namespace, and this one is another user namespace's?"""
+        own_network = self.spec.linux.has_new("network")
+        return mount.type == "sysfs" and self.in_user_namespace and not own_network and not self.placement.gate
 
     @property
     def has_procfs(self) -> bool:

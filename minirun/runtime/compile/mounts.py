@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 
+from ...errors import NotSupported
 from ...linux import flags, plan
 from .context import (
     DEV,
     FIRST_TREE,
     GATE,
+    HOOKS_RUN,
     KEPT,
     MOUNT,
     MOUNTS,
@@ -19,6 +21,7 @@ from .context import (
     NULL,
     PROC,
     ROOT,
+    SYS,
     TIED,
     USER_NAMESPACE,
     VERDICT,
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from .context import Context
 
 _S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
-HOOKS_RUN = NAMESPACES_MADE + 1
 
 
 # ---- Ahead of the clone --------------------------------------------------------------------------------------------
@@ -47,16 +49,47 @@ def prepare(context: Context) -> Iterator[Operation]:
     if context.placement.gate:
         yield plan.open_(GATE, plan.HOST, context.placement.gate, os.O_RDWR)
         yield plan.open_(VERDICT, plan.HOST, context.placement.verdict, os.O_RDWR)
-    if context.in_user_namespace and not context.placement.lowers:
+    if context.maps_layers:
+        yield from _mapped_layers(context)
+    elif context.in_user_namespace:
         yield plan.tree(ROOT, plan.HOST, context.spec.root.path, True)
+    if "network" not in context.joined_kinds:
+        yield from _made_outside(context)
     for mount, slot in context.early_trees():
         if not _is_cloned_by_child(context, mount):
             yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
             if mount.id_map:
                 yield from _map_ids(context, mount, slot)
-    for number, node in enumerate(_nodes(context)):
-        if context.in_user_namespace:
-            yield plan.tree(_node_slot(context, number), plan.HOST, node.path, False)
+    if context.in_user_namespace:
+        yield from _nodes_of_host(context)
+
+
+def _nodes_of_host(context: Context) -> Iterator[Operation]:
+    nodes = _nodes(context)
+    if FIRST_TREE + len(context.early) + len(nodes) > plan.SLOTS:
+        raise NotSupported(f"{len(nodes)} devices in a user namespace, which takes a mount for each, aren't supported")
+    for number, node in enumerate(nodes):
+        yield plan.tree(_node_slot(context, number), plan.HOST, node.source or node.path, False)
+
+
+def enter(context: Context) -> Iterator[Operation]:
+    """The helper's part, which is in the joined network namespace by now, and still has the host's privileges."""
+    if "network" in context.joined_kinds:
+        yield from _made_outside(context)
+
+
+def _made_outside(context: Context) -> Iterator[Operation]:
+    for mount in context.spec.mounts:
+        if context.is_made_outside(mount):
+            yield from _filesystem(mount, SYS)
+
+
+def _mapped_layers(context: Context) -> Iterator[Operation]:
+    """No layer is copied or changed for a user namespace: its files are shown under other ids. mount_setattr(2)."""
+    linux, place = context.spec.linux, context.placement
+    yield plan.user_namespace(USER_NAMESPACE, map_lines(linux.uid_mappings), map_lines(linux.gid_mappings))
+    layers = (place.base, place.lowers, place.upper, place.work)
+    yield plan.overlay_id_mapped(ROOT, USER_NAMESPACE, place.mountpoint, *layers, place.overlay_options)
 
 
 def _map_ids(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
@@ -100,7 +133,7 @@ def null_device(context: Context) -> Iterator[Operation]:
 def root(context: Context) -> Iterator[Operation]:
     """The root file system, on an empty directory of the host."""
     spec, place = context.spec, context.placement
-    if place.lowers:
+    if place.lowers and not context.maps_layers:
         layers = (place.base, place.lowers, place.upper, place.work)
         yield plan.overlay(ROOT, place.mountpoint, *layers, place.overlay_options)
     elif context.in_user_namespace:
@@ -120,7 +153,8 @@ def mounts(context: Context) -> Iterator[Operation]:
         if mount.remount:
             yield plan.tree(slot, ROOT, mount.destination, mount.recursive)
         elif mount.type != "bind":
-            yield from _filesystem(mount, slot)
+            if not context.is_made_outside(mount):
+                yield from _filesystem(mount, slot)
         elif number not in context.early:
             yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
         yield from _attributes(context, mount, slot, is_early=number in context.early)

@@ -12,7 +12,7 @@ from ...errors import NotSupported
 from ...linux import flags, plan
 from .. import capabilities, seccomp
 from ..spec import Seccomp
-from .context import GATE, PARAMETERS, ROOT, VERDICT, Placement, Target
+from .context import GATE, LIMITS_DUE, LIMITS_RAISED, PARAMETERS, ROOT, VERDICT, Placement, Target
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,11 +51,31 @@ def _limits(context: Context) -> Iterator[Operation]:
     # In a user namespace the process isn't the owner of its own file any more: there it has come from the caller.
     if process.oom_score_adjustment is not None and not context.in_user_namespace:
         yield plan.oom_score(process.oom_score_adjustment)
+    if _raises_from_outside(context):
+        yield plan.sync(LIMITS_DUE)
+        yield plan.sync(LIMITS_RAISED)
     for limit in process.rlimits:
         operation = plan.rlimit(limit.resource, limit.soft, limit.hard)
         # Engines ask for more locked memory than many hosts let them have, and all runtimes go on without.
         lenient = not context.is_monitored and limit.resource == _RLIMIT_MEMLOCK
         yield plan.optional(operation) if lenient else operation
+
+
+def limits_from_outside(context: Context) -> Iterator[Operation]:
+    """The parent's part: raising a limit takes the host's CAP_SYS_RESOURCE, which root of a user namespace hasn't got.
+
+    Late, since making a container can take more files than its program may open. What is refused here is refused to the child
+    too, unless it is no raise.
+    """
+    if _raises_from_outside(context):
+        yield plan.sync(LIMITS_DUE)
+        for limit in context.spec.process.rlimits:
+            yield plan.optional(plan.rlimit(limit.resource, limit.soft, limit.hard))
+        yield plan.sync(LIMITS_RAISED)
+
+
+def _raises_from_outside(context: Context) -> bool:
+    return context.in_user_namespace and bool(context.spec.process.rlimits)
 
 
 def _scheduling(context: Context) -> Iterator[Operation]:

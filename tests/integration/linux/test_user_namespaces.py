@@ -1,4 +1,4 @@
-"""User namespaces without processes, and mounts whose owners they change: USER_NAMESPACE, ID_MAPPED."""
+"""User namespaces without processes, and mounts whose owners they change: USER_NAMESPACE, ID_MAPPED, OVERLAY_ID_MAPPED."""
 
 from __future__ import annotations
 
@@ -135,3 +135,102 @@ def test_the_childs_own_maps(walk: Walk, container: Container, rootfs: Path) -> 
     outcome = walk(plan)
     assert outcome.failed is None
     assert outcome.output.split() == ["0", "100000", "10", "10", "200000", "5", "0", "300000", "1"]
+
+
+# ---- an overlay of mapped layers
+
+
+@pytest.fixture
+def mapped_root(container: Container, rootfs: Path, tmp_path: Path) -> Callable[..., p.Plan]:
+    """Give a function that makes the plan of a container whose ids begin at 1000 and whose root is an overlay of mapped layers."""
+    for name in ("top", "upper", "work", "mountpoint"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    (tmp_path / "top/marker").write_text("top")
+    os.chown(tmp_path / "top/marker", 7, 8)
+    os.chown(tmp_path / "upper", 1000, 1000)
+
+    def build(*command: str, lowers: tuple[str, ...] = ("top", "rootfs"), upper: str = "upper") -> p.Plan:
+        namespaces = flags.CLONE_NEWNS | flags.CLONE_NEWPID | flags.CLONE_NEWUSER
+        plan = container(*command, namespaces=namespaces)
+        mountpoint = str(tmp_path / "mountpoint")
+        plan.prepare += [
+            p.user_namespace(NAMESPACE, SHIFTED, SHIFTED),
+            p.overlay_id_mapped(0, NAMESPACE, mountpoint, str(tmp_path), lowers, upper, "work", ("index=off",)),
+        ]
+        plan.parent += [p.id_map(SHIFTED, SHIFTED), p.sync(1)]
+        plan.child[:2] = [p.sync(1), p.identity(0, 0), plan.child[0], p.root_bind(0, "/dev", "")]
+        return plan
+
+    return build
+
+
+def test_layers_are_seen_under_the_ids_of_the_namespace_and_stay_as_they_are(
+    walk: Walk, mapped_root: Callable[..., p.Plan], tmp_path: Path, rootfs: Path
+) -> None:
+    script = "stat -c %u:%g /marker /etc/passwd; echo new > /etc/passwd; touch /made"
+    outcome = walk(mapped_root("sh", "-c", script))
+    assert outcome.failed is None
+    assert (outcome.output.split(), outcome.exit_code) == (["7:8", "0:0"], 0)
+    owners = {name: os.stat(tmp_path / "upper" / name).st_uid for name in ("made", "etc", "etc/passwd")}
+    assert owners == {"made": 1000, "etc": 1000, "etc/passwd": 1000}
+    assert (rootfs / "etc/passwd").read_text().startswith("root:")
+    assert os.stat(rootfs / "etc/passwd").st_uid == 0
+
+
+def test_the_host_never_sees_mapped_layers(walk: Walk, mapped_root: Callable[..., p.Plan]) -> None:
+    before = Path("/proc/self/mountinfo").read_text()
+    assert walk(mapped_root("true")).exit_code == 0
+    assert Path("/proc/self/mountinfo").read_text() == before
+
+
+def test_two_hundred_mapped_layers(walk: Walk, mapped_root: Callable[..., p.Plan], tmp_path: Path) -> None:
+    lowers = []
+    for number in range(200):
+        (tmp_path / f"layer{number}").mkdir()
+        (tmp_path / f"layer{number}" / f"file{number}").touch()
+        lowers.append(f"layer{number}")
+    outcome = walk(mapped_root("sh", "-c", "ls /file* | grep -c .", lowers=(*lowers, "rootfs")))
+    assert outcome.output == "200\n"
+
+
+def test_mapped_layers_are_mounted_by_a_string_where_parameters_do_not_do(
+    walk: Walk, mapped_root: Callable[..., p.Plan], tmp_path: Path
+) -> None:
+    """A path that is too long for a parameter takes the way of kernels before 6.5."""
+    upper = "/".join(["directory-with-a-long-name"] * 12)
+    (tmp_path / upper).mkdir(parents=True)
+    os.chown(tmp_path / upper, 1000, 1000)
+    outcome = walk(mapped_root("sh", "-c", "stat -c %u /marker; touch /made", upper=upper))
+    assert (outcome.failed, outcome.output, outcome.exit_code) == (None, "7\n", 0)
+    assert os.stat(tmp_path / upper / "made").st_uid == 1000
+
+
+def test_a_mapped_layer_that_is_missing_says_so(walk: Walk, mapped_root: Callable[..., p.Plan]) -> None:
+    plan = mapped_root("true", lowers=("missing", "rootfs"))
+    assert walk(plan).failed == (_index(plan, "OVERLAY_ID_MAPPED"), errno.ENOENT)
+
+
+def test_more_layers_than_the_kernel_takes(walk: Walk, mapped_root: Callable[..., p.Plan]) -> None:
+    plan = mapped_root("true", lowers=("top",) * 501)
+    assert walk(plan).failed == (_index(plan, "OVERLAY_ID_MAPPED"), errno.E2BIG)
+
+
+def test_what_a_helper_makes_on_the_way_in_is_the_childs(walk: Walk, container: Container) -> None:
+    plan = container("sh", "-c", "stat -f -c %T /data", steps=(p.attach(TREE, 0, "/data"),))
+    plan.enter.append(p.filesystem(TREE, "tmpfs", "tmpfs"))
+    outcome = walk(plan)
+    assert (outcome.failed, outcome.output) == (None, "tmpfs\n")
+
+
+def test_the_parent_sets_limits_of_a_child_in_a_user_namespace(walk: Walk, mapped_root: Callable[..., p.Plan]) -> None:
+    """Fewer files than there are open: only what comes after it is bound by the limit."""
+    outcome = walk(limited(mapped_root("sh", "-c", "ulimit -n; ulimit -Hn"), 5, 6))
+    assert (outcome.failed, outcome.output) == (None, "5\n6\n")
+
+
+def limited(plan: p.Plan, soft: int, hard: int) -> p.Plan:
+    limit = p.rlimit(flags.RLIMITS.index("nofile"), soft, hard)
+    plan.parent += [p.sync(2), limit, p.sync(3)]
+    execute = next(number for number, item in enumerate(plan.child) if item.name == "EXEC")
+    plan.child[execute:execute] = [p.sync(2), p.sync(3)]
+    return plan

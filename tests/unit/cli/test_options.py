@@ -56,6 +56,7 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "tmpfs": ("/run:size=1m", "tmpfs", None),
     "ulimit": ("nofile=5", "ulimits", None),
     "user": ("1000:1000", "user", "1000:1000"),
+    "userns": ("auto:size=1024", "userns", "auto:size=1024"),
     "volume": ("/a:/b", "binds", None),
     "device": ("/dev/null", "devices", None),
     "workdir": ("/srv", "working_directory", "/srv"),

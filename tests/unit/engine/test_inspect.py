@@ -82,6 +82,13 @@ def test_a_running_container() -> None:
     assert data["NetworkSettings"]["Networks"]["bridge"]["Gateway"] == "172.30.0.1"
 
 
+def test_the_changes_lie_where_the_start_puts_them() -> None:
+    box = container(ContainerConfig(image="busybox"))
+    layout = Layout(root="/data", run_root="/run/x")
+    data = inspect.container_json(box, {}, layout)["GraphDriver"]["Data"]
+    assert data == {"UpperDir": f"/data/containers/{box.id}/upper", "WorkDir": f"/data/containers/{box.id}/work"}
+
+
 def test_an_entry_point_of_the_users_drops_the_images_command() -> None:
     data = shown(ContainerConfig(image="busybox", entrypoint=("sleep",)))
     assert data["Config"]["Entrypoint"] == ["sleep"]

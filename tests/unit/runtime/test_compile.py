@@ -22,6 +22,8 @@ from minirun.runtime.compile.context import (
     PARAMETERS,
     PROC,
     ROOT,
+    SYS,
+    USER_NAMESPACE,
 )
 from minirun.runtime.spec import (
     BuiltinSeccomp,
@@ -430,6 +432,76 @@ def test_ids_are_mapped_before_the_first_mount_is_made() -> None:
     assert made.parent[0] == plan.id_map("0 100000 65536\n", "0 100000 65536\n")
     assert made.child[:2] == [plan.sync(2), plan.identity(0, 0, ())]
     assert plan.tree(ROOT, plan.HOST, "/srv/root", True) in made.prepare
+
+
+MAPPED = (IdMapping(container_id=0, host_id=100000, size=65536),)
+SYS_MOUNT = Mount(destination="/sys", type="sysfs", source="sysfs")
+
+
+def in_user_namespace(*namespaces: Namespace, **linux: object) -> Spec:
+    return spec(namespaces=(*namespaces, Namespace(kind="user")), uid_mappings=MAPPED, gid_mappings=MAPPED, **linux)
+
+
+def test_layers_get_their_mapped_ids_before_there_is_a_child() -> None:
+    made = compile_container(in_user_namespace(*OWN), PLACE)
+    lines = "0 100000 65536\n"
+    assert made.prepare[:2] == [
+        plan.user_namespace(USER_NAMESPACE, lines, lines),
+        plan.overlay_id_mapped(
+            ROOT, USER_NAMESPACE, "/run/root", "/layers", ("2/fs", "1/fs"), "/u", "/w", PLACE.overlay_options
+        ),
+    ]
+    assert "OVERLAY" not in names(made.child)
+    assert plan.root_bind(ROOT, "/dev", "") in made.child
+    assert plan.stdio_owner(100000, 100000) in made.monitor
+
+
+def test_the_pipes_of_a_further_process_belong_to_root_of_its_user_namespace() -> None:
+    made = compile_exec(in_user_namespace(*OWN), Target(pid=42, start_time=7))
+    assert plan.stdio_owner(100000, 100000) in made.monitor
+    assert "STDIO_OWNER" not in names(compile_exec(spec(), Target(pid=42, start_time=7)).monitor)
+
+
+def test_sysfs_of_a_network_that_is_not_the_containers_is_made_with_the_hosts_privileges() -> None:
+    without = tuple(item for item in OWN if item.kind != "network")
+    sysfs = plan.filesystem(SYS, "sysfs", "sysfs")
+    of_host = compile_container(in_user_namespace(*without).replace(mounts=(SYS_MOUNT,)), PLACE)
+    assert sysfs in of_host.prepare
+    assert sysfs not in of_host.child
+    joined = Namespace(kind="network", path="/proc/7/ns/net")
+    of_other = compile_container(in_user_namespace(*without, joined).replace(mounts=(SYS_MOUNT,)), PLACE)
+    assert names(of_other.enter) == ["SETNS", "FILESYSTEM"]
+    assert sysfs not in (*of_other.prepare, *of_other.child)
+    own = compile_container(in_user_namespace(*OWN).replace(mounts=(SYS_MOUNT,)), PLACE)
+    assert sysfs in own.child
+
+
+def test_limits_are_raised_by_the_parent_when_the_container_is_made() -> None:
+    limits = (Rlimit(resource=7, soft=5, hard=1 << 20),)
+    given = in_user_namespace(*OWN)
+    given = given.replace(process=given.process.replace(rlimits=limits))
+    raised = plan.optional(plan.rlimit(7, 5, 1 << 20))
+    made, further = compile_container(given, PLACE), compile_exec(given, Target(pid=42, start_time=7))
+    assert made.parent[-3:] == further.parent == [plan.sync(5), raised, plan.sync(6)]
+    for operations in (made.child, further.child):
+        place = operations.index(plan.rlimit(7, 5, 1 << 20))
+        assert operations[place - 2 : place] == [plan.sync(5), plan.sync(6)]
+    assert after(made.child, "PIVOT", "RLIMIT")
+    plain = spec()
+    plain = plain.replace(process=plain.process.replace(rlimits=limits))
+    assert compile_container(plain, PLACE).parent == []
+
+
+def test_a_device_of_another_name_is_bound_from_where_the_host_has_it() -> None:
+    node = DeviceNode(path="/dev/nothing", kind="c", major=1, minor=3, source="/dev/null")
+    made = compile_container(in_user_namespace(*OWN, devices=(node,)), PLACE)
+    assert plan.tree(FIRST_TREE, plan.HOST, "/dev/null", False) in made.prepare
+
+
+def test_more_devices_than_there_are_slots_are_refused() -> None:
+    nodes = tuple(DeviceNode(path=f"/dev/n{number}", kind="c") for number in range(plan.SLOTS))
+    with pytest.raises(NotSupported, match="200 devices in a user namespace"):
+        compile_container(in_user_namespace(*OWN, devices=nodes), PLACE)
 
 
 def test_namespaces_that_hold_for_children_are_joined_by_a_helper_the_users_last() -> None:

@@ -1,0 +1,35 @@
+"""Sentences for operations that failed."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from minirun.errors import Exhausted, InvalidInput, MinirunError, NotSupported
+from minirun.linux import plan
+from minirun.linux.plan import Operation, Plan
+from minirun.runtime.failures import explain_failure
+
+OVERLAY = plan.overlay_id_mapped(0, 10, "/root", "/layers", ("1/fs",), "/u", "/w")
+
+
+@pytest.mark.parametrize(
+    ("operation", "number", "kind", "words"),
+    [
+        (plan.clone(0x10020000), errno.ENOSPC, Exhausted, "no more of them: see /proc/sys/user/max_*_namespaces"),
+        (plan.user_namespace(10, "0 1 1", "0 1 1"), errno.EUSERS, Exhausted, "max_*_namespaces"),
+        (OVERLAY, errno.EINVAL, NotSupported, "Linux 5.19 or newer"),
+        (OVERLAY, errno.ENOSPC, Exhausted, "free some space on the disk"),
+        (plan.user("", ()), errno.EINVAL, InvalidInput, 'invalid user "root": ids, of groups too, are numbers from 0'),
+    ],
+)
+def test_a_failure_says_what_was_tried_and_why_it_failed(
+    operation: Operation, number: int, kind: type[MinirunError], words: str
+) -> None:
+    made = Plan()
+    made.child.append(operation)
+    error = explain_failure(made, 0, number)
+    assert type(error) is kind
+    assert words in str(error)
+    assert "\n" not in str(error)
