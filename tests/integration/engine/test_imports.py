@@ -18,7 +18,7 @@ NEVER_HERE = {"re", "enum", "json", "sqlite3", "contextlib", "functools", "colle
 
 CLI = "commands invocation main options parse values values.scalars"
 STORE = "config container engine layout reconcile store"
-LEAVES = "command_line database errors files frozen jsontext light output record units"
+LEAVES = "command_line database errors files frozen jsontext light output program record units"
 PLAN = "flags plan syscalls"
 CGROUPS = "cgroups cgroups.hierarchy"
 EXEC_RUNTIME = f"capabilities {CGROUPS} compile compile.context compile.process devices seccomp seccomp_profile spec"
