@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 ROOT = "/run/minirun-oci"
 _SIGKILL = 9
 _SECONDS_TO_DIE = 10.0
-_STOPPED = "cannot start a container that has stopped"
-_GO, _LEAVE = b"\1", b"\0"  # native/spawn.c, GATE
 
 
 def _say_nothing(_: str) -> None:
@@ -141,16 +139,18 @@ class Container:
         After a failure the container is stopped. Where the service manager wants to hear when the program is ready, that is waited
         for as well, unless we stay with it `in_foreground`.
         """
+        from . import gate
+
         with self._locked():
             status = self.status
             if status == "stopped":
-                raise Conflict(_STOPPED)
+                raise Conflict(gate.STOPPED)
             if status == "paused":
                 raise Conflict("cannot start a paused container")
             if status != "created":
                 raise Conflict("cannot start an already running container")
             proxy = self._notify_proxy()
-            self._open_gate()
+            gate.open_(self.directory, self.record)
         self._run_poststart()
         if proxy is not None and in_foreground:
             import _thread
@@ -168,54 +168,18 @@ class Container:
             return None
         return Proxy(self.directory.notify, self.record.pid, self.record.start_time, self.runtime.warn)
 
-    def _open_gate(self) -> None:
-        verdict = os.open(self.directory.verdict, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            gate = self.directory.open_gate()
-            if gate is None:  # it has ended since we looked; its end of the other FIFO has gone with it
-                raise Conflict(_STOPPED)
-            self.directory.close_gate()
-            try:
-                os.write(gate, _GO)
-            except BrokenPipeError:
-                raise Conflict(_STOPPED) from None
-            finally:
-                os.close(gate)
-            self._read_verdict(verdict)
-        finally:
-            os.close(verdict)
-
-    def _read_verdict(self, verdict: int) -> None:
-        """Nothing but the end, which comes with exec, means success; also when the process was killed meanwhile."""
-        from select import poll
-
-        from .process import MESSAGE
-
-        waiting = poll()
-        waiting.register(verdict)
-        waiting.poll()
-        data = os.read(verdict, MESSAGE.size)
-        if len(data) == MESSAGE.size:
-            _, operation, error, *_ = MESSAGE.unpack(data)
-            place = operation - self.record.gate_index - 1
-            sentences = self.record.sentences
-            attempt = sentences[place] if 0 <= place < len(sentences) else "start the program"
-            from .failures import hook_failure
-
-            raise StartFailed(hook_failure(attempt, error))
-
     def _run_poststart(self) -> None:
         """config.md, poststart: when one fails, the container is stopped."""
-        bundle = self.bundle()
-        if bundle.spec.hooks.poststart:
-            from . import hooks
+        if "poststart" not in self.record.later_hooks:
+            return
+        from . import hooks
 
-            try:
-                # It ran, and may have ended meanwhile: what a hook is told is which point of the life it was called at.
-                hooks.run("poststart", bundle.spec.hooks.poststart, self.state_text("running"))
-            except StartFailed:
-                self.signal(_SIGKILL)
-                raise
+        try:
+            # It ran, and may have ended meanwhile: what a hook is told is which point of the life it was called at.
+            hooks.run("poststart", self.bundle().spec.hooks.poststart, self.state_text("running"))
+        except StartFailed:
+            self.signal(_SIGKILL)
+            raise
 
     def kill(self, signal: int, *, all: bool = False) -> None:
         """Send a signal to the first process, with `all` to every one. Conflict: none. NotSupported: no cgroup."""
@@ -271,7 +235,9 @@ class Container:
         if self.status != "stopped":
             self._end()
         elif not self.record.pid:
-            self._dismiss()
+            from . import gate
+
+            gate.dismiss(self.directory)
         self.remove()
 
     def _end(self) -> None:
@@ -294,31 +260,12 @@ class Container:
         finally:
             os.close(descriptor)
 
-    def _dismiss(self) -> None:
-        """A killed `create` may have left a process at the gate, whose number nobody has written down: tell it to go."""
-        from select import poll
-
-        try:
-            verdict = os.open(self.directory.verdict, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        try:
-            gate = self.directory.open_gate()
-            if gate is not None:
-                os.write(gate, _LEAVE)
-                os.close(gate)
-                waiting = poll()
-                waiting.register(verdict)
-                waiting.poll(_SECONDS_TO_DIE * 1000)
-        finally:
-            os.close(verdict)
-
     def remove(self) -> None:
         """Take away what is left of a container without processes, and run its poststop hooks."""
         if self.record.cgroup:
             self.cgroup.remove()
-        wanted = self._poststop_hooks() if self.record.pid else ()
-        state = self.state_text("stopped")
+        wanted = self._poststop_hooks() if self.record.pid and "poststop" in self.record.later_hooks else ()
+        state = self.state_text("stopped") if wanted else ""
         self.directory.remove()
         for hook in wanted:
             from . import hooks

@@ -149,6 +149,7 @@ def _first_state(runtime: Runtime, directory: Directory, bundle: Bundle, cgroup:
         cgroups_path=spec.linux.cgroups_path,
         cgroup_driver=runtime.cgroup_driver,
         annotations=spec.annotations,
+        later_hooks=tuple(kind for kind in ("poststart", "poststop") if getattr(spec.hooks, kind)),
     )
 
 

@@ -44,6 +44,7 @@ class State(Record):
     cgroups_path: str = ""  # as the configuration asks
     cgroup_driver: str = "cgroupfs"
     annotations: dict[str, str] = {}
+    later_hooks: tuple[str, ...] = ()  # kinds that start and delete run: without any, neither reads the configuration
     gate_index: int = 0  # of the plan: operations behind it can fail at the start, ...
     sentences: tuple[str, ...] = ()  # ... and this is what they do
 
@@ -134,7 +135,8 @@ class Directory:
         try:
             with open(f"{self.path}/state.json", "rb") as file:
                 data: dict[str, Any] = loads(file.read().decode("utf-8", "surrogateescape"))
-            data["sentences"] = tuple(data["sentences"])
+            for name in ("later_hooks", "sentences"):
+                data[name] = tuple(data[name])
             return State(**data)
         except FileNotFoundError:
             if not os.path.isdir(self.path):
