@@ -30,12 +30,15 @@ install_package() {
 
 # Times are kept, so that make knows what changed since the last time; compiled things of another system are not wanted.
 copy_sources() {
+	local parts=(Makefile pyproject.toml setup.py README.md LICENSE minirun native rootfs-fixtures)
 	mkdir -p "$copy"
-	for part in Makefile pyproject.toml setup.py README.md LICENSE minirun native rootfs-fixtures; do
+	for part in "${parts[@]}"; do
 		rm -rf "${copy:?}/$part"
-		cp -a --no-preserve=ownership "$checkout/$part" "$copy/$part"
 	done
-	find "$copy" \( -name __pycache__ -o -name '_native*' ! -name '*.pyi' -o -name minirun-monitor -o -name minirun-spawn \) -prune -exec rm -rf {} +
+	tar -C "$checkout" -c --exclude=__pycache__ --exclude='_native*.so' --exclude='_native*.c' --exclude='*.o' \
+		--exclude=minirun-monitor --exclude=minirun-spawn \
+		"${parts[@]}" |
+		tar -C "$copy" -x --no-same-owner
 }
 
 load_modules_at_boot() {

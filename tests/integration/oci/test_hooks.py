@@ -129,7 +129,7 @@ def test_poststop_hooks_all_run_and_do_not_hold_the_removal_up(oci: Oci) -> None
     hooks = [hook("poststop", "echo first >&2; exit 3"), hook("poststop", f"echo > {oci.top}/second")]
     oci.config("true", hooks={"poststop": hooks})
     oci("create", ID)
-    done = oci("delete", ID)
+    done = oci("delete", "--force", ID)
     assert "poststop" in done.stderr
     assert (oci.top / "second").exists()
     oci.assert_nothing_is_left()
