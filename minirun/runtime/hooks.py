@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 
 from ..errors import StartFailed
 from ..linux import syscalls
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from .spec import Hook
 
 _MESSAGE_MAX = 4096
+_SIGKILL = 9
 
 
 def run(kind: str, hooks: Sequence[Hook], state: str) -> None:
@@ -56,7 +56,7 @@ def _run(hook: Hook, state: bytes) -> None:
         try:
             said = _attend(pid, reader, hook.timeout_seconds)
         except BaseException:  # its time is up, or ours
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, _SIGKILL)
             os.waitpid(pid, 0)
             raise
         _, status = os.waitpid(pid, 0)

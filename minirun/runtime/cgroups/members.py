@@ -9,7 +9,6 @@ recurses on neither our stack nor a path that grows, and one directory that can'
 from __future__ import annotations
 
 import os
-import signal as signals
 
 from ...light import suppress
 from . import files
@@ -17,6 +16,8 @@ from . import files
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_SIGKILL = 9
 
 
 def processes(path: str) -> list[int]:
@@ -70,7 +71,7 @@ def freeze(path: str, frozen: bool = True, timeout_seconds: float = 10.0) -> Non
 
 def signal(path: str, number: int) -> None:
     """Send a signal to every process in it and beneath. No error when it is gone."""
-    if number == signals.SIGKILL:
+    if number == _SIGKILL:
         kill(path)
         return
     # Frozen, so that nobody forks behind our back; the signals arrive when they go on.
@@ -106,7 +107,7 @@ def _kill_one_by_one(path: str) -> None:
     """
     killed: set[int] = set()
     while found := set(processes(path)) - killed:
-        _send(found, signals.SIGKILL)
+        _send(found, _SIGKILL)
         killed |= found
 
 

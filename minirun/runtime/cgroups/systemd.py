@@ -19,7 +19,6 @@ would both have to be kept right. systemd.scope(5), org.freedesktop.systemd1(5),
 from __future__ import annotations
 
 import os
-import signal
 
 from ...errors import Conflict, InvalidInput, NotSupported
 from ...light import contextmanager
@@ -27,10 +26,13 @@ from .dbus import Connection, DBusError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Iterator
     from typing import Any
 
     from .properties import Properties
+else:
+    import _signal as signal  # the C module: `signal` itself makes an enum of every constant
 
 # The bus, and systemd's own door for root, which is there without dbus-daemon too: systemctl(1) knocks there.
 SOCKETS = (("/run/dbus/system_bus_socket", True), ("/run/systemd/private", False))
