@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ...linux.plan import Operation
-    from ..spec import Hook
+    from ..spec import Hook, Rlimit
     from .context import Context, Step
 
 _SIGKILL = 9
 _ADMINISTRATOR = capabilities.mask(["SYS_ADMIN"])
-_RLIMIT_MEMLOCK = flags.RLIMITS.index("memlock")
+_RLIMIT_MEMLOCK, _RLIMIT_NOFILE = flags.RLIMITS.index("memlock"), flags.RLIMITS.index("nofile")
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -51,21 +51,33 @@ def _limits(context: Context) -> Iterator[Operation]:
     # In a user namespace the process isn't the owner of its own file any more: there it has come from the caller.
     if process.oom_score_adjustment is not None and not context.in_user_namespace:
         yield plan.oom_score(process.oom_score_adjustment)
+    if not _raises_from_outside(context):
+        for limit in process.rlimits:
+            if limit.resource != _RLIMIT_NOFILE:
+                yield _limit(context, limit)
+
+
+def _last_limits(context: Context) -> Iterator[Operation]:
+    """When nothing is opened any more: making a container can take more files than its program may open."""
     if _raises_from_outside(context):
         yield plan.sync(LIMITS_DUE)
         yield plan.sync(LIMITS_RAISED)
-    for limit in process.rlimits:
-        operation = plan.rlimit(limit.resource, limit.soft, limit.hard)
-        # Engines ask for more locked memory than many hosts let them have, and all runtimes go on without.
-        lenient = not context.is_monitored and limit.resource == _RLIMIT_MEMLOCK
-        yield plan.optional(operation) if lenient else operation
+    for limit in context.spec.process.rlimits:
+        if limit.resource == _RLIMIT_NOFILE or _raises_from_outside(context):
+            yield _limit(context, limit)
+
+
+def _limit(context: Context, limit: Rlimit) -> Operation:
+    """Engines ask for more locked memory than many hosts let them have, and all runtimes go on without."""
+    operation = plan.rlimit(limit.resource, limit.soft, limit.hard)
+    lenient = not context.is_monitored and limit.resource == _RLIMIT_MEMLOCK
+    return plan.optional(operation) if lenient else operation
 
 
 def limits_from_outside(context: Context) -> Iterator[Operation]:
     """The parent's part: raising a limit takes the host's CAP_SYS_RESOURCE, which root of a user namespace hasn't got.
 
-    Late, since making a container can take more files than its program may open. What is refused here is refused to the child
-    too, unless it is no raise.
+    What is refused here is refused to the child too, unless it is no raise.
     """
     if _raises_from_outside(context):
         yield plan.sync(LIMITS_DUE)
@@ -235,6 +247,7 @@ TAIL: tuple[Step, ...] = (
     _bounding,
     _become,
     _tidy,
+    _last_limits,
     _filter_with_privilege,
     _give_up_privileges,
     _die_with_monitor,

@@ -162,3 +162,9 @@ def test_an_image_with_links_in_the_place_of_system_directories_harms_nothing(mi
         assert list(canary.iterdir()) == []
     finally:
         minirun("rm", "-f", "linked")
+
+
+@pytest.mark.parametrize("limit", ["3:3", "5:9", "20:40"])
+def test_a_limit_of_open_files_may_be_smaller_than_what_a_start_takes(minirun, busybox, limit):
+    done = minirun("run", "--rm", "--ulimit", f"nofile={limit}", busybox, "sh", "-c", "ulimit -n; ulimit -Hn")
+    assert done.stdout.split() == limit.split(":")

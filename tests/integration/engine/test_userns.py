@@ -123,7 +123,7 @@ def test_users_other_than_root(minirun, busybox):
 
 
 def test_resource_limits(minirun, busybox):
-    assert inside(minirun, busybox, "ulimit -n; ulimit -Hn", "--ulimit", "nofile=70:90").split() == ["70", "90"]
+    assert inside(minirun, busybox, "ulimit -n; ulimit -Hn", "--ulimit", "nofile=20:25").split() == ["20", "25"]
 
 
 def test_as_small_as_it_gets(minirun, busybox):

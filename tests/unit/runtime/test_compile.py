@@ -135,11 +135,18 @@ def test_the_cgroup_namespace_is_made_by_the_child_itself() -> None:
 
 def test_privileges_go_in_the_order_in_which_the_kernel_lets_them_go() -> None:
     filtered = spec(seccomp=BuiltinSeccomp(capabilities=0))
-    process = filtered.process.replace(rlimits=(Rlimit(resource=7, soft=1, hard=2),))
+    process = filtered.process.replace(rlimits=(Rlimit(resource=6, soft=1, hard=2),))
     operations = child(filtered.replace(process=process))
     assert after(
         operations, "PIVOT", "RLIMIT", "BOUNDING", "USER", "SEAL", "SECCOMP", "CAPABILITIES", "DEATH_SIGNAL", "EXEC"
     )
+
+
+def test_the_limit_of_open_files_comes_when_nothing_is_opened_any_more() -> None:
+    """And while CAP_SYS_RESOURCE is left, which raising it takes."""
+    filtered = spec(seccomp=BuiltinSeccomp(capabilities=0))
+    process = filtered.process.replace(rlimits=(Rlimit(resource=7, soft=1, hard=2),))
+    assert after(child(filtered.replace(process=process)), "USER", "SEAL", "RLIMIT", "SECCOMP", "CAPABILITIES", "EXEC")
 
 
 def test_without_new_privileges_the_filter_comes_last() -> None:
