@@ -40,7 +40,7 @@ entry()
 def main() -> None:
     """Write the archive and the scripts. Raises OSError, and SyntaxError for a module that can't be compiled."""
     os.makedirs(os.path.dirname(ARCHIVE), exist_ok=True)
-    write_atomically(ARCHIVE, pack(dict(_compiled())), 0o644)
+    write_atomically(ARCHIVE, pack(dict(_compiled())), 0o644, durable=True)
     folder = os.path.dirname(sys.executable)
     for program, module in PROGRAMS.items():
         text = SCRIPT.format(python=f"{folder}/python3", paths=_paths_of_site(), module=module)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import marshal
 import sys
-from _frozen_importlib import ModuleSpec  # importlib.machinery's own, without importing that
+from _frozen_importlib import ModuleSpec  # importlib.machinery's and importlib.util's own, without importing those
+from _frozen_importlib_external import MAGIC_NUMBER
 from os import O_CLOEXEC, O_RDONLY, close, path, pread, stat
 from os import open as open_descriptor
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 HOME = path.dirname(path.abspath(__file__))
 ARCHIVE = f"{HOME}/__pycache__/frozen.{sys.implementation.cache_tag}"
-FORMAT = b"minirun modules 1 " + sys.version.encode() + b"\n"  # marshal's format and bytecode follow Python's version
+FORMAT = b"minirun modules 1\n" + MAGIC_NUMBER  # of Python's bytecode, as in a .pyc
 HEAD = len(FORMAT) + 8  # and the offset of the index, which comes last
 
 
@@ -81,12 +82,11 @@ def thaw() -> None:
     """Import from the archive from now on, if there is one for this Python."""
     try:
         descriptor = open_descriptor(ARCHIVE, O_RDONLY | O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:
         return
     head = pread(descriptor, HEAD, 0)
-    if (
-        head[:-8] != FORMAT or descriptor <= 2
-    ):  # a caller who closed a standard stream: its number is not for a file of ours
+    # Where the caller has closed a standard stream, its number is not for a file of ours.
+    if descriptor <= 2 or head[:-8] != FORMAT:
         close(descriptor)
         return
     index = marshal.loads(pread(descriptor, 1 << 20, int.from_bytes(head[-8:], "little")))  # noqa: S302  trusted like a .pyc

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #define LAUNCH_DESCRIPTORS_MAX 256
+#define HOLDER_STACK 16384
 
 struct job {
 	int executable; /* or -1: */
@@ -223,21 +224,25 @@ static int hold(void *parent)
  * write to from then on. */
 int mr_user_namespace(const char *map)
 {
-	static char stack[16384] __attribute__((aligned(16)));
+	/* One for each call: other threads may ask at the same time. */
+	char *stack = mmap(NULL, HOLDER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 	pid_t self = getpid(), pid;
 	sigset_t all, before;
 	int namespace;
 
+	if (stack == MAP_FAILED)
+		return -errno;
 	sigfillset(&all); /* a handler of ours must not run there */
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = mr_result(clone(hold, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self));
+	pid = mr_result(clone(hold, stack + HOLDER_STACK, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self));
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (pid < 0)
-		return pid;
-	namespace = map_namespace(pid, map);
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	namespace = pid < 0 ? pid : map_namespace(pid, map);
+	if (pid > 0) {
+		kill(pid, SIGKILL);
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	munmap(stack, HOLDER_STACK);
 	return namespace;
 }
 

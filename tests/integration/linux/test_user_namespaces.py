@@ -5,11 +5,12 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from minirun.linux import flags
+from minirun.linux import flags, syscalls
 from minirun.linux import plan as p
 from tests.integration.linux.conftest import Walk
 
@@ -234,3 +235,17 @@ def limited(plan: p.Plan, soft: int, hard: int) -> p.Plan:
     execute = next(number for number, item in enumerate(plan.child) if item.name == "EXEC")
     plan.child[execute:execute] = [p.sync(2), p.sync(3)]
     return plan
+
+
+def test_threads_make_user_namespaces_at_the_same_time() -> None:
+    """Each process that one is made with has a stack of its own, though it shares our memory."""
+
+    def several(_: int) -> set[int]:
+        descriptors = [syscalls.user_namespace("0 0 1\n") for _ in range(25)]
+        found = {os.fstat(descriptor).st_ino for descriptor in descriptors}
+        for descriptor in descriptors:
+            os.close(descriptor)
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        assert [len(found) for found in pool.map(several, range(4))] == [25] * 4
