@@ -13,6 +13,7 @@ import pytest
 from minirun.linux import flags, syscalls
 from minirun.linux import plan as p
 from minirun.record import Record
+from tests import missing
 from tests.integration.linux.conftest import Walk
 
 Container = Callable[..., p.Plan]
@@ -41,8 +42,13 @@ def running(driver: Path, container: Container, tmp_path: Path) -> Iterator[Runn
     with os.fdopen(reader) as reports:
         for line in reports:
             kind, _, rest = line.partition(" ")
-            if kind == "started":
+            if kind in ("started", "failed"):
                 break
+        if kind == "failed":
+            process.communicate(timeout=10)
+            if rest.split()[1] == str(errno.ENOSYS):
+                missing.note()
+            pytest.fail(f"no container to enter: operation and error {rest}")
         pid = int(rest)
         start = syscalls.process_start_time(pid)
         assert start is not None
