@@ -188,7 +188,8 @@ const char *mr_operation_arguments(int row);
 /* ---- Reports: what a start and a life send to whoever listens (SOCK_SEQPACKET, one struct a message) ------------
  *
  *     owner                         monitor
- *       | ATTACH (+fds in,out,err)    |        sent before the monitor is even running
+ *       | PLAN (+fds plan,...), HOLD  |        the monitor's first, and nobody else's
+ *       | ATTACH (+fds in,out,err)    |
  *       |<------- TRACE ... ----------|        with --trace only
  *       |<------- STARTED or FAILED --|        exactly one
  *       | RESIZE, CLOSE_STDIN ------->|
@@ -203,6 +204,9 @@ enum mr_message_kind {
 	MR_MSG_RESIZE = 2,      /* value: rows << 16 | columns */
 	MR_MSG_CLOSE_STDIN = 3,
 	MR_MSG_ACK = 4,
+	MR_MSG_PLAN = 5,        /* value: how many descriptors HOLD will bring; with the plan's file and those that TAKE names: their
+				 * numbers, int32_t each, follow the struct */
+	MR_MSG_HOLD = 6,        /* with descriptors that are kept until the container has ended, MR_RIGHTS_MAX at most */
 	MR_MSG_STARTED = 16,    /* pid, time */
 	MR_MSG_FAILED = 17,     /* operation: place in the plan, error: errno */
 	MR_MSG_TRACE = 18,      /* operation, time: nanoseconds that it took, error: errno of an optional one */
@@ -214,6 +218,7 @@ enum mr_message_kind {
 #define MR_ATTACH_STDOUT 2u
 #define MR_ATTACH_STDERR 4u
 #define MR_ATTACH_TRACE 8u
+#define MR_RIGHTS_MAX 64u /* descriptors in one message */
 
 struct mr_message {
 	uint32_t kind;

@@ -1,12 +1,12 @@
 /* monitor.c: the parent of one container's first process, from before its birth until its exit is recorded.
  *
- *     minirun-monitor     descriptor 3: the owner's socket, 4: the plan, from 64 on: held until the container has ended (sockets
- *                         that keep its host ports taken), others: taken by the plan's prepare side (TAKE)
+ *     minirun-monitor     descriptor 3: the owner's socket; all else comes by it: the plan, descriptors that its prepare side
+ *                         takes (TAKE), and some that are held until the container has ended (they keep its host ports taken)
  *
  * Owns: the order of events. Leaves to others: see monitor.h for the files, minirun.h for the protocol.
  *
- *     prepare -> (owner attached) -> spawn -> STARTED -> relay ... -> the child is dead -> drain -> `exit` written
- *                                       \-> FAILED                        -> EXITED to all -> ACK, or the exit hook
+ *     PLAN -> prepare -> (owner attached) -> spawn -> STARTED -> relay ... -> the child is dead -> drain -> `exit` written
+ *                                               \-> FAILED                        -> EXITED to all -> ACK, or the exit hook
  *
  * Nothing stops the monitor but SIGKILL, and then the container's process gets its DEATH_SIGNAL: there is never a container
  * that nobody watches. It needs the privileges of what the plan does, and runs none of the container's code.
@@ -30,8 +30,6 @@
 #endif
 
 #define OWNER_SOCKET 3
-#define PLAN 4
-#define HELD 64
 #define IDLE_MS 1000 /* without output for so long, buffers are given back */
 #define LINGER_NS 10000000000 /* how long a client may take to read what a dead container said */
 
@@ -39,7 +37,6 @@ struct container {
 	pid_t pid;
 	struct watch pidfd;
 	int run_directory, lock, cgroup;
-	int held_end; /* HELD, ... up to this one are only held */
 	int stdio[3]; /* the child's ends */
 	int null_mount; /* what they may have been opened through: closed when the container runs */
 	bool dead;
@@ -116,23 +113,6 @@ static int prepare(struct container *container, const struct settings *settings,
 	return status < 0 ? status : 0;
 }
 
-/* They were numbered without a gap. To be called before we open anything. */
-static int end_of_held(void)
-{
-	int end = HELD;
-	while (fcntl(end, F_GETFD) >= 0)
-		end++;
-	return end;
-}
-
-/* Before anybody is told of the end: who hears of it may start the container again, on the same host ports. */
-static void release_held(struct container *container)
-{
-	if (container->held_end > HELD)
-		syscall(SYS_close_range, (unsigned)HELD, (unsigned)container->held_end - 1, 0u);
-	container->held_end = HELD;
-}
-
 static void release_lock(struct container *container)
 {
 	if (container->lock >= 0)
@@ -145,7 +125,7 @@ static void fail(struct container *container, const struct mr_message *message)
 {
 	if (container->run_directory >= 0)
 		record_remove(container->run_directory);
-	release_held(container);
+	plan_release_held();
 	release_lock(container);
 	clients_report(NULL, message);
 	_exit(1);
@@ -197,10 +177,10 @@ static void start(struct container *container, const struct settings *settings, 
 }
 
 /* The child has what it needs: the plan is no use to us any more. */
-static void leave_inheritance(struct container *container, const void *plan, size_t length)
+static void leave_inheritance(struct container *container, const void *plan, size_t length, int file)
 {
 	munmap((void *)(uintptr_t)plan, length);
-	close(PLAN);
+	close(file);
 	leave_stdio();
 	mr_close(&container->null_mount);
 	record_protect();
@@ -220,7 +200,7 @@ static void finish(struct container *container)
 	bool oom_killed = record_oom_killed(container->cgroup);
 	output_drain();
 	input_close();
-	release_held(container);
+	plan_release_held(); /* before anybody is told: who hears of the end may start it again, on the same host ports */
 	if (container->run_directory >= 0)
 		record_exit(container->run_directory, container->status, oom_killed, container->ended_ns);
 	output_end_log(); /* after the record: who follows the log looks for it when the file is closed */
@@ -250,14 +230,19 @@ int main(void)
 {
 	isolate();
 	struct container container = {
-		.run_directory = -1, .lock = -1, .cgroup = -1, .held_end = end_of_held(), .stdio = { -1, -1, -1 }, .null_mount = -1
+		.run_directory = -1, .lock = -1, .cgroup = -1, .stdio = { -1, -1, -1 }, .null_mount = -1
 	};
 	struct settings settings;
 	uint32_t failed = MR_NO_OPERATION;
 	size_t length = 0;
 	int status = loop_init();
 	clients_init(OWNER_SOCKET);
-	const void *plan = mr_plan_map(PLAN, &length);
+	int file = plan_await(OWNER_SOCKET);
+	if (file == -ECANCELED)
+		return 0;
+	if (file < 0)
+		fail_at(&container, MR_NO_OPERATION, file);
+	const void *plan = mr_plan_map(file, &length);
 	if (!plan)
 		fail_at(&container, MR_NO_OPERATION, -EINVAL);
 	status = settings_read(&settings, plan, length, &failed);
@@ -271,7 +256,7 @@ int main(void)
 		fail_at(&container, MR_NO_OPERATION, -ECANCELED);
 
 	start(&container, &settings, plan);
-	leave_inheritance(&container, plan, length);
+	leave_inheritance(&container, plan, length, file);
 	watch_over(&container);
 	finish(&container);
 	say_goodbye(&container);

@@ -1,6 +1,7 @@
 /* monitor.h: what the monitor's files say to each other.
  *
  *     monitor.c            main: the steps of a container's life, in order
+ *     monitor_plan.c       the plan and what comes with it, from the owner
  *     monitor_settings.c   the monitor's side of the plan, as a struct
  *     monitor_loop.c       epoll: one descriptor, one function
  *     monitor_output.c     from the container to the log and to clients
@@ -41,6 +42,13 @@ int watch_pipe(struct watch *watch, int mode, int *theirs);
 int set_nonblocking(int fd);
 /* Waits for one descriptor and calls its function; false after timeout_ms (-1: none) without any. */
 bool loop_turn(int timeout_ms);
+
+/* ---- Plan (monitor_plan.c) ------------------------------------------------------------------------------------------- */
+
+/* Waits for the plan: a descriptor of its file, or -errno: -ECANCELED when the owner has gone. */
+int plan_await(int socket);
+/* Closes the descriptors that were only to be held. */
+void plan_release_held(void);
 
 /* ---- Settings (monitor_settings.c) ----------------------------------------------------------------------------------- */
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..images.store import Images
+    from ..monitor.launch import Launcher
     from ..monitor.logs import LogEntry
     from ..network.networks import Networks
     from ..runtime.cgroups.hierarchy import Hierarchy
@@ -61,6 +62,8 @@ class Engine:
 
     def close(self) -> None:
         """Close the database; containers go on."""
+        if "launcher" in self.__dict__:
+            self.launcher.close()
         if not self._until_exit:
             self.connection.close()
 
@@ -99,6 +102,12 @@ class Engine:
         from ..runtime.cgroups.hierarchy import Hierarchy
 
         return Hierarchy.detect(directory="minirun" if self.layout.is_default else f"minirun-{self.layout.tag()}")
+
+    @cached_property
+    def launcher(self) -> Launcher:
+        from ..monitor.launch import Launcher
+
+        return Launcher(keep=not self._until_exit)
 
     def lock(self, container_id: str) -> Lock:
         """The lock that a command holds while it changes this container's state."""

@@ -12,6 +12,8 @@ from .session import Attachment, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ..linux.plan import Plan
+    from ..monitor.exits import Started
     from .container import Container, ExecConfig
     from .engine import Engine
 
@@ -23,21 +25,17 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     behind on failure, and the container itself is not touched.
     """
     from ..monitor import exits
-    from ..monitor.launch import LaunchFailed, launch
-    from ..runtime.compile import compile_exec
-    from .spec import build_exec
-    from .surroundings import of_container, target_of
+    from ..monitor.connection import LaunchFailed
 
     started = exits.read_started(engine.layout.run(container.id)) if container.is_running else None
     if started is None:
         raise Conflict(f"container {container.id} is not running")
     attachment = attachment or Attachment()
-    image = engine.images.resolve(container.image_id)
-    spec = build_exec(container.config, image, config, of_container(engine, container))
-    plan = compile_exec(spec, target_of(engine, container, started, config, attachment))
     with ExitStack() as undo:
-        connection = launch(plan)
+        connection = engine.launcher.launch()  # it is born while we make its plan
         undo.callback(connection.close)
+        plan = _compile(engine, container, started, config, attachment)
+        connection.give_plan(plan)
         relay = attachment.replace(stdin=False, stdout=False, stderr=False) if attachment.inherit else attachment
         connection.attach(relay.stdin, relay.stdout, relay.stderr, trace=relay.trace)
         try:
@@ -50,3 +48,15 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         undo.pop_all()
     return Session(engine, container, connection, "exec", began.pid, plan)
+
+
+def _compile(
+    engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment
+) -> Plan:
+    from ..runtime.compile import compile_exec
+    from .spec import build_exec
+    from .surroundings import of_container, target_of
+
+    image = engine.images.resolve(container.image_id)
+    spec = build_exec(container.config, image, config, of_container(engine, container))
+    return compile_exec(spec, target_of(engine, container, started, config, attachment))

@@ -14,6 +14,7 @@ import os
 from .. import database
 from ..errors import InvalidInput, MinirunError, NotFound
 from ..light import ExitStack, contextmanager
+from ..record import Record
 from .session import Attachment, Session, join
 
 TYPE_CHECKING = False
@@ -62,17 +63,18 @@ def start_locked(engine: Engine, container: Container, attachment: Attachment) -
 
 
 def _start(engine: Engine, container: Container, attachment: Attachment, undo: ExitStack) -> Session:
-    from ..monitor.launch import LaunchFailed, launch
+    from ..monitor.connection import LaunchFailed
     from .life import give_back
 
     undo.push(lambda kind, error, trace: _mark_failed(engine, container, error))
     undo.callback(give_back, engine, container.id)
-    with ExitStack() as lent:  # descriptors that the monitor inherits and this process doesn't need afterwards
-        endpoint, ports, inherited = _join_network(engine, container, lent)
-        plan = _prepare(engine, container, endpoint, attachment.window)
-        monitors = lent.enter_context(_directory(engine.hierarchy.monitors))
-        connection = launch(plan, inherited=inherited, cgroup_fd=monitors)
+    with _directory(engine.hierarchy.monitors) as monitors:
+        connection = engine.launcher.launch(monitors)  # it is born while we make its plan
     undo.callback(connection.close)
+    with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
+        joined = _join_network(engine, container, lent)
+        plan = _prepare(engine, container, joined.endpoint, attachment.window)
+        connection.give_plan(plan, named=joined.named, held=joined.held)
     try:
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
         if attachment.stdout or attachment.stderr:
@@ -83,7 +85,7 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
 
         raise explain_failure(plan, failure.operation_index, failure.errno) from failure
     changes = {
-        **RUNNING, "pid": started.pid, "started_ns": started.time_ns, "ports": ports, **_addresses(endpoint),
+        **RUNNING, "pid": started.pid, "started_ns": started.time_ns, "ports": joined.ports, **_addresses(joined.endpoint),
     }  # fmt: skip
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
@@ -139,10 +141,17 @@ def _mark_failed(engine: Engine, container: Container, error: BaseException | No
         )
 
 
-def _join_network(
-    engine: Engine, container: Container, lent: ExitStack
-) -> tuple[Endpoint | None, tuple[PortMapping, ...], dict[int, int]]:
-    """Mark the row as starting and lease what the mode asks for: endpoint, real port mappings, inherited descriptors."""
+class _Joined(Record):
+    """What a container has of its network: real port mappings, and descriptors as `Connection.give_plan` takes them."""
+
+    endpoint: Endpoint | None = None
+    ports: tuple[PortMapping, ...] = ()
+    named: dict[int, int] = {}
+    held: tuple[int, ...] = ()
+
+
+def _join_network(engine: Engine, container: Container, lent: ExitStack) -> _Joined:
+    """Mark the row as starting and lease what the mode asks for. Descriptors are closed by `lent`."""
     from . import etc
     from .borrow import lender_of, open_network_namespace
     from .surroundings import NETWORK_DESCRIPTOR
@@ -157,16 +166,13 @@ def _join_network(
     _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, None, lender)
     if lender is None:
-        return None, (), {}
+        return _Joined()
     descriptor = open_network_namespace(engine, lender)
     lent.callback(os.close, descriptor)
-    return None, (), {NETWORK_DESCRIPTOR: descriptor}
+    return _Joined(named={NETWORK_DESCRIPTOR: descriptor})
 
 
-def _join_bridge(
-    engine: Engine, container: Container, lent: ExitStack
-) -> tuple[Endpoint, tuple[PortMapping, ...], dict[int, int]]:
-    from ..monitor.launch import HELD
+def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> _Joined:
     from . import etc
 
     engine.networks.ensure()
@@ -180,8 +186,7 @@ def _join_bridge(
     engine.networks.publish(container.id)
     _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, endpoint, None)
-    inherited = {HELD + place: descriptor for place, descriptor in enumerate(reservation.descriptors)}
-    return endpoint, reservation.mappings, inherited
+    return _Joined(endpoint=endpoint, ports=reservation.mappings, held=tuple(reservation.descriptors))
 
 
 def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...]:

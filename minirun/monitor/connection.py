@@ -3,6 +3,7 @@
 Owns: messages, the pipes of an attachment, the foreground pump. Leaves to others: making the connection (launch: the owner;
 attach: anybody later), what an end means (engine/session), the terminal's modes (cli). native/minirun.h draws the protocol.
 
+    connection.give_plan(plan)                    the owner
     connection.attach(stdin, stdout, stderr)      once
     connection.wait_started()                     the owner: raises LaunchFailed
     connection.hold(signals)                      from now on `pump` gives them
@@ -21,15 +22,17 @@ import os
 from .._native import ffi, lib
 from ..errors import StartFailed
 from ..light import suppress
-from ..linux.syscalls import reason
+from ..linux.syscalls import memory_file, reason
 from ..record import Record
 from .exits import Exit, Started
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
     from typing import Any
+
+    from ..linux.plan import Plan
 
 DETACH_KEYS = b"\x10\x11"  # ctrl-p ctrl-q
 NO_OPERATION = 0xFFFFFFFF
@@ -66,9 +69,10 @@ class LaunchFailed(StartFailed):
 class Connection:
     """See the module. Not for use by two threads at once, except `resize`, which only sends."""
 
-    def __init__(self, socket: _socket.socket, program: int = -1) -> None:
+    def __init__(self, socket: _socket.socket, program: int = -1, *, awaits_plan: bool = False) -> None:
         self.traces: list[Trace] = []
         self._socket = socket
+        self._awaits_plan = awaits_plan
         self._program = program  # what the monitor was executed from: a mount, whose end costs an RCU grace period
         self._pipes = [-1, -1, -1]  # our ends of the attachment: stdin to write, stdout and stderr to read
         self._pump: Any = None
@@ -76,6 +80,24 @@ class Connection:
         self._blocked: set[int] = set()  # those of them that weren't blocked before
 
     # ---- what we say
+
+    def give_plan(self, plan: Plan, *, named: Mapping[int, int] = {}, held: Sequence[int] = ()) -> None:
+        """Hand the plan to a monitor that has none yet. Ours stay ours; the monitor gets duplicates.
+
+        `named` maps the numbers of the plan's TAKE operations to our descriptors; `held` are kept open until the container
+        has ended and before anybody is told. Raises LaunchFailed when the monitor is gone, OSError.
+        """
+        file = memory_file("minirun-plan", plan.encode())
+        try:
+            numbers = bytes(ffi.buffer(ffi.new("int32_t[]", list(named))))
+            self._send(lib.MR_MSG_PLAN, len(held), [file, *named.values()], numbers)
+            for start in range(0, len(held), lib.MR_RIGHTS_MAX):
+                self._send(lib.MR_MSG_HOLD, 0, held[start : start + lib.MR_RIGHTS_MAX])
+            self._awaits_plan = False
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise LaunchFailed(None, error.errno or errno.EPIPE) from error
+        finally:
+            os.close(file)
 
     def attach(self, stdin: bool, stdout: bool, stderr: bool, trace: bool = False) -> None:
         """Ask for streams, through pipes that are made here; `trace` also for a report of each operation of the start.
@@ -214,6 +236,8 @@ class Connection:
             self._pump = None
         for stream in range(3):
             self._close_pipe(stream)
+        if self._awaits_plan:
+            self._send_away()
         self._socket.close()
         self._close_program()
         if self._blocked:
@@ -228,6 +252,14 @@ class Connection:
     ) -> None:
         self.close()
 
+    def _send_away(self) -> None:
+        """Let a monitor that has no plan go, and wait until it has."""
+        self._awaits_plan = False
+        with suppress(OSError):
+            self._socket.shutdown(_socket.SHUT_WR)
+            while self._socket.recv(ffi.sizeof("struct mr_message")):
+                pass
+
     def _close_program(self) -> None:
         descriptor, self._program = self._program, -1
         if descriptor >= 0:
@@ -240,11 +272,11 @@ class Connection:
 
     # ---- messages
 
-    def _send(self, kind: int, value: int = 0, descriptors: Sequence[int] = ()) -> None:
+    def _send(self, kind: int, value: int = 0, descriptors: Sequence[int] = (), more: bytes = b"") -> None:
         message = ffi.new("struct mr_message *", {"kind": kind, "value": value})
         rights = bytes(ffi.buffer(ffi.new("int[]", list(descriptors))))
         ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, rights)] if rights else []
-        self._socket.sendmsg([bytes(ffi.buffer(message))], ancillary, _socket.MSG_NOSIGNAL)
+        self._socket.sendmsg([bytes(ffi.buffer(message)), more], ancillary, _socket.MSG_NOSIGNAL)
 
     def _receive(self) -> Any:
         """Give the next message as a struct mr_message, None when the monitor has hung up."""

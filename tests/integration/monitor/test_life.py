@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from minirun._native import lib
 from minirun.linux import plan as p
 from minirun.linux import syscalls
 from minirun.monitor import exits
-from minirun.monitor.launch import LaunchFailed, launch
+from minirun.monitor.launch import Launcher, LaunchFailed, launch
 from tests.integration.monitor.conftest import Start, python, until, wait_for_process
 
 
@@ -108,6 +111,64 @@ def test_an_owner_that_leaves_before_it_attached_starts_nothing(tmp_path: Path) 
     connection.close()
     until(lambda: not exits.is_alive(str(tmp_path)))
     assert sorted(os.listdir(tmp_path)) in ([], ["lock"])
+
+
+def test_a_monitor_whose_owner_has_no_plan_for_it_leaves() -> None:
+    children = Path(f"/proc/self/task/{threading.get_native_id()}/children")
+    before = set(children.read_text().split())
+    lib.mr_set_subreaper(1)
+    try:
+        connection = Launcher(keep=False).launch()
+        (born,) = set(children.read_text().split()) - before
+        connection.close()
+        assert os.waitpid(int(born), 0) == (int(born), 0)
+    finally:
+        lib.mr_set_subreaper(0)
+
+
+def test_what_comes_first_and_is_no_plan_is_refused() -> None:
+    with Launcher(keep=False).launch() as connection:
+        connection.attach(False, False, False)
+        with pytest.raises(LaunchFailed) as failure:
+            connection.wait_started()
+    assert failure.value.errno == errno.EPROTO
+
+
+def test_more_descriptors_than_one_message_carries_are_held_until_the_end_is_told(tmp_path: Path) -> None:
+    plan = p.Plan()
+    plan.monitor += [p.stdio(p.STDIO_PIPES, True), p.clone(0)]
+    plan.child += [p.exec_("/bin:/usr/bin", ("cat",), ())]
+    read_end, write_end = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    with Launcher(keep=False).launch() as connection:
+        connection.give_plan(plan, held=[write_end] * (lib.MR_RIGHTS_MAX * 2 + 1))
+        os.close(write_end)
+        connection.attach(True, False, False)
+        connection.wait_started()
+        with pytest.raises(BlockingIOError):  # somebody could still write
+            os.read(read_end, 1)
+        connection.close_stdin()
+        connection.wait_exited()
+        assert os.read(read_end, 1) == b""
+        connection.acknowledge()
+    os.close(read_end)
+
+
+def test_a_launcher_that_keeps_its_program_starts_one_monitor_after_the_other(tmp_path: Path) -> None:
+    launcher = Launcher(keep=True)
+    open_before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        plan = p.Plan()
+        plan.monitor += [p.stdio(p.STDIO_NULL), p.clone(0)]
+        plan.child += [p.exec_("/bin:/usr/bin", ("true",), ())]
+        with launcher.launch() as connection:
+            connection.give_plan(plan)
+            connection.attach(False, False, False)
+            connection.wait_started()
+            assert connection.wait_exited().exit_code == 0
+            connection.acknowledge()
+    assert len(os.listdir("/proc/self/fd")) == open_before + 1
+    launcher.close()
+    assert len(os.listdir("/proc/self/fd")) == open_before
 
 
 def test_every_operation_is_traced(start: Start) -> None:
