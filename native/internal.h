@@ -167,6 +167,7 @@ enum mr_internal_kind {
 #define MR_NO_OPERATION UINT32_MAX /* the child died without a word (killed): FAILED names no operation */
 
 struct mr_spawn_options {
+	int network;                  /* where CLONE asks for a new network namespace: one that is there already; 0 or -1: none */
 	int stdio[3];                 /* become 0, 1, 2 of the child; -1: the caller's own */
 	int own;                      /* a descriptor of the caller that the child closes at once; 0: none */
 	bool trace;                   /* measure each operation, hand the TRACE messages to `report` */

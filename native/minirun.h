@@ -188,7 +188,7 @@ const char *mr_operation_arguments(int row);
 /* ---- Reports: what a start and a life send to whoever listens (SOCK_SEQPACKET, one struct a message) ------------
  *
  *     owner                         monitor
- *       | PLAN (+fds plan,...), HOLD  |        the monitor's first, and nobody else's
+ *       | (AHEAD) PLAN (+fds), HOLD   |        the monitor's first, and nobody else's
  *       | ATTACH (+fds in,out,err)    |
  *       |<------- TRACE ... ----------|        with --trace only
  *       |<------- STARTED or FAILED --|        exactly one
@@ -206,6 +206,7 @@ enum mr_message_kind {
 	MR_MSG_ACK = 4,
 	MR_MSG_PLAN = 5,        /* value: how many descriptors HOLD will bring; with the plan's file and those that TAKE names: their
 				 * numbers, int32_t each, follow the struct */
+	MR_MSG_AHEAD = 7,       /* before PLAN, or not at all; value: CLONE_NEWNET, a namespace that the plan's CLONE will want */
 	MR_MSG_HOLD = 6,        /* with descriptors that are kept until the container has ended, MR_RIGHTS_MAX at most */
 	MR_MSG_STARTED = 16,    /* pid, time */
 	MR_MSG_FAILED = 17,     /* operation: place in the plan, error: errno */

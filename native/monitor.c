@@ -38,6 +38,7 @@ struct container {
 	struct watch pidfd;
 	int run_directory, lock, cgroup;
 	int stdio[3]; /* the child's ends */
+	int network; /* made ahead, for the child; or -1 */
 	int null_mount; /* what they may have been opened through: closed when the container runs */
 	bool dead;
 	int status;
@@ -151,11 +152,13 @@ static void start(struct container *container, const struct settings *settings, 
 	struct mr_spawned spawned = { .terminal = -1 };
 	struct mr_spawn_options options = {
 		.stdio = { container->stdio[0], container->stdio[1], container->stdio[2] },
+		.network = container->network,
 		.trace = clients_trace(),
 		.report = clients_report,
 	};
 	if (mr_spawn(plan, &options, &spawned) < 0)
 		fail(container, &spawned.message);
+	mr_close(&container->network); /* it is the child's, and shall end with it */
 	container->pid = spawned.pid;
 	watch_open(&container->pidfd, spawned.pidfd, child_ready, container);
 	watch_for(&container->pidfd, EPOLLIN);
@@ -230,14 +233,14 @@ int main(void)
 {
 	isolate();
 	struct container container = {
-		.run_directory = -1, .lock = -1, .cgroup = -1, .stdio = { -1, -1, -1 }, .null_mount = -1
+		.run_directory = -1, .lock = -1, .cgroup = -1, .stdio = { -1, -1, -1 }, .network = -1, .null_mount = -1
 	};
 	struct settings settings;
 	uint32_t failed = MR_NO_OPERATION;
 	size_t length = 0;
 	int status = loop_init();
 	clients_init(OWNER_SOCKET);
-	int file = plan_await(OWNER_SOCKET);
+	int file = plan_await(OWNER_SOCKET, &container.network);
 	if (file == -ECANCELED)
 		return 0;
 	if (file < 0)

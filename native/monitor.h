@@ -45,8 +45,9 @@ bool loop_turn(int timeout_ms);
 
 /* ---- Plan (monitor_plan.c) ------------------------------------------------------------------------------------------- */
 
-/* Waits for the plan: a descriptor of its file, or -errno: -ECANCELED when the owner has gone. */
-int plan_await(int socket);
+/* Waits for the plan: a descriptor of its file, or -errno: -ECANCELED when the owner has gone. *network: a network namespace for the
+ * container that was asked for and made meanwhile, or -1. */
+int plan_await(int socket, int *network);
 /* Closes the descriptors that were only to be held. */
 void plan_release_held(void);
 

@@ -1,11 +1,12 @@
 /* monitor_plan.c: the plan, and the descriptors that come with it. Both arrive by the owner's socket, since the monitor is started
  * before there is a plan: its birth takes about as long as making one, and happens on another processor meanwhile.
  *
- * Owns: PLAN and HOLD. Leaves to others: all later messages (monitor_clients.c), what the plan says.
+ * Owns: AHEAD, PLAN and HOLD. Leaves to others: all later messages (monitor_clients.c), what the plan says.
  */
 #include "monitor.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,6 +51,8 @@ static int receive(int socket, struct parcel *parcel)
 	}
 	size_t numbers = (size_t)got < sizeof parcel->message ? 0 : ((size_t)got - sizeof parcel->message) / sizeof(int32_t);
 	bool is_plan = parcel->message.kind == MR_MSG_PLAN;
+	if (parcel->message.kind == MR_MSG_AHEAD && parcel->count == 0 && numbers == 0)
+		return 0;
 	if (header.msg_flags & MSG_TRUNC || parcel->count == 0 || numbers != (is_plan ? parcel->count - 1 : 0))
 		return -EPROTO;
 	return 0;
@@ -87,10 +90,29 @@ static int hold(int socket, uint64_t expected)
 	return 0;
 }
 
-int plan_await(int socket)
+/* A network namespace takes the kernel longer than all other kinds together. Where none can be made now, the plan's CLONE tries
+ * again, and says what is wrong. The monitor itself stays where it was: network_namespaces(7), setns(2). */
+static int make_network(void)
+{
+	MR_AUTOCLOSE ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (ours < 0 || unshare(CLONE_NEWNET) < 0)
+		return -1;
+	int made = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (setns(ours, CLONE_NEWNET) < 0)
+		_exit(125); /* nothing that we say on the host's network would be true */
+	return made;
+}
+
+int plan_await(int socket, int *network)
 {
 	struct parcel parcel;
 	int status = receive(socket, &parcel);
+	*network = -1;
+	if (status == 0 && parcel.message.kind == MR_MSG_AHEAD) {
+		if (parcel.message.value == CLONE_NEWNET)
+			*network = make_network();
+		status = receive(socket, &parcel);
+	}
 	if (status == 0 && parcel.message.kind != MR_MSG_PLAN)
 		status = -EPROTO;
 	if (status == 0)

@@ -353,6 +353,24 @@ static void abandon(struct mr_walk *walk, pid_t pid, int pidfd)
 		;
 }
 
+/* Clones the child. A new network namespace may be there already: the child is born in it, so that whoever plugs a device into
+ * the child's network needn't wait for the child. It belongs to the user namespace that we live in: for a child that gets its own
+ * another has to be made. setns(2). */
+static pid_t give_birth(const struct mr_settings *settings, int network, int *pidfd, int cgroup)
+{
+	uint64_t flags = settings->clone_flags;
+
+	if (network <= 0 || !(flags & CLONE_NEWNET) || flags & CLONE_NEWUSER)
+		return mr_clone(flags, pidfd, cgroup);
+	MR_AUTOCLOSE home = mr_result(open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+	if (home < 0 || setns(network, CLONE_NEWNET) < 0)
+		return home < 0 ? home : -errno;
+	pid_t pid = mr_clone(flags & ~(uint64_t)CLONE_NEWNET, pidfd, cgroup);
+	if (pid != 0 && setns(home, CLONE_NEWNET) < 0)
+		_exit(125); /* not where we belong: the child goes with us (PR_SET_PDEATHSIG, or the closed socket) */
+	return pid;
+}
+
 int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr_spawned *spawned)
 {
 	MR_AUTOCLOSE cgroup = -1;
@@ -386,7 +404,7 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 
 	start = mr_clock();
 	pid = settings.needs_helper ? mr_enter(&settings, &walk, cgroup, &pidfd, failed)
-				    : mr_clone(settings.clone_flags, &pidfd, cgroup);
+				    : give_birth(&settings, options->network, &pidfd, cgroup);
 	if (pid == 0) {
 		close(ends[0]);
 		child(&walk, &settings, options, ends[1]);

@@ -69,7 +69,9 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
     undo.push(lambda kind, error, trace: _mark_failed(engine, container, error))
     undo.callback(give_back, engine, container.id)
     with _directory(engine.hierarchy.monitors) as monitors:
-        connection = engine.launcher.launch(monitors)  # it is born while we make its plan
+        # It is born while we make its plan, and makes what takes the kernel longest.
+        own_network = container.config.network in ("bridge", "none") and not container.config.has_user_namespace
+        connection = engine.launcher.launch(monitors, new_network=own_network)
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
         joined = _join_network(engine, container, lent)

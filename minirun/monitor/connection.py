@@ -81,6 +81,11 @@ class Connection:
 
     # ---- what we say
 
+    def make_ahead(self, namespaces: int) -> None:
+        """Let a monitor that has no plan yet make these namespaces (CLONE_NEWNET) for it; it is given the plan next."""
+        with suppress(BrokenPipeError, ConnectionResetError):  # who gives the plan will see
+            self._send(lib.MR_MSG_AHEAD, namespaces)
+
     def give_plan(self, plan: Plan, *, named: Mapping[int, int] = {}, held: Sequence[int] = ()) -> None:
         """Hand the plan to a monitor that has none yet. Ours stay ours; the monitor gets duplicates.
 

@@ -16,6 +16,7 @@ import _socket
 import os
 
 from ..linux import syscalls
+from ..linux.flags import CLONE_NEWNET
 from .connection import Connection, Detached, LaunchFailed, Signal, Trace
 
 TYPE_CHECKING = False
@@ -39,8 +40,10 @@ class Launcher:
         self._keep = keep
         self._program = -1
 
-    def launch(self, cgroup_fd: int = -1) -> Connection:
+    def launch(self, cgroup_fd: int = -1, *, new_network: bool = False) -> Connection:
         """Start a monitor that waits for `Connection.give_plan`, and give its owner's connection.
+
+        With `new_network` it makes the network namespace that the plan's CLONE will ask for while it waits.
 
         It is born in the cgroup of `cgroup_fd`, gets no environment, and ends when the connection is closed before it has a
         plan. It keeps our stdin, stdout and stderr only for a plan whose process inherits them.
@@ -62,7 +65,10 @@ class Launcher:
             if not self._keep:
                 os.close(program)
             raise
-        return Connection(ours, -1 if self._keep else program, awaits_plan=True)
+        connection = Connection(ours, -1 if self._keep else program, awaits_plan=True)
+        if new_network:
+            connection.make_ahead(CLONE_NEWNET)
+        return connection
 
     def close(self) -> None:
         """Let go of the program's mount. Safe to repeat."""

@@ -351,7 +351,10 @@ class Linux(Record):
 
     def has_new(self, kind: str) -> bool:
         """Does the container get a namespace of this kind for itself?"""
-        return any(item.kind == kind and not item.path for item in self.namespaces)
+        for item in self.namespaces:  # noqa: SIM110 -- asked two dozen times for each start: a generator takes twice as long
+            if item.kind == kind and not item.path:
+                return True
+        return False
 
 
 class Spec(Record):

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from minirun._native import lib
+from minirun.linux import flags, syscalls
 from minirun.linux import plan as p
-from minirun.linux import syscalls
 from minirun.monitor import exits
 from minirun.monitor.launch import Launcher, LaunchFailed, launch
-from tests.integration.monitor.conftest import Start, python, until, wait_for_process
+from tests.integration.monitor.conftest import Start, holder_of, links, python, until, wait_for_process
 
 
 def hook(path: Path) -> tuple[str, ...]:
@@ -169,6 +169,30 @@ def test_a_launcher_that_keeps_its_program_starts_one_monitor_after_the_other(tm
     assert len(os.listdir("/proc/self/fd")) == open_before + 1
     launcher.close()
     assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+@pytest.mark.parametrize("more", [0, flags.CLONE_NEWUSER], ids=["", "in a user namespace of its own"])
+def test_a_network_that_was_made_ahead_is_the_containers_alone(tmp_path: Path, more: int) -> None:
+    plan = p.Plan()
+    run = tmp_path / "run"
+    run.mkdir()
+    plan.monitor += [p.run_directory(str(run)), p.stdio(p.STDIO_PIPES, True), p.clone(flags.CLONE_NEWNET | more)]
+    plan.child += [p.exec_("/bin:/usr/bin", ("cat",), ())]
+    with Launcher(keep=False).launch(new_network=True) as connection:
+        connection.give_plan(plan)
+        connection.attach(True, False, False)
+        inside = connection.wait_started().pid
+        monitor = holder_of(f"{run}/lock")
+        ours = os.readlink("/proc/self/ns/net")
+        assert os.readlink(f"/proc/{monitor}/ns/net") == ours
+        its = os.readlink(f"/proc/{inside}/ns/net")
+        assert its != ours
+        until(lambda: not any("memfd" in name for name in links(f"/proc/{monitor}/fd")))
+        assert its not in links(f"/proc/{monitor}/fd")
+        assert not any("net:[" in name for name in links(f"/proc/{inside}/fd"))
+        connection.close_stdin()
+        connection.wait_exited()
+        connection.acknowledge()
 
 
 def test_every_operation_is_traced(start: Start) -> None:
