@@ -208,12 +208,15 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("kill",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Kill one or more running containers",                OTHER, 1, -1, False, _KILL),
     ("load",    "[OPTIONS]",                                       "Load an image from a tar archive or STDIN",          OTHER, 0, 0, False, _LOAD),
     ("logs",    "[OPTIONS] CONTAINER",                             "Fetch the logs of a container",                      OTHER, 1, 1, False, _LOGS),
+    ("pause",   "CONTAINER [CONTAINER...]",                        "Pause all processes within one or more containers",  OTHER, 1, -1, False, ()),
+    ("rename",  "CONTAINER NEW_NAME",                              "Rename a container",                                 OTHER, 2, 2, False, ()),
     ("restart", "[OPTIONS] CONTAINER [CONTAINER...]",              "Restart one or more containers",                     OTHER, 1, -1, False, _STOP),
     ("rm",      "[OPTIONS] CONTAINER [CONTAINER...]",              "Remove one or more containers",                      OTHER, 1, -1, False, _RM),
     ("rmi",     "[OPTIONS] IMAGE [IMAGE...]",                      "Remove one or more images",                          OTHER, 1, -1, False, _RMI),
     ("start",   "[OPTIONS] CONTAINER [CONTAINER...]",              "Start one or more stopped containers",               OTHER, 1, -1, False, _START),
     ("stop",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Stop one or more running containers",                OTHER, 1, -1, False, _STOP),
     ("tag",     "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",           "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", OTHER, 2, 2, False, ()),
+    ("unpause", "CONTAINER [CONTAINER...]",                        "Unpause all processes within one or more containers", OTHER, 1, -1, False, ()),
     ("wait",    "CONTAINER [CONTAINER...]",                        "Block until one or more containers stop, then print their exit codes", OTHER, 1, -1, False, ()),
 )
 # fmt: on
@@ -230,13 +233,16 @@ NOUNS: dict[str, dict[str, str]] = {
         "list": "ps",
         "logs": "logs",
         "ls": "ps",
+        "pause": "pause",
         "ps": "ps",
         "remove": "rm",
+        "rename": "rename",
         "restart": "restart",
         "rm": "rm",
         "run": "run",
         "start": "start",
         "stop": "stop",
+        "unpause": "unpause",
         "wait": "wait",
     },
     "image": {
@@ -267,8 +273,8 @@ ABSENT = frozenset(
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx commit compose config context cp diff events export history login logout manifest network pause plugin
-        port prune push rename save search service stack stats swarm top trust unpause update volume""".split(),
+        """builder buildx commit compose config context cp diff events export history login logout manifest network plugin
+        port prune push save search service stack stats swarm top trust update volume""".split(),
         "",
     ),
     "build": ": bring images with 'minirun import' or 'minirun load'",

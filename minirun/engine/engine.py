@@ -145,11 +145,14 @@ class Engine:
 
         return join(self, self.rows.find(reference), attachment)
 
-    def stop(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
-        """Ask a container to end with its stop signal, and kill it when it hasn't after the time-out (10 s unless set). Blocks."""
+    def stop(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> str:
+        """Ask a container to end with its stop signal, and kill it when it hasn't after the time-out (10 s unless set). Blocks.
+
+        Gives "", or why it was killed without waiting: its first process can't hear the signal.
+        """
         from .stop import stop
 
-        stop(self, self.rows.find(reference), timeout_seconds, signal)
+        return stop(self, self.rows.find(reference), timeout_seconds, signal)
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to a container's first process."""
@@ -157,11 +160,29 @@ class Engine:
 
         kill(self, self.rows.find(reference), signal)
 
-    def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
-        """Stop a container if it runs, then start it. Blocks as `stop` does."""
+    def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> str:
+        """Stop a container if it runs, then start it. Blocks as `stop` does, and gives what it gives."""
         from .stop import restart
 
-        restart(self, self.rows.find(reference), timeout_seconds, signal)
+        return restart(self, self.rows.find(reference), timeout_seconds, signal)
+
+    def pause(self, reference: str) -> None:
+        """Stop all processes of a running container in the kernel's freezer; returns when they stand still."""
+        from .pause import pause
+
+        pause(self, self.rows.find(reference))
+
+    def unpause(self, reference: str) -> None:
+        """Let a paused container go on."""
+        from .pause import unpause
+
+        unpause(self, self.rows.find(reference))
+
+    def rename(self, reference: str, name: str) -> None:
+        """Give a container another name; raises Conflict when it is taken, InvalidInput when it can't be one."""
+        from .rename import rename
+
+        rename(self, self.rows.find(reference), name)
 
     def wait(self, reference: str) -> int:
         """Block until a container has ended and give its exit code."""
