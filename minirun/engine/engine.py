@@ -23,7 +23,7 @@ from .store import Containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
     from typing import Any
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from .config import ContainerConfig
     from .container import Container, ExecConfig
     from .session import Attachment, Session
+    from .stats import Usage
+    from .top import Processes
+    from .update import Changes
 
 
 class Engine:
@@ -183,6 +186,33 @@ class Engine:
         from .rename import rename
 
         rename(self, self.rows.find(reference), name)
+
+    def top(self, reference: str, arguments: Sequence[str] = ()) -> Processes:
+        """Give the processes of a running container as ps(1) of the host shows them; `arguments` are ps's, -ef unless given."""
+        from .top import top
+
+        return top(self, self.rows.find(reference), arguments)
+
+    def stats(
+        self, references: Sequence[str] = (), *, all: bool = False, interval_seconds: float = 1.0
+    ) -> Iterator[list[Usage]]:
+        """Give what containers use, again and again: those that are named, or all that run (`all`: the others too).
+
+        The first answer comes after `interval_seconds`, since a share of the processor takes two looks. Ends when none of the
+        named ones is left. Raises NotFound.
+        """
+        from .stats import stats
+
+        return stats(self, references, everything=all, interval_seconds=interval_seconds)
+
+    def update(self, reference: str, changes: Changes) -> None:
+        """Change limits of a container, at once when it runs and for every start from now on.
+
+        Raises NotSupported with the controller's name where this host can't enforce one, InvalidInput; then nothing has changed.
+        """
+        from .update import update
+
+        update(self, self.rows.find(reference), changes)
 
     def wait(self, reference: str) -> int:
         """Block until a container has ended and give its exit code."""

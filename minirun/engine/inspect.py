@@ -153,7 +153,7 @@ def host_config_json(config: ContainerConfig) -> Json:
             }
             for device in config.devices
         ],
-        "MemoryReservation": 0,
+        "MemoryReservation": config.memory_reservation_bytes,
         "MemorySwap": config.memory_swap_bytes,
         "OomKillDisable": False,
         "PidsLimit": config.pids_limit or None,
