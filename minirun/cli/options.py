@@ -121,6 +121,7 @@ _PS: Rows = (
     ("latest",   "l", "flag", "",       "Show the latest created container (includes all states)", "", ""),
     ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
     ("quiet",    "q", "flag", "",       "Only display container IDs", "", ""),
+    ("size",     "s", "flag", "",       "Display total file sizes", "", ""),
 )
 
 _IMAGES: Rows = (
@@ -209,6 +210,33 @@ _DESCRIBE: Rows = (
     ("format", "f", "one", "string", _OBJECT_FORMAT_HELP, "", ""),
 )
 
+_FORCE = ("force", "f", "flag", "", "Do not prompt for confirmation", "", "")
+_PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.prune_condition", "")
+
+_CONTAINER_PRUNE: Rows = (_PRUNE_FILTER, _FORCE)
+
+_IMAGE_PRUNE: Rows = (
+    ("all", "a", "flag", "", "Remove all unused images, not just dangling ones", "", ""),
+    _PRUNE_FILTER,
+    _FORCE,
+)
+
+_SYSTEM_PRUNE: Rows = (
+    ("all",     "a", "flag", "",       "Remove all unused images not just dangling ones", "", ""),
+    ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.prune_condition", ""),
+    _FORCE,
+    ("volumes", "",  "flag", "",       "Prune anonymous volumes", "", ""),
+)
+
+_SYSTEM_DF: Rows = (
+    ("format",  "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("verbose", "v", "flag", "",       "Show detailed information on space usage", "", ""),
+)
+
+_SYSTEM_CHECK: Rows = (
+    ("repair", "", "flag", "", "Remove or rebuild what is damaged, where that is possible", "", ""),
+)
+
 COMMON, OTHER = "Common Commands", "Commands"
 BELOW = ""  # of no group: a verb that is written after its noun alone, `minirun container prune`
 
@@ -241,6 +269,11 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("unpause", "CONTAINER [CONTAINER...]",                        "Unpause all processes within one or more containers", OTHER, 1, -1, False, ()),
     ("update",  "[OPTIONS] CONTAINER [CONTAINER...]",              "Update configuration of one or more containers",     OTHER, 1, -1, False, _UPDATE),
     ("wait",    "CONTAINER [CONTAINER...]",                        "Block until one or more containers stop, then print their exit codes", OTHER, 1, -1, False, ()),
+    ("container prune", "[OPTIONS]", "Remove all stopped containers", BELOW, 0, 0, False, _CONTAINER_PRUNE),
+    ("image prune",     "[OPTIONS]", "Remove unused images", BELOW, 0, 0, False, _IMAGE_PRUNE),
+    ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
+    ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
+    ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
 )
 # fmt: on
 
@@ -258,6 +291,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "ls": "ps",
         "pause": "pause",
         "port": "port",
+        "prune": "container prune",
         "ps": "ps",
         "remove": "rm",
         "rename": "rename",
@@ -279,11 +313,18 @@ NOUNS: dict[str, dict[str, str]] = {
         "list": "images",
         "load": "load",
         "ls": "images",
+        "prune": "image prune",
         "remove": "rmi",
         "rm": "rmi",
         "tag": "tag",
     },
-    "system": {"": "Manage minirun", "info": "info"},
+    "system": {
+        "": "Manage minirun",
+        "check": "system check",
+        "df": "system df",
+        "info": "info",
+        "prune": "system prune",
+    },
 }
 
 # Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
@@ -294,7 +335,7 @@ ABSENT = frozenset(
     health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
     memory-swappiness
-    network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime size storage-opt tls tlscacert tlscert
+    network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime storage-opt tls tlscacert tlscert
     tlskey tlsverify tree use-api-socket uts volume-driver volumes-from""".split()
 )
 

@@ -23,7 +23,7 @@ from .store import Containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Any
 
@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from ..network.networks import Networks
     from ..runtime.cgroups.hierarchy import Hierarchy
     from ..storage.snapshots import Snapshots
+    from ..storage.usage import Size
+    from .check import Damage
     from .config import ContainerConfig
     from .container import Container, ExecConfig
+    from .prune import Pruned
     from .session import Attachment, Session
     from .stats import Usage
     from .top import Processes
     from .update import Changes
+    from .usage import DiskUsage
 
 
 class Engine:
@@ -268,6 +272,38 @@ class Engine:
         return inspect(self, reference, kind)
 
     # ---- images: the store does it; removing asks whether a container needs the image
+
+    # ---- what lies on disk
+
+    def disk_usage(self) -> DiskUsage:
+        """Give what images and containers take on disk, and how much of it nobody uses. Blocks while everything is walked."""
+        from .usage import disk_usage
+
+        return disk_usage(self)
+
+    def changes_size(self, container: Container) -> Size:
+        """Give what a container has written into its own layer. Blocks while that is walked."""
+        from .usage import changes_size
+
+        return changes_size(self, container)
+
+    def prune_containers(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+        """Remove all containers at rest; filters: until (nanoseconds since the epoch, or a span), label, label!."""
+        from .prune import prune_containers
+
+        return prune_containers(self, filters or {})
+
+    def prune_images(self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False) -> Pruned:
+        """Remove images without a name, or (`all`) without a container; filters as `prune_containers` has them."""
+        from .prune import prune_images
+
+        return prune_images(self, filters or {}, everything=all)
+
+    def check(self, *, repair: bool = False) -> list[Damage]:
+        """Compare rows, directories, blobs, layers with each other; `repair` removes or rebuilds what can be. Blocks for long."""
+        from .check import check
+
+        return check(self, repair=repair)
 
     # ---- the host
 

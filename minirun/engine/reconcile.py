@@ -107,15 +107,3 @@ def _settle(engine: Engine, container_id: str) -> None:
     settled = settle_locked(engine, container_id)
     if settled is not None and settled.is_paused and not _is_frozen(engine, container_id):
         engine.rows.update(container_id, status="running")
-
-
-def sweep_directories(engine: Engine) -> list[str]:
-    """Remove container directories that no row names (the database was restored or lost); gives their paths."""
-    from .remove import erase_directory
-
-    removed = []
-    for container_id in os.listdir(f"{engine.layout.root}/containers"):
-        if engine.rows.get(container_id) is None:
-            erase_directory(engine, container_id)
-            removed.append(engine.layout.container(container_id))
-    return removed

@@ -185,9 +185,10 @@ class Hierarchy:
         try:
             if os.path.isdir(self.confined) and devices.is_attached(self.confined):
                 return ""
+            make(self.confined)
             self._count()
             # Twice, when two do this at once: both filters agree.
-            devices.attach(make(self.confined), devices.DEFAULT)
+            devices.attach(self.confined, devices.DEFAULT)
         except OSError as error:
             return error.strerror or str(error)
         return ""
