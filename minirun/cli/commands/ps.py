@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...output import write
+from ...output import warn, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def run(invocation: Invocation) -> int:
             latest=parsed.flag("latest"),
             filters=filters,
         )
-        if parsed.flag("quiet") and not template:
+        if parsed.flag("quiet"):
+            if template:
+                warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
             write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))
             return 0
         columns, default = container_columns(truncate=truncate), PS_TABLE

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ..table import Columns
 
 TABLE = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
+INTERVAL_SECONDS = 1.0
+ONE_LOOK_SECONDS = 0.5  # the kernel counts microseconds: long enough for a hundredth of a percent
 NOTHING = "--"  # no controller counts it: docker's sign for a number that it doesn't have
 # Terminal: clear all; to the first column of the first line; clear the rest of the line; clear what is below.
 _CLEAR, _HOME, _END_OF_LINE, _BELOW = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
@@ -30,7 +32,8 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
         if on_screen:
             write_all(1, _CLEAR.encode())
-        for usages in engine.stats(parsed.arguments, all=parsed.flag("all")):
+        interval = INTERVAL_SECONDS if is_live else ONE_LOOK_SECONDS
+        for usages in engine.stats(parsed.arguments, all=parsed.flag("all"), interval_seconds=interval):
             text = show(table, usages, template, TABLE)
             if on_screen:
                 _draw(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...errors import InvalidInput
 from ..confirm import agreed, conditions, image_lines, tell_reclaimed, tell_removed
 
 TYPE_CHECKING = False
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
+    if parsed.flag("volumes") and any(name == "until" for name, _ in parsed.many("filter")):
+        raise InvalidInput('The "until" filter is not supported with "--volumes"')
     if not agreed(invocation, warning(parsed)):
         return 0
     filters = conditions(parsed)
