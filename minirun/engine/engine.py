@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .session import Attachment, Session
     from .stats import Usage
     from .top import Processes
-    from .update import Changes
+    from .update import Limits
     from .usage import DiskUsage
 
 
@@ -209,14 +209,14 @@ class Engine:
 
         return stats(self, references, everything=all, interval_seconds=interval_seconds)
 
-    def update(self, reference: str, changes: Changes) -> None:
+    def update(self, reference: str, limits: Limits) -> None:
         """Change limits of a container, at once when it runs and for every start from now on.
 
         Raises NotSupported with the controller's name where this host can't enforce one, InvalidInput; then nothing has changed.
         """
         from .update import update
 
-        update(self, self.rows.find(reference), changes)
+        update(self, self.rows.find(reference), limits)
 
     def wait(self, reference: str) -> int:
         """Block until a container has ended and give its exit code."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MEMORY = ("memory_bytes", "memory_swap_bytes", "memory_reservation_bytes")
 
 
-class Changes(Record):
+class Limits(Record):
     """What is to change, as ContainerConfig has it; 0 and "" leave what is there, as docker does. `pids_limit` -1 takes it away."""
 
     memory_bytes: int = 0
@@ -36,11 +36,11 @@ class Changes(Record):
         return {name: value for name in type(self)._fields if (value := getattr(self, name))}
 
 
-def update(engine: Engine, container: Container, changes: Changes) -> None:
+def update(engine: Engine, container: Container, limits: Limits) -> None:
     """See Engine.update. The row and the cgroup change together: a refusal of the kernel's takes both back."""
     from .spec_limits import check
 
-    given = changes.given()
+    given = limits.given()
     with engine.lock(container.id):
         current = engine.rows.get(container.id)
         if current is None or current.status == "removing":

@@ -11,17 +11,17 @@ if TYPE_CHECKING:
 
 
 def run(invocation: Invocation) -> int:
-    from ...engine.update import Changes
+    from ...engine.update import Limits
 
     if not invocation.parsed.values:
         raise WrongCommand("you must provide one or more flags when using this command")
-    changes = Changes(**invocation.parsed.fields())
+    limits = Limits(**invocation.parsed.fields())
     if invocation.parsed.number("pids-limit") == 0:  # docker's other word for no limit
-        changes = changes.replace(pids_limit=-1)
+        limits = limits.replace(pids_limit=-1)
     with invocation.engine() as engine:
 
         def update(name: str) -> None:
-            engine.update(name, changes)
+            engine.update(name, limits)
             say(name)
 
         return invocation.each(invocation.parsed.arguments, update)

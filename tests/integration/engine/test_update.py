@@ -125,3 +125,11 @@ def test_an_update_of_nothing_is_refused(minirun, resting):
     done = minirun("update", resting, check=False)
     assert done.returncode == 1
     assert "you must provide one or more flags when using this command" in done.stderr
+
+
+def test_the_library_does_the_same(engine, minirun, resting):
+    from minirun import Limits
+
+    engine.update(resting, Limits(pids_limit=-1, cpu_shares=1024))
+    found = engine.container(resting).config
+    assert (found.pids_limit, found.cpu_shares) == (-1, 1024)
