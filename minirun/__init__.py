@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .engine.container import Container as Container
     from .engine.container import ExecConfig as ExecConfig
     from .engine.engine import Engine as Engine
+    from .engine.update import Limits as Limits
     from .errors import MinirunError as MinirunError
 
 __version__ = "0.1.0"
@@ -20,9 +21,10 @@ _HOMES = {
     "ContainerConfig": "engine.config",
     "Engine": "engine.engine",
     "ExecConfig": "engine.container",
+    "Limits": "engine.update",
     "MinirunError": "errors",
 }
-__all__ = ["Container", "ContainerConfig", "Engine", "ExecConfig", "MinirunError", "__version__"]
+__all__ = ["Container", "ContainerConfig", "Engine", "ExecConfig", "Limits", "MinirunError", "__version__"]
 
 
 def __getattr__(name: str) -> object:

@@ -78,6 +78,8 @@ def _find(arguments: Sequence[str]) -> tuple[str, str, Sequence[str]]:
         if verb not in NOUNS[name] or not verb:
             raise _unknown(f"minirun {name} {verb}", verb)
         return f"{name} {verb}", NOUNS[name][verb], rest[1:]
+    if " " in name:  # one word of the user's is no noun and verb
+        raise _unknown(f"minirun {name}", name)
     return name, name, rest
 
 
@@ -106,7 +108,7 @@ def _run(spelling: str, name: str, rest: Sequence[str], options: Parsed) -> int:
         run_root=options.text("run-root") or None,
         debug=options.flag("debug"),
     )
-    file = "import_" if name == "import" else name  # the one command that is a word of Python
+    file = "import_" if name == "import" else name.replace(" ", "_")  # the one command that is a word of Python
     module = __import__(f"minirun.cli.commands.{file}", fromlist=["run"])
     code: int = module.run(invocation)
     return code

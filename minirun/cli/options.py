@@ -64,6 +64,7 @@ _CONTAINER: Rows = (
     ("log-driver",   "",  "one",    "string",  "Logging driver for the container (json-file)", "limits.log_driver", ""),
     ("log-opt",      "",  "spread", "list",    "Log driver options (max-size, max-file)", "limits.log_option", "log_max_bytes log_max_files"),
     ("memory",       "m", "one",    "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
+    ("memory-reservation", "", "one", "bytes", "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",  "",  "one",    "bytes",   "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
     ("mount",        "",  "spread", "mount",   "Attach a filesystem mount to the container", "mounts.mount", "binds tmpfs"),
     ("name",         "",  "one",    "string",  "Assign a name to the container", "scalars.container_name", "name"),
@@ -120,6 +121,7 @@ _PS: Rows = (
     ("latest",   "l", "flag", "",       "Show the latest created container (includes all states)", "", ""),
     ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
     ("quiet",    "q", "flag", "",       "Only display container IDs", "", ""),
+    ("size",     "s", "flag", "",       "Display total file sizes", "", ""),
 )
 
 _IMAGES: Rows = (
@@ -172,6 +174,23 @@ _INSPECT: Rows = (
     ("type",   "",  "one",  "string", "Only inspect objects of the given type", "scalars.object_type", ""),
 )
 
+_STATS: Rows = (
+    ("all",       "a", "flag", "",       "Show all containers (default shows just running)", "", ""),
+    ("format",    "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("no-stream", "",  "flag", "",       "Disable streaming stats and only pull the first result", "", ""),
+    ("no-trunc",  "",  "flag", "",       "Do not truncate output", "", ""),
+)
+
+_UPDATE: Rows = (
+    ("cpu-shares",         "c", "one", "int",     "CPU shares (relative weight)", "scalars.integer", "cpu_shares"),
+    ("cpus",               "",  "one", "decimal", "Number of CPUs", "scalars.cpus", "nano_cpus"),
+    ("cpuset-cpus",        "",  "one", "string",  "CPUs in which to allow execution (0-3, 0,1)", "limits.cpu_set", "cpuset_cpus"),
+    ("memory",             "m", "one", "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
+    ("memory-reservation", "",  "one", "bytes",   "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
+    ("memory-swap",        "",  "one", "bytes",   "Swap limit equal to memory plus swap: -1 to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
+    ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
+)
+
 _RMI: Rows = (
     ("force",    "f", "flag", "", "Force removal of the image", "", ""),
     ("no-prune", "",  "flag", "", "Do not delete untagged parents", "", ""),
@@ -191,7 +210,35 @@ _DESCRIBE: Rows = (
     ("format", "f", "one", "string", _OBJECT_FORMAT_HELP, "", ""),
 )
 
+_FORCE = ("force", "f", "flag", "", "Do not prompt for confirmation", "", "")
+_PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.prune_condition", "")
+
+_CONTAINER_PRUNE: Rows = (_PRUNE_FILTER, _FORCE)
+
+_IMAGE_PRUNE: Rows = (
+    ("all", "a", "flag", "", "Remove all unused images, not just dangling ones", "", ""),
+    _PRUNE_FILTER,
+    _FORCE,
+)
+
+_SYSTEM_PRUNE: Rows = (
+    ("all",     "a", "flag", "",       "Remove all unused images not just dangling ones", "", ""),
+    ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.prune_condition", ""),
+    _FORCE,
+    ("volumes", "",  "flag", "",       "Prune anonymous volumes", "", ""),
+)
+
+_SYSTEM_DF: Rows = (
+    ("format",  "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("verbose", "v", "flag", "",       "Show detailed information on space usage", "", ""),
+)
+
+_SYSTEM_CHECK: Rows = (
+    ("repair", "", "flag", "", "Remove or rebuild what is damaged, where that is possible", "", ""),
+)
+
 COMMON, OTHER = "Common Commands", "Commands"
+BELOW = ""  # of no group: a verb that is written after its noun alone, `minirun container prune`
 
 #    name       usage                                              summary                                              group  min max stop rows
 _COMMANDS: tuple[CommandRow, ...] = (
@@ -208,13 +255,25 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("kill",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Kill one or more running containers",                OTHER, 1, -1, False, _KILL),
     ("load",    "[OPTIONS]",                                       "Load an image from a tar archive or STDIN",          OTHER, 0, 0, False, _LOAD),
     ("logs",    "[OPTIONS] CONTAINER",                             "Fetch the logs of a container",                      OTHER, 1, 1, False, _LOGS),
+    ("pause",   "CONTAINER [CONTAINER...]",                        "Pause all processes within one or more containers",  OTHER, 1, -1, False, ()),
+    ("port",    "CONTAINER [PRIVATE_PORT[/PROTO]]",                "List port mappings or a specific mapping for the container", OTHER, 1, 2, False, ()),
+    ("rename",  "CONTAINER NEW_NAME",                              "Rename a container",                                 OTHER, 2, 2, False, ()),
     ("restart", "[OPTIONS] CONTAINER [CONTAINER...]",              "Restart one or more containers",                     OTHER, 1, -1, False, _STOP),
     ("rm",      "[OPTIONS] CONTAINER [CONTAINER...]",              "Remove one or more containers",                      OTHER, 1, -1, False, _RM),
     ("rmi",     "[OPTIONS] IMAGE [IMAGE...]",                      "Remove one or more images",                          OTHER, 1, -1, False, _RMI),
     ("start",   "[OPTIONS] CONTAINER [CONTAINER...]",              "Start one or more stopped containers",               OTHER, 1, -1, False, _START),
+    ("stats",   "[OPTIONS] [CONTAINER...]",                        "Display a live stream of container(s) resource usage statistics", OTHER, 0, -1, False, _STATS),
     ("stop",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Stop one or more running containers",                OTHER, 1, -1, False, _STOP),
     ("tag",     "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",           "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", OTHER, 2, 2, False, ()),
+    ("top",     "CONTAINER [ps OPTIONS]",                          "Display the running processes of a container",       OTHER, 1, -1, True, ()),
+    ("unpause", "CONTAINER [CONTAINER...]",                        "Unpause all processes within one or more containers", OTHER, 1, -1, False, ()),
+    ("update",  "[OPTIONS] CONTAINER [CONTAINER...]",              "Update configuration of one or more containers",     OTHER, 1, -1, False, _UPDATE),
     ("wait",    "CONTAINER [CONTAINER...]",                        "Block until one or more containers stop, then print their exit codes", OTHER, 1, -1, False, ()),
+    ("container prune", "[OPTIONS]", "Remove all stopped containers", BELOW, 0, 0, False, _CONTAINER_PRUNE),
+    ("image prune",     "[OPTIONS]", "Remove unused images", BELOW, 0, 0, False, _IMAGE_PRUNE),
+    ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
+    ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
+    ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
 )
 # fmt: on
 
@@ -230,13 +289,21 @@ NOUNS: dict[str, dict[str, str]] = {
         "list": "ps",
         "logs": "logs",
         "ls": "ps",
+        "pause": "pause",
+        "port": "port",
+        "prune": "container prune",
         "ps": "ps",
         "remove": "rm",
+        "rename": "rename",
         "restart": "restart",
         "rm": "rm",
         "run": "run",
         "start": "start",
+        "stats": "stats",
         "stop": "stop",
+        "top": "top",
+        "unpause": "unpause",
+        "update": "update",
         "wait": "wait",
     },
     "image": {
@@ -246,11 +313,18 @@ NOUNS: dict[str, dict[str, str]] = {
         "list": "images",
         "load": "load",
         "ls": "images",
+        "prune": "image prune",
         "remove": "rmi",
         "rm": "rmi",
         "tag": "tag",
     },
-    "system": {"": "Manage minirun", "info": "info"},
+    "system": {
+        "": "Manage minirun",
+        "check": "system check",
+        "df": "system df",
+        "info": "info",
+        "prune": "system prune",
+    },
 }
 
 # Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
@@ -259,16 +333,17 @@ ABSENT = frozenset(
     cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems details device-cgroup-rule device-read-bps
     device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus health-cmd
     health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
-    ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address memory-reservation memory-swappiness
-    network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime size storage-opt tls tlscacert tlscert
+    ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
+    memory-swappiness
+    network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime storage-opt tls tlscacert tlscert
     tlskey tlsverify tree use-api-socket uts volume-driver volumes-from""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx commit compose config context cp diff events export history login logout manifest network pause plugin
-        port prune push rename save search service stack stats swarm top trust unpause update volume""".split(),
+        """builder buildx commit compose config context cp diff events export history login logout manifest network plugin
+        prune push save search service stack swarm trust volume""".split(),
         "",
     ),
     "build": ": bring images with 'minirun import' or 'minirun load'",
@@ -296,4 +371,4 @@ def spellings(name: str) -> list[str]:
     nouns = [
         f"{noun} {verb}" for noun, verbs in NOUNS.items() for verb, target in verbs.items() if verb and target == name
     ]
-    return nouns and [*sorted(nouns), name]
+    return [*sorted(nouns), name] if nouns and name not in nouns else []

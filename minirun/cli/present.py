@@ -14,7 +14,7 @@ from .table import Column
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..engine.config import PortMapping
     from ..engine.container import Container
@@ -35,7 +35,7 @@ _ESCAPES = {
     '"': '\\"',
 }
 
-PS_TABLE = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
+PS_TABLE: tuple[str, ...] = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 IMAGES_TABLE = ("Repository", "Tag", "ID", "CreatedSince", "Size")
 DIGESTS_TABLE = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 
@@ -127,12 +127,13 @@ def _run(key: tuple[str, str], first: int, last: int) -> str:
     return f"{_joined(address, first)}-{last}->{first}-{last}/{protocol}"
 
 
-def container_columns(*, truncate: bool) -> Columns:
-    """Give the fields of `ps`, by the names that templates use."""
+def container_columns(*, truncate: bool, size: Callable[[Container], str] = lambda _: "0B") -> Columns:
+    """Give the fields of `ps`, by the names that templates use; `size` is asked for those that are shown."""
     now_ns = time.time_ns()
 
     def command(container: Container) -> str:
-        text = " ".join(container.arguments)
+        program, *arguments = container.arguments or ("",)
+        text = " ".join((program, *(f"'{word}'" if " " in word else word for word in arguments)))
         return quoted(ellipsis(text, _COMMAND_WIDTH) if truncate else text)
 
     def mounts(container: Container) -> str:
@@ -156,7 +157,7 @@ def container_columns(*, truncate: bool) -> Columns:
         "LocalVolumes": Column(heading="LOCAL VOLUMES", value=lambda c: "0"),
         "Mounts": Column(heading="MOUNTS", value=mounts),
         "Networks": Column(heading="NETWORKS", value=lambda c: c.config.network),
-        "Size": Column(heading="SIZE", value=lambda c: "0B"),
+        "Size": Column(heading="SIZE", value=size),
     }
 
 

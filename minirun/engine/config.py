@@ -91,6 +91,7 @@ class ContainerConfig(Record):
     shm_size_bytes: int = 64 * 1024 * 1024
     memory_bytes: int = 0
     memory_swap_bytes: int = 0  # memory plus swap as docker counts it; -1 unlimited, 0 not asked
+    memory_reservation_bytes: int = 0
     nano_cpus: int = 0  # 10**9 is one CPU
     cpu_shares: int = 0  # docker's scale, 1024 is the default weight
     cpuset_cpus: str = ""

@@ -3,8 +3,9 @@
 Owns: `Container` and `ExecConfig`. Leaves to others: rows (engine/store), Docker's JSON form (engine/inspect).
 
     created --> running --> exited --> (removed)
-       ^           |           |
-       +-----------+-----------+   start, restart
+       ^         |   |         |
+       +---------|---+---------+   start, restart
+              paused               pause, unpause: running too, its cgroup is frozen
 
 `creating`, `starting` and `removing` are passing states: a row in one of them whose lock is free belongs to a command
 that was killed, and engine/reconcile finishes or undoes it.
@@ -45,7 +46,12 @@ class Container(Record):
 
     @property
     def is_running(self) -> bool:
-        return self.status == "running"
+        """Has it processes? A paused one has."""
+        return self.status in ("running", "paused")
+
+    @property
+    def is_paused(self) -> bool:
+        return self.status == "paused"
 
 
 class ExecConfig(Record):

@@ -23,7 +23,7 @@ from .store import Containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Any
 
@@ -33,9 +33,16 @@ if TYPE_CHECKING:
     from ..network.networks import Networks
     from ..runtime.cgroups.hierarchy import Hierarchy
     from ..storage.snapshots import Snapshots
+    from ..storage.usage import Size
+    from .check import Damage
     from .config import ContainerConfig
     from .container import Container, ExecConfig
+    from .prune import Pruned
     from .session import Attachment, Session
+    from .stats import Usage
+    from .top import Processes
+    from .update import Limits
+    from .usage import DiskUsage
 
 
 class Engine:
@@ -145,11 +152,14 @@ class Engine:
 
         return join(self, self.rows.find(reference), attachment)
 
-    def stop(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
-        """Ask a container to end with its stop signal, and kill it when it hasn't after the time-out (10 s unless set). Blocks."""
+    def stop(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> str:
+        """Ask a container to end with its stop signal, and kill it when it hasn't after the time-out (10 s unless set). Blocks.
+
+        Gives "", or why it was killed without waiting: its first process can't hear the signal.
+        """
         from .stop import stop
 
-        stop(self, self.rows.find(reference), timeout_seconds, signal)
+        return stop(self, self.rows.find(reference), timeout_seconds, signal)
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to a container's first process."""
@@ -157,11 +167,56 @@ class Engine:
 
         kill(self, self.rows.find(reference), signal)
 
-    def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> None:
-        """Stop a container if it runs, then start it. Blocks as `stop` does."""
+    def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> str:
+        """Stop a container if it runs, then start it. Blocks as `stop` does, and gives what it gives."""
         from .stop import restart
 
-        restart(self, self.rows.find(reference), timeout_seconds, signal)
+        return restart(self, self.rows.find(reference), timeout_seconds, signal)
+
+    def pause(self, reference: str) -> None:
+        """Stop all processes of a running container in the kernel's freezer; returns when they stand still."""
+        from .pause import pause
+
+        pause(self, self.rows.find(reference))
+
+    def unpause(self, reference: str) -> None:
+        """Let a paused container go on."""
+        from .pause import unpause
+
+        unpause(self, self.rows.find(reference))
+
+    def rename(self, reference: str, name: str) -> None:
+        """Give a container another name; raises Conflict when it is taken, InvalidInput when it can't be one."""
+        from .rename import rename
+
+        rename(self, self.rows.find(reference), name)
+
+    def top(self, reference: str, arguments: Sequence[str] = ()) -> Processes:
+        """Give the processes of a running container as ps(1) of the host shows them; `arguments` are ps's, -ef unless given."""
+        from .top import top
+
+        return top(self, self.rows.find(reference), arguments)
+
+    def stats(
+        self, references: Sequence[str] = (), *, all: bool = False, interval_seconds: float = 1.0
+    ) -> Iterator[list[Usage]]:
+        """Give what containers use, again and again: those that are named, or all that run (`all`: the others too).
+
+        The first answer comes after `interval_seconds`, since a share of the processor takes two looks. Ends when none of the
+        named ones is left. Raises NotFound.
+        """
+        from .stats import stats
+
+        return stats(self, references, everything=all, interval_seconds=interval_seconds)
+
+    def update(self, reference: str, limits: Limits) -> None:
+        """Change limits of a container, at once when it runs and for every start from now on.
+
+        Raises NotSupported with the controller's name where this host can't enforce one, InvalidInput; then nothing has changed.
+        """
+        from .update import update
+
+        update(self, self.rows.find(reference), limits)
 
     def wait(self, reference: str) -> int:
         """Block until a container has ended and give its exit code."""
@@ -217,6 +272,38 @@ class Engine:
         return inspect(self, reference, kind)
 
     # ---- images: the store does it; removing asks whether a container needs the image
+
+    # ---- what lies on disk
+
+    def disk_usage(self) -> DiskUsage:
+        """Give what images and containers take on disk, and how much of it nobody uses. Blocks while everything is walked."""
+        from .usage import disk_usage
+
+        return disk_usage(self)
+
+    def changes_size(self, container: Container) -> Size:
+        """Give what a container has written into its own layer. Blocks while that is walked."""
+        from .usage import changes_size
+
+        return changes_size(self, container)
+
+    def prune_containers(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+        """Remove all containers at rest; filters: until (nanoseconds since the epoch, or a span), label, label!."""
+        from .prune import prune_containers
+
+        return prune_containers(self, filters or {})
+
+    def prune_images(self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False) -> Pruned:
+        """Remove images without a name, or (`all`) without a container; filters as `prune_containers` has them."""
+        from .prune import prune_images
+
+        return prune_images(self, filters or {}, everything=all)
+
+    def check(self, *, repair: bool = False) -> list[Damage]:
+        """Compare rows, directories, blobs, layers with each other; `repair` removes or rebuilds what can be. Blocks for long."""
+        from .check import check
+
+        return check(self, repair=repair)
 
     # ---- the host
 

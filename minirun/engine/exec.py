@@ -30,6 +30,8 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     started = exits.read_started(engine.layout.run(container.id)) if container.is_running else None
     if started is None:
         raise Conflict(f"container {container.id} is not running")
+    if container.is_paused:
+        raise Conflict(f"container {container.name} is paused, unpause the container before exec")
     attachment = attachment or Attachment()
     with ExitStack() as undo:
         connection = engine.launcher.launch()  # it is born while we make its plan

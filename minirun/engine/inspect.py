@@ -91,8 +91,8 @@ def state_json(container: Container) -> Json:
     status = _STATES.get(container.status, container.status)
     return {
         "Status": status,
-        "Running": status in ("running", "paused"),
-        "Paused": status == "paused",
+        "Running": container.is_running,
+        "Paused": container.is_paused,
         "Restarting": status == "restarting",
         "OOMKilled": container.oom_killed,
         "Dead": status == "dead",
@@ -153,7 +153,7 @@ def host_config_json(config: ContainerConfig) -> Json:
             }
             for device in config.devices
         ],
-        "MemoryReservation": 0,
+        "MemoryReservation": config.memory_reservation_bytes,
         "MemorySwap": config.memory_swap_bytes,
         "OomKillDisable": False,
         "PidsLimit": config.pids_limit or None,
@@ -258,7 +258,7 @@ def port_bindings(mappings: Sequence[PortMapping], *, both_families: bool | None
 
 def network_json(container: Container) -> Json:
     """Give where a container is reached: NetworkSettings."""
-    running = container.status == "running"
+    running = container.is_running
     endpoint = {
         "IPAMConfig": None,
         "Links": None,

@@ -46,7 +46,9 @@ def settle(engine: Engine, container_id: str) -> Container | None:
 def settle_locked(engine: Engine, container_id: str) -> Container | None:
     """As `settle`, for a caller that holds the container's lock."""
     container = engine.rows.get(container_id)
-    if container is None or container.status not in ("running", "starting") or not is_over(engine, container_id):
+    if container is None or not (container.is_running or container.status == "starting"):
+        return container
+    if not is_over(engine, container_id):
         return container
     return end_run(engine, container, exits.read_exit(engine.layout.run(container_id)))
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 STATES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
+HEALTH = ("none", "starting", "healthy", "unhealthy")
 HIDDEN = ("creating",)  # nobody has been told its id yet
 
 
@@ -80,10 +81,18 @@ def _by_label(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
 
 
 def _by_ancestor(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    """An image, and those that were made on top of it: their layers begin with its own."""
     ids = set()
     for value in values:
         with suppress(NotFound):
-            ids.add(engine.images.resolve(value).id)
+            ancestor = engine.images.resolve(value)
+            ids.add(ancestor.id)
+            depth = len(ancestor.layers)
+            ids |= {
+                image.id
+                for image in engine.images.list()
+                if 0 < depth < len(image.layers) and image.layers[:depth] == ancestor.layers
+            }
     return lambda row: row.image_id in ids
 
 
@@ -100,8 +109,71 @@ def _by_age(older: bool) -> Callable[[Engine, list[str]], Callable[[Container], 
 
 
 def _by_published(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
-    wanted = {(protocol or "tcp", port) for port, _, protocol in (value.partition("/") for value in values)}
-    return lambda row: any((mapping.protocol, str(mapping.host_port)) in wanted for mapping in row.ports)
+    wanted = _ports("publish", values)
+    return lambda row: any((mapping.protocol, mapping.host_port) in wanted for mapping in row.ports)
+
+
+def _by_exposed(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    """Ports that the image exposes, and those that lead into the container."""
+    wanted = _ports("expose", values)
+
+    def test(row: Container) -> bool:
+        exposed = {(mapping.protocol, mapping.container_port) for mapping in (*row.config.ports, *row.ports)}
+        with suppress(NotFound):
+            texts = engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}
+            with suppress(InvalidInput):
+                exposed |= _ports("expose", list(texts))
+        return bool(exposed & wanted)
+
+    return test
+
+
+def _ports(key: str, values: list[str]) -> set[tuple[str, int]]:
+    """Read `80`, `80/udp`, `8000-8010/tcp`."""
+    found = set()
+    for value in values:
+        numbers, _, protocol = value.partition("/")
+        first, _, last = numbers.partition("-")
+        if not (first.isdecimal() and (last or first).isdecimal() and value.isascii()):
+            raise InvalidInput(
+                f"invalid filter '{key}={value}': a port is a number, with /tcp, /udp or /sctp behind it"
+            )
+        if not 0 < int(first) <= int(last or first) <= _HIGHEST_PORT:
+            raise InvalidInput(f"invalid filter '{key}={value}': ports are numbers from 1 to {_HIGHEST_PORT}")
+        found |= {(protocol or "tcp", port) for port in range(int(first), int(last or first) + 1)}
+    return found
+
+
+_HIGHEST_PORT = 65535
+
+
+def _by_volume(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    """Where a mount comes from, or where it is."""
+
+    def test(row: Container) -> bool:
+        places = {place for bind in row.config.binds for place in (bind.source, bind.target)}
+        return not places.isdisjoint(values)
+
+    return test
+
+
+def _by_health(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    for value in values:
+        if value not in HEALTH:
+            raise InvalidInput(f"unrecognised filter value for health: {value}")
+    return lambda row: "none" in values
+
+
+def _by_task(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    """Tasks are a swarm's: no container is one."""
+    if any(value not in ("true", "false", "1", "0") for value in values):
+        raise InvalidInput(f"invalid filter 'is-task={values[0]}'")
+    return lambda row: not {"false", "0"}.isdisjoint(values)
+
+
+def _by_isolation(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
+    """Windows has several kinds; here there is the default."""
+    return lambda row: "default" in values
 
 
 _FILTERS: dict[str, Callable[[Engine, list[str]], Callable[[Container], bool]]] = {
@@ -115,4 +187,9 @@ _FILTERS: dict[str, Callable[[Engine, list[str]], Callable[[Container], bool]]] 
     "before": _by_age(older=True),
     "since": _by_age(older=False),
     "publish": _by_published,
+    "expose": _by_exposed,
+    "volume": _by_volume,
+    "health": _by_health,
+    "is-task": _by_task,
+    "isolation": _by_isolation,
 }

@@ -8,7 +8,8 @@ Owns: the sweep over rows in a passing state and over runs that nobody watches. 
 | creating | - | the command died: remove it, nobody has seen its id |
 | starting | the monitor lives and `started` is there | the start went well, only its command died: running |
 | starting | otherwise | kill what is left, back to created or exited |
-| running | nobody holds the monitor's lock, or `exit` is there | record the exit |
+| running, paused | nobody holds the monitor's lock, or `exit` is there | record the exit |
+| paused | otherwise, and its freezer is open | `pause` or `unpause` was killed: running |
 | removing | - | remove it |
 """
 
@@ -39,10 +40,11 @@ def reconcile(engine: Engine) -> None:
     commands that are about others, and its own `rm` says what is wrong.
     """
     for container_id, status in engine.rows.unsettled():
-        if status == "running" and exits.is_running(engine.layout.run(container_id)):
+        runs = status in ("running", "paused") and exits.is_running(engine.layout.run(container_id))
+        if runs and (status == "running" or _is_frozen(engine, container_id)):
             continue
         lock = engine.lock(container_id)
-        if not _acquire(lock, patient=status == "running"):
+        if not _acquire(lock, patient=status in ("running", "paused") and not runs):
             continue  # somebody is at it
         try:
             with suppress(OSError, MinirunError):
@@ -60,6 +62,12 @@ def _acquire(lock: Lock, *, patient: bool) -> bool:
             return False
         time.sleep(0.005)
     return True
+
+
+def _is_frozen(engine: Engine, container_id: str) -> bool:
+    from .pause import is_frozen
+
+    return is_frozen(engine, container_id)
 
 
 def _sweep_images(engine: Engine) -> None:
@@ -96,16 +104,6 @@ def _settle(engine: Engine, container_id: str) -> None:
             )
             return
         engine.rows.update(container_id, **RUNNING, pid=started.pid, started_ns=started.time_ns)
-    settle_locked(engine, container_id)
-
-
-def sweep_directories(engine: Engine) -> list[str]:
-    """Remove container directories that no row names (the database was restored or lost); gives their paths."""
-    from .remove import erase_directory
-
-    removed = []
-    for container_id in os.listdir(f"{engine.layout.root}/containers"):
-        if engine.rows.get(container_id) is None:
-            erase_directory(engine, container_id)
-            removed.append(engine.layout.container(container_id))
-    return removed
+    settled = settle_locked(engine, container_id)
+    if settled is not None and settled.is_paused and not _is_frozen(engine, container_id):
+        engine.rows.update(container_id, status="running")

@@ -34,6 +34,8 @@ def _remove_locked(engine: Engine, container: Container, *, force: bool) -> None
     if current is None:
         return
     if current.is_running and not force and not is_over(engine, current.id):
+        if current.is_paused:
+            raise Conflict(f'cannot remove container "/{current.name}": container is paused and must be unpaused first')
         raise Conflict(
             f'cannot remove container "/{current.name}": container is running: stop the container before removing or force remove'
         )

@@ -113,6 +113,8 @@ def join(engine: Engine, container: Container, attachment: Attachment) -> Sessio
 
     if not container.is_running:
         raise Conflict("You cannot attach to a stopped container, start it first")
+    if container.is_paused:
+        raise Conflict("You cannot attach to a paused container, unpause it first")
     try:
         connection = attach.connect(engine.layout.run(container.id))
     except OSError as error:
@@ -128,7 +130,7 @@ def wait(engine: Engine, container: Container) -> int:
     from .life import settle
     from .stop import ends_within
 
-    while container.status in ("running", "starting"):
+    while container.is_running or container.status == "starting":
         try:
             connection = attach.connect(engine.layout.run(container.id))
         except OSError:

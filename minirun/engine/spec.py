@@ -210,8 +210,8 @@ def arguments_of(config: ContainerConfig, image: Image) -> tuple[str, ...]:
 
 
 def stop_signal_of(config: ContainerConfig, image: Image) -> str:
-    """Give the name or number of the signal that `stop` sends first."""
-    return config.stop_signal or image.config.get("StopSignal") or "SIGTERM"
+    """Give the signal that the container or its image asks for as the first of `stop`, by name or number; "" for none."""
+    return config.stop_signal or image.config.get("StopSignal") or ""
 
 
 def _environment(config: ContainerConfig, image: Image, hostname: str, terminal: bool) -> tuple[str, ...]:

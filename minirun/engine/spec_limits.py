@@ -35,10 +35,12 @@ def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...], *, coun
 
     A limit of processes that nobody asked for is set where the host can enforce it (`counts_processes`).
     """
-    memory = Memory()
+    memory = Memory(reservation=config.memory_reservation_bytes or None)
     if config.memory_bytes > 0:
         swap = config.memory_swap_bytes
-        memory = Memory(limit=config.memory_bytes, swap=swap or 2 * config.memory_bytes, swap_required=swap != 0)
+        memory = memory.replace(
+            limit=config.memory_bytes, swap=swap or 2 * config.memory_bytes, swap_required=swap != 0
+        )
     cpu = Cpu()
     if config.nano_cpus or config.cpu_shares or config.cpuset_cpus:
         quota = config.nano_cpus * _PERIOD_MICROSECONDS // 10**9 if config.nano_cpus else None
@@ -61,6 +63,11 @@ def check(config: ContainerConfig) -> None:
         raise InvalidInput("You should always set the Memory limit when using Memoryswap limit, see usage")
     if 0 < swap < memory:
         raise InvalidInput("Minimum memoryswap limit should be larger than memory limit, see usage")
+    reservation = config.memory_reservation_bytes
+    if reservation and reservation < _MEMORY_MINIMUM:
+        raise InvalidInput("Minimum memory reservation allowed is 6MB")
+    if 0 < memory < reservation:
+        raise InvalidInput("Minimum memory limit can not be less than memory reservation limit, see usage")
     count = os.cpu_count() or 1
     if config.nano_cpus and not 10**7 <= config.nano_cpus <= count * 10**9:
         raise InvalidInput(f"Range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available")

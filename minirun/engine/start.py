@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from .. import database
-from ..errors import InvalidInput, MinirunError, NotFound
+from ..errors import Conflict, InvalidInput, MinirunError, NotFound
 from ..light import ExitStack, contextmanager
 from ..record import Record
 from .session import Attachment, Session, join
@@ -51,6 +51,8 @@ def _at_rest(engine: Engine, container: Container) -> Container | None:
     current = settle_locked(engine, container.id)
     if current is None or current.status == "removing":
         raise NotFound(f"No such container: {container.name}")
+    if current.is_paused:
+        raise Conflict("cannot start a paused container, try unpause instead")
     return None if current.is_running else current
 
 

@@ -1,6 +1,7 @@
 """Ending a container: signals, the time given to react, and the kill.
 
-Owns: `stop`, `restart`, `kill`, `send`. Leaves to others: names of signals (signals), recording the end (engine/life).
+Owns: `stop`, `restart`, `kill`, `send`. Leaves to others: names of signals (signals), recording the end (engine/life), whether
+waiting is of any use (engine/deaf), the freezer (engine/pause).
 """
 
 from __future__ import annotations
@@ -76,39 +77,55 @@ def kill(engine: Engine, container: Container, signal: str) -> None:
     number = signal_number(signal)
     if not container.is_running or not send(engine, container, number):
         raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
+    if container.is_paused and _wakes(engine, container, number):
+        from .pause import thaw
+
+        thaw(engine, container)
     if number == _signal.SIGKILL:
         from .session import wait
 
         wait(engine, container)
 
 
-def stop(engine: Engine, container: Container, timeout_seconds: float | None, signal: str = "") -> None:
+def _wakes(engine: Engine, container: Container, number: int) -> bool:
+    """Does this signal end a pause, as docker has it? With a stop signal of its own only that one and SIGKILL, else any."""
+    own = _own_stop_signal(engine, container)
+    return not own or number in (_signal.SIGKILL, signal_number(own))
+
+
+def stop(engine: Engine, container: Container, timeout_seconds: float | None, signal: str = "") -> str:
     """Stop signal, patience, kill. A container that doesn't run is no error. `timeout_seconds` -1 waits for ever.
 
-    `signal` takes the place of the container's own stop signal. Raises InvalidInput when there is no such signal.
+    `signal` takes the place of the container's own stop signal. Raises InvalidInput when there is no such signal. Gives why it
+    was killed without patience, "" when it wasn't: no time-out is waited for that a signal can't make use of.
     """
     if not container.is_running:
-        return
-    _end(engine, container, timeout_seconds, signal)
+        return ""
+    reason = _end(engine, container, timeout_seconds, signal)
     from .session import wait
 
     wait(engine, container)
+    return reason
 
 
-def restart(engine: Engine, container: Container, timeout_seconds: float | None, signal: str = "") -> None:
-    """Stop a container if it runs, then start it, under its lock: nobody sees it at rest, and --rm doesn't remove it."""
+def restart(engine: Engine, container: Container, timeout_seconds: float | None, signal: str = "") -> str:
+    """Stop a container if it runs, then start it, under its lock: nobody sees it at rest, and --rm doesn't remove it.
+
+    Gives what `stop` gives.
+    """
     from ..errors import NotFound
     from ..monitor import attach, exits
     from .life import record_exit
     from .session import Attachment
     from .start import start_locked
 
+    reason = ""
     with engine.lock(container.id):
         current = engine.rows.get(container.id)
         if current is None or current.status == "removing":
             raise NotFound(f"No such container: {container.name}")
         if current.is_running:
-            _end(engine, current, timeout_seconds, signal)
+            reason = _end(engine, current, timeout_seconds, signal, locked=True)
             run = engine.layout.run(container.id)
             end = None
             try:
@@ -118,26 +135,53 @@ def restart(engine: Engine, container: Container, timeout_seconds: float | None,
                 pass  # it has ended already, or its monitor was killed
             current = record_exit(engine, current, end or exits.read_exit(run))
         start_locked(engine, current, Attachment()).detach()
+    return reason
 
 
-def _end(engine: Engine, container: Container, timeout_seconds: float | None, signal: str) -> None:
-    """Signal, patience, kill."""
+def _end(
+    engine: Engine, container: Container, timeout_seconds: float | None, signal: str, *, locked: bool = False
+) -> str:
+    """Signal, patience, kill; `locked` says that the caller holds the container's lock. Gives why there was no patience, or ""."""
     if timeout_seconds is None:
         configured = container.config.stop_timeout_seconds
         timeout_seconds = STOP_TIMEOUT_SECONDS if configured is None else configured
     number = signal_number(signal) if signal else _stop_signal(engine, container)
-    if send(engine, container, number) and not ends_within(engine, container, timeout_seconds):
-        engine.hierarchy.kill(container.id)
+    if timeout_seconds > 0:
+        from .deaf import why_deaf
+
+        reason = why_deaf(engine, container, number)
+        if reason:
+            engine.hierarchy.kill(container.id)
+            return reason
+    if send(engine, container, number):
+        _let_go_on(engine, container, locked)
+        if not ends_within(engine, container, timeout_seconds):
+            engine.hierarchy.kill(container.id)
+    return ""
+
+
+def _let_go_on(engine: Engine, container: Container, locked: bool) -> None:
+    """A paused container hears a signal when it goes on."""
+    current = engine.rows.get(container.id)
+    if current is not None and current.is_paused:
+        from .pause import thaw, thaw_locked
+
+        (thaw_locked if locked else thaw)(engine, current)
 
 
 def _stop_signal(engine: Engine, container: Container) -> int:
+    return signal_number(_own_stop_signal(engine, container) or "TERM")
+
+
+def _own_stop_signal(engine: Engine, container: Container) -> str:
+    """Give the stop signal that the container or its image names, "" when neither does."""
     from ..errors import NotFound
     from .spec import stop_signal_of
 
     try:
-        return signal_number(stop_signal_of(container.config, engine.images.resolve(container.image_id)))
+        return stop_signal_of(container.config, engine.images.resolve(container.image_id))
     except NotFound:  # the image was removed by force
-        return signal_number(container.config.stop_signal or "TERM")
+        return container.config.stop_signal
 
 
 def ends_within(engine: Engine, container: Container, seconds: float) -> bool:

@@ -42,12 +42,17 @@ class Containers:
         try:
             self._connection.execute(_INSERT, row)
         except database.IntegrityError as error:
-            holder = self._connection.execute("SELECT id FROM containers WHERE name = ?", (container.name,)).fetchone()
+            self.check_name_is_free(container.name)
+            raise Conflict(f"the id {container.id} is in use already") from error
+
+    def check_name_is_free(self, name: str) -> None:
+        """Raise Conflict, in docker's words, when a container has this name."""
+        holder = self._connection.execute("SELECT id FROM containers WHERE name = ?", (name,)).fetchone()
+        if holder:
             raise Conflict(
-                f'Conflict. The container name "/{container.name}" is already in use by container '
-                f'"{holder[0] if holder else "?"}". '
+                f'Conflict. The container name "/{name}" is already in use by container "{holder[0]}". '
                 "You have to remove (or rename) that container to be able to reuse that name."
-            ) from error
+            )
 
     def update(self, container_id: str, **changes: Any) -> None:
         """Change columns of one row; a row that has gone is no error."""
@@ -94,11 +99,11 @@ class Containers:
         return [self._from_row(row) for row in self._connection.execute(f"{_SELECT} ORDER BY created_ns DESC")]
 
     def running(self) -> list[Container]:
-        """Give the containers that are recorded as running, the newest first."""
-        return [
-            self._from_row(row)
-            for row in self._connection.execute(f"{_SELECT} WHERE status = 'running' ORDER BY created_ns DESC")
-        ]
+        """Give the containers that are recorded as running or paused, the newest first."""
+        # The first condition lets the index of unsettled containers be used.
+        chosen = "status NOT IN ('created', 'exited') AND status IN ('running', 'paused')"
+        rows = self._connection.execute(f"{_SELECT} WHERE {chosen} ORDER BY created_ns DESC")
+        return [self._from_row(row) for row in rows]
 
     def unsettled(self) -> list[tuple[str, str]]:
         """Give (id, status) of every container that is neither at rest as created nor as exited."""

@@ -77,17 +77,15 @@ class Blobs:
 
     def write_index(self, entries: Iterable[tuple[str, str, int, str]]) -> None:
         """Replace index.json: a manifest's (type, digest, size, full name or "") each, which the caller has sorted."""
-        manifests = []
-        for media_type, digest, size, name in entries:
-            descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
-            if name:
-                descriptor["annotations"] = {
-                    "org.opencontainers.image.ref.name": name,
-                    "io.containerd.image.name": name,
-                }
-            manifests.append(descriptor)
-        document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
-        write_atomically(f"{self.root}/index.json", json.dumps(document, indent=1).encode(), 0o644, durable=True)
+        write_atomically(f"{self.root}/index.json", _index(entries), 0o644, durable=True)
+
+    def is_index_of(self, entries: Iterable[tuple[str, str, int, str]]) -> bool:
+        """Does index.json say what `write_index` would write?"""
+        try:
+            with open(f"{self.root}/index.json", "rb") as file:
+                return file.read() == _index(entries)
+        except OSError:
+            return False
 
     def sync(self) -> None:
         """Make the names of added blobs durable. fsync(2)"""
@@ -96,6 +94,21 @@ class Blobs:
             os.fsync(fd)
         finally:
             os.close(fd)
+
+
+def _index(entries: Iterable[tuple[str, str, int, str]]) -> bytes:
+    """Give the text of an image index. OCI image specification, image-index.md."""
+    manifests = []
+    for media_type, digest, size, name in entries:
+        descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
+        if name:
+            descriptor["annotations"] = {
+                "org.opencontainers.image.ref.name": name,
+                "io.containerd.image.name": name,
+            }
+        manifests.append(descriptor)
+    document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
+    return json.dumps(document, indent=1).encode()
 
 
 def stage_document(directory: str, name: str, data: bytes) -> str:

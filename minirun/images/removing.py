@@ -70,7 +70,8 @@ def _remove_image(images: Images, image: Image, *, by_name: bool, force: bool) -
             f"conflict: unable to delete {image.short_id} (must be forced) - image is referenced in multiple repositories"
         )
     holder = images.connection.execute(
-        "SELECT id, status FROM containers WHERE image_id = ? ORDER BY status = 'running' DESC LIMIT 1", (image.id,)
+        "SELECT id, status FROM containers WHERE image_id = ? ORDER BY status IN ('running', 'paused') DESC LIMIT 1",
+        (image.id,),
     ).fetchone()
     if holder is not None:
         container = holder[0][:12]
@@ -81,7 +82,7 @@ def _remove_image(images: Images, image: Image, *, by_name: bool, force: bool) -
                 f'conflict: unable to remove repository reference "{image.tags[0]}" (must force)'
                 f" - container {container} is using its referenced image {image.short_id}"
             )
-        kind = "running" if holder[1] == "running" else "stopped"
+        kind = "running" if holder[1] in ("running", "paused") else "stopped"
         raise Conflict(
             f"conflict: unable to delete {image.short_id} (cannot be forced) - image is being used by {kind} container {container}"
         )

@@ -131,13 +131,17 @@ class Snapshots:
     def collect(self, aside: str) -> None:
         """Move the directories that no row names into `aside`, the directory of a stage, whose end removes them."""
         with database.transaction(self._connection):
-            known = {str(number) for (number,) in self._connection.execute("SELECT number FROM snapshots")} | {
-                "0",
-                "staging",
-            }
-            for name in os.listdir(self.root):
-                if name not in known:
-                    os.rename(f"{self.root}/{name}", f"{aside}/orphan-{name}")
+            for path in self.orphans():
+                os.rename(path, f"{aside}/orphan-{os.path.basename(path)}")
+
+    def orphans(self) -> list[str]:
+        """Give the directories that no row names."""
+        rows = self._connection.execute("SELECT number FROM snapshots")
+        known = {str(number) for (number,) in rows} | {"0", "staging"}
+        try:
+            return [f"{self.root}/{name}" for name in sorted(os.listdir(self.root)) if name not in known]
+        except FileNotFoundError:
+            return []
 
     def sweep(self, also: Callable[[str], None] | None = None) -> bool:
         """Remove what killed processes have left; says whether there was something. One listing when there is nothing.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from ...output import write
+from ...output import warn, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ...engine.container import Container
+    from ...engine.engine import Engine
     from ..invocation import Invocation
 
 
@@ -18,6 +20,7 @@ def run(invocation: Invocation) -> int:
     for name, value in parsed.many("filter"):
         filters.setdefault(name, []).append(value)
     truncate = not parsed.flag("no-trunc")
+    template = parsed.text("format")
     with invocation.engine() as engine:
         containers = engine.containers(
             all=parsed.flag("all"),
@@ -25,8 +28,27 @@ def run(invocation: Invocation) -> int:
             latest=parsed.flag("latest"),
             filters=filters,
         )
-    if parsed.flag("quiet") and not parsed.text("format"):
-        write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))
-        return 0
-    write(show(container_columns(truncate=truncate), containers, parsed.text("format"), PS_TABLE))
+        if parsed.flag("quiet"):
+            if template:
+                warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
+            write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))
+            return 0
+        columns, default = container_columns(truncate=truncate), PS_TABLE
+        if parsed.flag("size") or ".Size" in template:
+            columns = container_columns(truncate=truncate, size=lambda container: _size(engine, container))
+            default = (*PS_TABLE, "Size")
+        write(show(columns, containers, template, default))
     return 0
+
+
+def _size(engine: Engine, container: Container) -> str:
+    """Say what a container has written, and what that is together with its image."""
+    from ...errors import NotFound
+    from ...units import human_size
+
+    written = engine.changes_size(container).content_bytes
+    try:
+        whole = written + engine.images.resolve(container.image_id).size_bytes
+    except NotFound:  # the image was removed by force
+        whole = written
+    return f"{human_size(written)} (virtual {human_size(whole)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...output import say
-from .stop import timeout_seconds
+from .stop import tell, timeout_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +14,8 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
 
         def restart(name: str) -> None:
-            engine.restart(name, timeout_seconds(invocation.parsed), invocation.parsed.text("signal"))
+            reason = engine.restart(name, timeout_seconds(invocation.parsed), invocation.parsed.text("signal"))
             say(name)
+            tell(name, reason)
 
         return invocation.each(invocation.parsed.arguments, restart)

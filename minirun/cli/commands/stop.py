@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...output import say
+from ...output import say, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +14,17 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
 
         def stop(name: str) -> None:
-            engine.stop(name, timeout_seconds(invocation.parsed), invocation.parsed.text("signal"))
+            reason = engine.stop(name, timeout_seconds(invocation.parsed), invocation.parsed.text("signal"))
             say(name)
+            tell(name, reason)
 
         return invocation.each(invocation.parsed.arguments, stop)
+
+
+def tell(name: str, reason: str) -> None:
+    """Say on standard error why a container was killed at once; what scripts read is docker's line alone."""
+    if reason:
+        warn(f"{name}: killed without waiting: {reason}")
 
 
 def timeout_seconds(parsed: Parsed) -> int | None:

@@ -118,6 +118,19 @@ def tail(text: str) -> int | None:
     return None if number < 0 else number
 
 
+def prune_condition(text: str) -> tuple[tuple[str, str], ...]:
+    """Read a condition of a prune: its instant has to be one."""
+    ((name, value),) = filter_condition(text)
+    if name == "until":
+        from .times import instant
+
+        try:
+            instant(value)
+        except InvalidInput as error:
+            raise InvalidInput(f'failed to parse value as time or duration: "{value}"') from error
+    return ((name, value),)
+
+
 def filter_condition(text: str) -> tuple[tuple[str, str], ...]:
     """Read a condition `name=value`."""
     name, equals, value = text.partition("=")

@@ -45,9 +45,12 @@ def apply(hierarchy: Hierarchy, path: str, settings: Iterable[tuple[str, str, bo
         taken = file if written else ""
 
 
-def enable_all(hierarchy: Hierarchy, path: str) -> None:
-    """Enable whatever this tree has above `path`, so that the numbers are there (stats); no error for what can't be enabled."""
-    wanted = available(hierarchy)
+def enable_all(hierarchy: Hierarchy, path: str, wanted: Iterable[str] | None = None) -> None:
+    """Enable whatever this tree has above `path`, so that the numbers are there (stats); no error for what can't be enabled.
+
+    `wanted` names those that are enough.
+    """
+    wanted = [name for name in available(hierarchy) if wanted is None or name in wanted]
     for directory in _above(hierarchy, path):
         try:
             enabled = files.read(f"{directory}/cgroup.subtree_control").split()
@@ -95,12 +98,7 @@ def _refusal(error: OSError, file: str, value: str) -> InvalidInput | NotSupport
 
 def enable(hierarchy: Hierarchy, controller: str, path: str) -> None:
     """Enable a controller in all directories above `path`; NotSupported says which one this host lacks and why."""
-    if controller not in available(hierarchy):
-        where = " (a hybrid host: it is bound to cgroup v1)" if hierarchy.hybrid else ""
-        raise NotSupported(
-            f"this host can't enforce the limit: its cgroup v2 tree has no {controller!r} controller{where}; "
-            "leave the option out, or boot with systemd.unified_cgroup_hierarchy=1"
-        )
+    require(hierarchy, controller)
     for directory in _above(hierarchy, path):
         try:
             files.write(f"{directory}/cgroup.subtree_control", f"+{controller}")
@@ -109,6 +107,16 @@ def enable(hierarchy: Hierarchy, controller: str, path: str) -> None:
             if error.errno == errno.EBUSY:
                 why += "; processes live in it, and version 2 wants them in leaves only: choose another parent"
             raise NotSupported(f"enable the cgroup controller {controller!r} in {directory}: {why}") from error
+
+
+def require(hierarchy: Hierarchy, controller: str) -> None:
+    """NotSupported, with the controller's name, when this tree doesn't have it."""
+    if controller not in available(hierarchy):
+        where = " (a hybrid host: it is bound to cgroup v1)" if hierarchy.hybrid else ""
+        raise NotSupported(
+            f"this host can't enforce the limit: its cgroup v2 tree has no {controller!r} controller{where}; "
+            "leave the option out, or boot with systemd.unified_cgroup_hierarchy=1"
+        )
 
 
 def _above(hierarchy: Hierarchy, path: str) -> Iterator[str]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ..spec import DeviceRule
 
 DIRECTORY = "minirun"
+_COUNTING = ("memory", "io", "pids")
 
 
 class Cgroup(Record):
@@ -184,11 +185,19 @@ class Hierarchy:
         try:
             if os.path.isdir(self.confined) and devices.is_attached(self.confined):
                 return ""
+            make(self.confined)
+            self._count()
             # Twice, when two do this at once: both filters agree.
-            devices.attach(make(self.confined), devices.DEFAULT)
+            devices.attach(self.confined, devices.DEFAULT)
         except OSError as error:
             return error.strerror or str(error)
         return ""
+
+    def _count(self) -> None:
+        """Let the kernel count what containers use, from the first moment on: it counts nothing afterwards (`stats`)."""
+        from . import controllers
+
+        controllers.enable_all(self, f"{self.confined}/any", _COUNTING)
 
 
 def make(path: str) -> str:

@@ -74,7 +74,7 @@ def test_stop_sends_the_stop_signal_and_the_exit_code_is_recorded(minirun, sleep
 
 
 def test_stop_kills_what_doesnt_react_in_time(minirun, busybox):
-    minirun("run", "-d", "--name", "deaf", busybox, "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    minirun("run", "-d", "--name", "deaf", busybox, "sh", "-c", "trap : TERM; while :; do sleep 1; done")
     try:
         began = time.monotonic()
         minirun("stop", "-t", "1", "deaf")

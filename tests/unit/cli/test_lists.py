@@ -64,7 +64,7 @@ def test_ps_pads_with_three_spaces() -> None:
 
 def test_no_trunc_shows_everything() -> None:
     line = listed(container(), truncate=False).splitlines()[1]
-    assert line.startswith("0123456789abcdef" * 4 + "   busybox   " + '"sh -c echo \\"hello world\\""   ')
+    assert line.startswith("0123456789abcdef" * 4 + "   busybox   " + '"sh -c \'echo \\"hello world\\"\'"   ')
 
 
 def test_a_template_fills_in_a_line_each() -> None:

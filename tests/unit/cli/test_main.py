@@ -105,8 +105,8 @@ def test_a_wrong_flag_ends_with_125(line: str, sentence: str, capfd: Captured) -
             ),
         ),
         (
-            "container top box",
-            "minirun: unknown command: minirun container top (docker has it, minirun does not yet). See 'minirun --help'.",
+            "container trust box",
+            "minirun: unknown command: minirun container trust (docker has it, minirun does not yet). See 'minirun --help'.",
         ),
         ("container frob", "minirun: unknown command: minirun container frob. See 'minirun --help'."),
     ],

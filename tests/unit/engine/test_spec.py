@@ -100,7 +100,7 @@ def test_the_request_goes_before_the_image() -> None:
     assert (spec.process.working_directory, spec.process.user.name) == ("/mine", "0:7")
     assert spec.process.user.additional_groups == ("audio",)
     assert stop_signal_of(config(stop_signal="9"), image) == "9"
-    assert stop_signal_of(config(), Image()) == "SIGTERM"
+    assert stop_signal_of(config(), Image()) == ""
 
 
 def test_a_relative_working_directory_is_refused() -> None:

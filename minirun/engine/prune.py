@@ -1,0 +1,149 @@
+"""Removing what nobody uses: containers at rest, images without a name or without a container.
+
+Owns: docker's rules for what may go, the filters, the space that comes back. Leaves to others: the removals themselves
+(engine/remove, images/removing), asking the user (cli/).
+
+One that somebody takes into use at this moment stays: each removal asks again, in its own transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from ..errors import Conflict, InvalidInput, NotFound
+from ..light import suppress
+from ..record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ..images.image import Image
+    from .container import Container
+    from .engine import Engine
+
+    Filters = Mapping[str, Sequence[str]]
+
+FILTERS = ("until", "label", "label!")
+
+
+class Pruned(Record):
+    """What is gone: ids of containers, docker's lines about images, and the bytes of the disk that came back."""
+
+    removed: tuple[str, ...] = ()
+    reclaimed_bytes: int = 0
+
+
+def prune_containers(engine: Engine, filters: Filters) -> Pruned:
+    """Remove all containers at rest that pass the filters. Raises InvalidInput for a filter that doesn't exist."""
+    passes = _filter(filters)
+    removed, reclaimed = [], 0
+    for container in reversed(engine.containers(all=True)):
+        if container.status not in ("created", "exited") or not passes(
+            container.created_ns, _labels(engine, container)
+        ):
+            continue
+        size = _size_of(engine, container)
+        try:
+            engine.remove(container.id)
+        except (Conflict, NotFound):  # started, or removed, by somebody else
+            continue
+        removed.append(container.id)
+        reclaimed += size
+    return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed)
+
+
+def prune_images(engine: Engine, filters: Filters, *, everything: bool = False) -> Pruned:
+    """Remove the images that have no name, or (`everything`) no container. Raises InvalidInput for a filter that doesn't exist."""
+    from .usage import parts_of_images
+
+    passes = _filter(filters)
+    chosen = [image for image in engine.images.list() if _is_spare(image, everything) and passes(*_facts(image))]
+    parts = parts_of_images(engine)
+    candidates = {path for image in chosen for path in parts.get(image.id, ())}
+    sizes = _sizes(candidates)
+    lines: list[str] = []
+    for image in chosen:
+        if _is_used(engine, image):
+            continue
+        with suppress(Conflict, NotFound):  # taken into use, or removed, by somebody else
+            lines += engine.images.remove(image.id, force=True)
+    gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
+    return Pruned(removed=tuple(lines), reclaimed_bytes=gone)
+
+
+def _filter(filters: Filters) -> _Filter:
+    for name in filters:
+        if name not in FILTERS:
+            raise InvalidInput(f"invalid filter '{name}'")
+    return _Filter(filters)
+
+
+class _Filter:
+    """The conditions of a prune: called with an age and labels, it says whether the thing may go."""
+
+    def __init__(self, filters: Filters) -> None:
+        instants = filters.get("until", ())
+        if len(instants) > 1:
+            raise InvalidInput("more than one until filter specified")
+        self._before_ns = _instant(instants[0]) if instants else None
+        self._wanted = [text.partition("=") for text in filters.get("label", ())]
+        self._unwanted = [text.partition("=") for text in filters.get("label!", ())]
+
+    def __call__(self, created_ns: int, labels: Mapping[str, str]) -> bool:
+        if self._before_ns is not None and created_ns > self._before_ns:
+            return False
+        return all(_has(labels, *pair) for pair in self._wanted) and not any(
+            _has(labels, *pair) for pair in self._unwanted
+        )
+
+
+def _has(labels: Mapping[str, str], name: str, equals: str, value: str) -> bool:
+    return name in labels and (not equals or labels[name] == value)
+
+
+def _instant(text: str) -> int:
+    """Read nanoseconds since the epoch, as text, or a span before now: an edge may hand over either."""
+    from ..units import parse_span
+
+    if text.isdecimal() and text.isascii():
+        return int(text)
+    span = parse_span(text)
+    if span is None:
+        raise InvalidInput(f'failed to parse value as time or duration: "{text}"')
+    return time.time_ns() - span
+
+
+def _labels(engine: Engine, container: Container) -> dict[str, str]:
+    """Give the labels of a container, its image's among them."""
+    labels: dict[str, str] = {}
+    with suppress(NotFound):
+        labels = engine.images.resolve(container.image_id).config.get("Labels") or {}
+    return {**labels, **container.config.labels}
+
+
+def _facts(image: Image) -> tuple[int, dict[str, str]]:
+    return image.created_ns, image.config.get("Labels") or {}
+
+
+def _is_spare(image: Image, everything: bool) -> bool:
+    return everything or not image.tags
+
+
+def _is_used(engine: Engine, image: Image) -> bool:
+    query = "SELECT 1 FROM containers WHERE image_id = ? LIMIT 1"
+    return engine.connection.execute(query, (image.id,)).fetchone() is not None
+
+
+def _size_of(engine: Engine, container: Container) -> int:
+    from ..storage.usage import Counter
+
+    return Counter().measure(engine.layout.container(container.id)).disk_bytes
+
+
+def _sizes(paths: set[str]) -> dict[str, int]:
+    from ..storage.usage import Counter
+
+    counter = Counter()
+    return {path: counter.measure(path).disk_bytes for path in sorted(paths)}
