@@ -37,6 +37,18 @@ enum { PRUNE_DEPTH = 256 };
 
 /* ---- Making entries -------------------------------------------------------------------------------------------------- */
 
+static int change_owner(const struct mr_layer *l, int fd, const struct mr_entry *entry)
+{
+	return l->flags & MR_UNTAR_NO_OWNER ? 0 : fchown(fd, entry->uid, entry->gid);
+}
+
+/* The whole name of the entry at hand, for messages. */
+static const char *name_of(struct mr_layer *l, const char *base)
+{
+	(void)snprintf(l->spliced, sizeof l->spliced, "%.3000s%s%.255s", l->path, l->path[0] ? "/" : "", base);
+	return l->spliced;
+}
+
 /* Remove what stands in the way of parent/base. 1: something was there, 0: nothing was, -errno. The parents that are kept become
  * stale by it, but not before the entry is done: `parent` may have been reached through what is removed here. */
 static int clear_way(struct mr_layer *l, int parent, const char *base)
@@ -45,6 +57,8 @@ static int clear_way(struct mr_layer *l, int parent, const char *base)
 
 	if (fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : layer_fail_call(l, errno, "look at what is there");
+	if (S_ISDIR(st.st_mode) && l->flags & MR_UNTAR_COPY)
+		return layer_fail(l, -EBADMSG, "cannot overwrite directory \"/%s\" with non-directory \"/%s\"", name_of(l, base), l->beneath);
 	if (S_ISDIR(st.st_mode)) {
 		int result = mr_remove_tree(parent, base);
 		l->stale = true;
@@ -64,6 +78,8 @@ static int make_directory(struct mr_layer *l, int parent, const char *base, cons
 	if (mkdirat(parent, base, 0700) < 0) {
 		if (errno != EEXIST || fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return layer_fail_call(l, errno, "make the directory");
+		if (!S_ISDIR(st.st_mode) && l->flags & MR_UNTAR_COPY)
+			return layer_fail(l, -EBADMSG, "cannot overwrite non-directory \"/%s\" with directory \"/%s\"", name_of(l, base), l->beneath);
 		if (!S_ISDIR(st.st_mode)) {
 			int result = clear_way(l, parent, base);
 			if (result < 0)
@@ -80,7 +96,7 @@ static int make_directory(struct mr_layer *l, int parent, const char *base, cons
 	if (replaced) /* what was in the way hid a lower's directory of this name, and so must its successor */
 		result = layer_make_opaque(l, fd);
 	if (result == 0 && !(l->flags & MR_UNTAR_SPOOL)) {
-		if (fchown(fd, entry->uid, entry->gid) < 0)
+		if (change_owner(l, fd, entry) < 0)
 			result = layer_fail_call(l, errno, "change the owner");
 		else if (fchmod(fd, entry->mode & 07777) < 0)
 			result = layer_fail_call(l, errno, "change the mode");
@@ -395,6 +411,18 @@ struct mr_layer *mr_layer_new(int root, const int *lowers, unsigned int count, u
 	return l;
 }
 
+int mr_layer_beneath(struct mr_layer *l, const char *directory)
+{
+	char cleaned[PATH_MAX];
+	int result;
+
+	l->beneath[0] = '\0';
+	result = layer_clean(l, directory, cleaned);
+	if (result == 0)
+		memcpy(l->beneath, cleaned, sizeof cleaned);
+	return result;
+}
+
 int mr_layer_entry(struct mr_layer *l, const struct mr_entry *entry)
 {
 	l->reason[0] = '\0';
@@ -412,7 +440,7 @@ int mr_layer_entry(struct mr_layer *l, const struct mr_entry *entry)
 	if (l->flags & MR_UNTAR_SPOOL) {
 		if (entry->type == '3' || entry->type == '4' || entry->type == '6')
 			return layer_fail(l, -EBADMSG, "a device or fifo has no place in this archive");
-	} else {
+	} else if (!(l->flags & MR_UNTAR_COPY)) {
 		result = whiteout(l, base, entry);
 		if (result != 0)
 			return result < 0 ? result : 0;
@@ -458,7 +486,7 @@ int mr_layer_end(struct mr_layer *l, const struct mr_entry *entry)
 	if (entry->holes && ftruncate(fd, (off_t)entry->size) < 0)
 		result = layer_fail_call(l, errno, "set the size of the file");
 	if (result == 0 && !(l->flags & MR_UNTAR_SPOOL)) {
-		if (fchown(fd, entry->uid, entry->gid) < 0)
+		if (change_owner(l, fd, entry) < 0)
 			result = layer_fail_call(l, errno, "change the owner");
 		else if (fchmod(fd, entry->mode & 07777) < 0)
 			result = layer_fail_call(l, errno, "change the mode");
