@@ -172,8 +172,49 @@ _INSPECT: Rows = (
     ("type",   "",  "one",  "string", "Only inspect objects of the given type", "scalars.object_type", ""),
 )
 
+_CP: Rows = (
+    ("archive",     "a", "flag", "", "Archive mode (copy all uid/gid information)", "", ""),
+    ("follow-link", "L", "flag", "", "Always follow symbol link in SRC_PATH", "", ""),
+    ("quiet",       "q", "flag", "", "Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached", "", ""),
+)
+
+_COMMIT: Rows = (
+    ("author",  "a", "one",  "string", 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")', "", ""),
+    ("change",  "c", "many", "list",   "Apply Dockerfile instruction to the created image", "scalars.item", ""),
+    ("message", "m", "one",  "string", "Commit message", "", ""),
+    ("pause",   "p", "flag", "",       "Pause container during commit (default true)", "", ""),
+)
+
+_OUTPUT: Rows = (
+    ("output", "o", "one", "string", "Write to a file, instead of STDOUT", "", ""),
+)
+
+_SAVE: Rows = (
+    *_OUTPUT,
+    ("platform", "", "one", "string", 'Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")', "", ""),
+)
+
+_HISTORY: Rows = (
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("human",    "H", "flag", "",       "Print sizes and dates in human readable format (default true)", "", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+    ("platform", "",  "one",  "string", 'Show history for the given platform. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")', "", ""),
+    ("quiet",    "q", "flag", "",       "Only show image IDs", "", ""),
+)
+
+_IMAGE_LOG: Rows = (
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+    ("quiet",    "q", "flag", "",       "Only show image IDs", "", ""),
+)
+
+_IMAGE_ROLLBACK: Rows = (
+    ("to", "", "one", "string", "Where to: the number of a move in 'image log', or an image ID (default: the image before the present one)", "", ""),
+)
+
 _RMI: Rows = (
     ("force",    "f", "flag", "", "Force removal of the image", "", ""),
+    ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", ""),
     ("no-prune", "",  "flag", "", "Do not delete untagged parents", "", ""),
 )
 
@@ -192,6 +233,7 @@ _DESCRIBE: Rows = (
 )
 
 COMMON, OTHER = "Common Commands", "Commands"
+OF_NOUN = ""  # there is only the spelling with the noun before it
 
 #    name       usage                                              summary                                              group  min max stop rows
 _COMMANDS: tuple[CommandRow, ...] = (
@@ -202,7 +244,14 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("version", "[OPTIONS]",                                       "Show the minirun version information",               COMMON, 0, 0, False, _DESCRIBE),
     ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
     ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
+    ("commit",  "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",          "Create a new image from a container's changes",      OTHER, 1, 2, False, _COMMIT),
+    ("cp",      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tminirun cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem", OTHER, 2, 2, False, _CP),
     ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
+    ("diff",    "CONTAINER",                                       "Inspect changes to files or directories on a container's filesystem", OTHER, 1, 1, False, ()),
+    ("export",  "[OPTIONS] CONTAINER",                             "Export a container's filesystem as a tar archive",   OTHER, 1, 1, False, _OUTPUT),
+    ("history", "[OPTIONS] IMAGE",                                 "Show the history of an image",                       OTHER, 1, 1, False, _HISTORY),
+    ("image_log", "[OPTIONS] NAME[:TAG]",                          "Show what a name has led to, and since when",        OF_NOUN, 1, 1, False, _IMAGE_LOG),
+    ("image_rollback", "[OPTIONS] NAME[:TAG]",                     "Let a name lead again to what it led to before",     OF_NOUN, 1, 1, False, _IMAGE_ROLLBACK),
     ("import",  "[OPTIONS] file|- [REPOSITORY[:TAG]]",             "Import the contents from a tarball to create a filesystem image", OTHER, 1, 2, False, _IMPORT),
     ("inspect", "[OPTIONS] NAME|ID [NAME|ID...]",                  "Return low-level information on containers and images", OTHER, 1, -1, False, _INSPECT),
     ("kill",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Kill one or more running containers",                OTHER, 1, -1, False, _KILL),
@@ -211,6 +260,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("restart", "[OPTIONS] CONTAINER [CONTAINER...]",              "Restart one or more containers",                     OTHER, 1, -1, False, _STOP),
     ("rm",      "[OPTIONS] CONTAINER [CONTAINER...]",              "Remove one or more containers",                      OTHER, 1, -1, False, _RM),
     ("rmi",     "[OPTIONS] IMAGE [IMAGE...]",                      "Remove one or more images",                          OTHER, 1, -1, False, _RMI),
+    ("save",    "[OPTIONS] IMAGE [IMAGE...]",                      "Save one or more images to a tar archive (streamed to STDOUT by default)", OTHER, 1, -1, False, _SAVE),
     ("start",   "[OPTIONS] CONTAINER [CONTAINER...]",              "Start one or more stopped containers",               OTHER, 1, -1, False, _START),
     ("stop",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Stop one or more running containers",                OTHER, 1, -1, False, _STOP),
     ("tag",     "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]",           "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", OTHER, 2, 2, False, ()),
@@ -223,8 +273,12 @@ NOUNS: dict[str, dict[str, str]] = {
     "container": {
         "": "Manage containers",
         "attach": "attach",
+        "commit": "commit",
+        "cp": "cp",
         "create": "create",
+        "diff": "diff",
         "exec": "exec",
+        "export": "export",
         "inspect": "inspect",
         "kill": "kill",
         "list": "ps",
@@ -241,13 +295,17 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "image": {
         "": "Manage images",
+        "history": "history",
         "import": "import",
         "inspect": "inspect",
         "list": "images",
         "load": "load",
+        "log": "image_log",
         "ls": "images",
         "remove": "rmi",
         "rm": "rmi",
+        "rollback": "image_rollback",
+        "save": "save",
         "tag": "tag",
     },
     "system": {"": "Manage minirun", "info": "info"},
@@ -260,15 +318,15 @@ ABSENT = frozenset(
     device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus health-cmd
     health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address memory-reservation memory-swappiness
-    network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime size storage-opt tls tlscacert tlscert
+    network-alias no-healthcheck oom-kill-disable oom-score-adj pid runtime size storage-opt tls tlscacert tlscert
     tlskey tlsverify tree use-api-socket uts volume-driver volumes-from""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx commit compose config context cp diff events export history login logout manifest network pause plugin
-        port prune push rename save search service stack stats swarm top trust unpause update volume""".split(),
+        """builder buildx compose config context events login logout manifest network pause plugin
+        port prune push rename search service stack stats swarm top trust unpause update volume""".split(),
         "",
     ),
     "build": ": bring images with 'minirun import' or 'minirun load'",
@@ -296,4 +354,5 @@ def spellings(name: str) -> list[str]:
     nouns = [
         f"{noun} {verb}" for noun, verbs in NOUNS.items() for verb, target in verbs.items() if verb and target == name
     ]
-    return nouns and [*sorted(nouns), name]
+    command = find(name)
+    return nouns and [*sorted(nouns), *([name] if command and command.group else [])]
