@@ -113,12 +113,34 @@ static int make_directory(struct mr_layer *l, int parent, const char *base, cons
 	return layer_remember_times(l, whole, st.st_ino, entry->seconds, entry->nanoseconds);
 }
 
+static void remember_file(struct mr_layer *l, int parent, const char *base)
+{
+	if (!(l->flags & MR_UNTAR_COPY))
+		return; /* the whole tree is thrown away */
+	if (l->file_parent >= 0)
+		close(l->file_parent);
+	l->file_parent = fcntl(parent, F_DUPFD_CLOEXEC, 3);
+	(void)snprintf(l->file_base, sizeof l->file_base, "%s", base);
+}
+
+/* Take a file away that can't be finished, if it still is where it was made. */
+static void abandon_file(const struct mr_layer *l)
+{
+	struct stat made, there;
+
+	if (l->file_parent >= 0 && fstat(l->file, &made) == 0 && fstatat(l->file_parent, l->file_base, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    made.st_ino == there.st_ino && made.st_dev == there.st_dev)
+		unlinkat(l->file_parent, l->file_base, 0);
+}
+
 static int make_file(struct mr_layer *l, int parent, const char *base)
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
 		l->file = openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (l->file >= 0)
+		if (l->file >= 0) {
+			remember_file(l, parent, base);
 			return 1;
+		}
 		if (errno != EEXIST)
 			break;
 		int result = clear_way(l, parent, base);
@@ -405,7 +427,7 @@ struct mr_layer *mr_layer_new(int root, const int *lowers, unsigned int count, u
 	l->root = root;
 	l->lower_count = count;
 	l->flags = flags;
-	l->file = -1;
+	l->file = l->file_parent = -1;
 	for (unsigned int i = 0; i < count; i++)
 		l->lower[i] = lowers[i];
 	return l;
@@ -532,8 +554,12 @@ void mr_layer_free(struct mr_layer *l)
 	if (!l)
 		return;
 	layer_forget_parents(l);
-	if (l->file >= 0)
+	if (l->file >= 0) {
+		abandon_file(l);
 		close(l->file);
+	}
+	if (l->file_parent >= 0)
+		close(l->file_parent);
 	free(l->copied.slots);
 	free(l->times);
 	free(l);

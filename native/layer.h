@@ -56,6 +56,8 @@ struct mr_layer {
 	bool hides; /* there are whiteouts in the upper */
 	bool stale; /* a directory or symlink was removed: the parents that are kept may lead elsewhere now */
 	int file; /* the regular file that is being written */
+	int file_parent; /* with MR_UNTAR_COPY: where it lies, to take it away if it can't be finished */
+	char file_base[NAME_MAX + 1];
 	char *times;
 	size_t times_used;
 	size_t times_size;

@@ -619,7 +619,7 @@ static int end_file(struct mr_untar *u)
 static int begin_file(struct mr_untar *u)
 {
 	if (u->left > u->max_bytes || u->bytes > u->max_bytes - u->left || u->entry.size > INT64_MAX)
-		return corrupt(u, "it unpacks to more than there is space for");
+		return corrupt(u, "it unpacks to more than there is space for: free some space and try again");
 	if (u->sparse) {
 		int result = check_pieces(u, u->left);
 		if (result < 0)

@@ -45,7 +45,7 @@ def history_columns(*, truncate: bool, human: bool) -> Columns:
 
     return {
         "ID": Column(heading="IMAGE", value=identifier),
-        "CreatedSince": Column(heading="CREATED", value=since),
+        "CreatedSince": Column(heading="CREATED" if human else "CREATED AT", value=since),
         "CreatedAt": Column(heading="CREATED AT", value=_stamp),
         "CreatedBy": Column(heading="CREATED BY", value=created_by),
         "Size": Column(
