@@ -16,14 +16,14 @@ from .light import contextmanager, import_sqlite3
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 else:
     sqlite3 = import_sqlite3()
 
 IntegrityError = sqlite3.IntegrityError
 
-VERSION = 1
+VERSION = 2
 BUSY_TIMEOUT_SECONDS = 30.0
 CHECKPOINT_PAGES = (
     200  # 800 KiB: a checkpoint costs two fdatasync(2), and whoever opens first reads the whole log again
@@ -54,8 +54,13 @@ def _translated(error: sqlite3.DatabaseError) -> MinirunError:
     return MinirunError(f"use the database: {error}")
 
 
-def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
-    """Open the database at `path`, made with the text that `schema` gives when it is new.
+def connect(
+    path: str, schema: Callable[[], str], steps: Callable[[], Sequence[tuple[int, str]]] | None = None
+) -> sqlite3.Connection:
+    """Open the database at `path`, made with the text that `schema` gives when it is new, brought up to date by `steps` when it
+    is old.
+
+    A step is the version that it leads to, and its statements; those above the file's own version are done, all or none.
 
     Raises MinirunError when the file can't be opened, NotSupported when a newer minirun wrote it, Corrupt when it is no
     database. Waits up to 30 seconds for another process's transaction.
@@ -69,6 +74,8 @@ def connect(path: str, schema: Callable[[], str]) -> sqlite3.Connection:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:
             _create(connection, schema())
+        elif version < VERSION and steps is not None:
+            _bring_up_to_date(connection, steps())
         elif version != VERSION:
             raise NotSupported(
                 f"{path} was written by a newer minirun (format {version}, this one knows {VERSION}): upgrade minirun"
@@ -98,10 +105,23 @@ def _create(connection: sqlite3.Connection, schema: str) -> None:
     with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:  # nobody was faster
-            for statement in schema.split(";"):
-                if statement.strip():
-                    connection.execute(statement)
+            _run(connection, schema)
             connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, steps: Sequence[tuple[int, str]]) -> None:
+    with transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for leads_to, statements in steps:
+            if version < leads_to:  # and nobody was faster
+                _run(connection, statements)
+                connection.execute(f"PRAGMA user_version={leads_to}")
+
+
+def _run(connection: sqlite3.Connection, statements: str) -> None:
+    for statement in statements.split(";"):
+        if statement.strip():
+            connection.execute(statement)
 
 
 @contextmanager

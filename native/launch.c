@@ -195,7 +195,7 @@ static int write_once(int directory, const char *file, const char *text)
 }
 
 /* Of process `pid`, which waits. */
-static int map_namespace(pid_t pid, const char *map)
+static int map_namespace(pid_t pid, const char *uid_map, const char *gid_map)
 {
 	MR_AUTOCLOSE process = -1;
 	char path[32];
@@ -205,9 +205,9 @@ static int map_namespace(pid_t pid, const char *map)
 	process = mr_result(open(path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	if (process < 0)
 		return process;
-	error = write_once(process, "gid_map", map);
+	error = write_once(process, "gid_map", gid_map);
 	if (error == 0)
-		error = write_once(process, "uid_map", map);
+		error = write_once(process, "uid_map", uid_map);
 	return error < 0 ? error : mr_result(openat(process, "ns/user", O_RDONLY | O_CLOEXEC));
 }
 
@@ -222,7 +222,7 @@ static int hold(void *parent)
 
 /* The process that the namespace is made with shares our memory (CLONE_VM): a copy would cost us a fault for each page that we
  * write to from then on. */
-int mr_user_namespace(const char *map)
+int mr_user_namespace(const char *uid_map, const char *gid_map)
 {
 	/* One for each call: other threads may ask at the same time. */
 	char *stack = mmap(NULL, HOLDER_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -236,7 +236,7 @@ int mr_user_namespace(const char *map)
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = mr_result(clone(hold, stack + HOLDER_STACK, CLONE_NEWUSER | CLONE_VM | SIGCHLD, &self));
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	namespace = pid < 0 ? pid : map_namespace(pid, map);
+	namespace = pid < 0 ? pid : map_namespace(pid, uid_map, gid_map);
 	if (pid > 0) {
 		kill(pid, SIGKILL);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

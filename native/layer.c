@@ -37,6 +37,18 @@ enum { PRUNE_DEPTH = 256 };
 
 /* ---- Making entries -------------------------------------------------------------------------------------------------- */
 
+static int change_owner(const struct mr_layer *l, int fd, const struct mr_entry *entry)
+{
+	return l->flags & MR_UNTAR_NO_OWNER ? 0 : fchown(fd, entry->uid, entry->gid);
+}
+
+/* The whole name of the entry at hand, for messages. */
+static const char *name_of(struct mr_layer *l, const char *base)
+{
+	(void)snprintf(l->spliced, sizeof l->spliced, "%.3000s%s%.255s", l->path, l->path[0] ? "/" : "", base);
+	return l->spliced;
+}
+
 /* Remove what stands in the way of parent/base. 1: something was there, 0: nothing was, -errno. The parents that are kept become
  * stale by it, but not before the entry is done: `parent` may have been reached through what is removed here. */
 static int clear_way(struct mr_layer *l, int parent, const char *base)
@@ -45,6 +57,8 @@ static int clear_way(struct mr_layer *l, int parent, const char *base)
 
 	if (fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : layer_fail_call(l, errno, "look at what is there");
+	if (S_ISDIR(st.st_mode) && l->flags & MR_UNTAR_COPY)
+		return layer_fail(l, -EBADMSG, "cannot overwrite directory \"/%s\" with non-directory \"/%s\"", name_of(l, base), l->beneath);
 	if (S_ISDIR(st.st_mode)) {
 		int result = mr_remove_tree(parent, base);
 		l->stale = true;
@@ -64,6 +78,8 @@ static int make_directory(struct mr_layer *l, int parent, const char *base, cons
 	if (mkdirat(parent, base, 0700) < 0) {
 		if (errno != EEXIST || fstatat(parent, base, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return layer_fail_call(l, errno, "make the directory");
+		if (!S_ISDIR(st.st_mode) && l->flags & MR_UNTAR_COPY)
+			return layer_fail(l, -EBADMSG, "cannot overwrite non-directory \"/%s\" with directory \"/%s\"", name_of(l, base), l->beneath);
 		if (!S_ISDIR(st.st_mode)) {
 			int result = clear_way(l, parent, base);
 			if (result < 0)
@@ -80,7 +96,7 @@ static int make_directory(struct mr_layer *l, int parent, const char *base, cons
 	if (replaced) /* what was in the way hid a lower's directory of this name, and so must its successor */
 		result = layer_make_opaque(l, fd);
 	if (result == 0 && !(l->flags & MR_UNTAR_SPOOL)) {
-		if (fchown(fd, entry->uid, entry->gid) < 0)
+		if (change_owner(l, fd, entry) < 0)
 			result = layer_fail_call(l, errno, "change the owner");
 		else if (fchmod(fd, entry->mode & 07777) < 0)
 			result = layer_fail_call(l, errno, "change the mode");
@@ -97,12 +113,34 @@ static int make_directory(struct mr_layer *l, int parent, const char *base, cons
 	return layer_remember_times(l, whole, st.st_ino, entry->seconds, entry->nanoseconds);
 }
 
+static void remember_file(struct mr_layer *l, int parent, const char *base)
+{
+	if (!(l->flags & MR_UNTAR_COPY))
+		return; /* the whole tree is thrown away */
+	if (l->file_parent >= 0)
+		close(l->file_parent);
+	l->file_parent = fcntl(parent, F_DUPFD_CLOEXEC, 3);
+	(void)snprintf(l->file_base, sizeof l->file_base, "%s", base);
+}
+
+/* Take a file away that can't be finished, if it still is where it was made. */
+static void abandon_file(const struct mr_layer *l)
+{
+	struct stat made, there;
+
+	if (l->file_parent >= 0 && fstat(l->file, &made) == 0 && fstatat(l->file_parent, l->file_base, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    made.st_ino == there.st_ino && made.st_dev == there.st_dev)
+		unlinkat(l->file_parent, l->file_base, 0);
+}
+
 static int make_file(struct mr_layer *l, int parent, const char *base)
 {
 	for (int attempt = 0; attempt < 2; attempt++) {
 		l->file = openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-		if (l->file >= 0)
+		if (l->file >= 0) {
+			remember_file(l, parent, base);
 			return 1;
+		}
 		if (errno != EEXIST)
 			break;
 		int result = clear_way(l, parent, base);
@@ -389,10 +427,22 @@ struct mr_layer *mr_layer_new(int root, const int *lowers, unsigned int count, u
 	l->root = root;
 	l->lower_count = count;
 	l->flags = flags;
-	l->file = -1;
+	l->file = l->file_parent = -1;
 	for (unsigned int i = 0; i < count; i++)
 		l->lower[i] = lowers[i];
 	return l;
+}
+
+int mr_layer_beneath(struct mr_layer *l, const char *directory)
+{
+	char cleaned[PATH_MAX];
+	int result;
+
+	l->beneath[0] = '\0';
+	result = layer_clean(l, directory, cleaned);
+	if (result == 0)
+		memcpy(l->beneath, cleaned, sizeof cleaned);
+	return result;
 }
 
 int mr_layer_entry(struct mr_layer *l, const struct mr_entry *entry)
@@ -412,7 +462,7 @@ int mr_layer_entry(struct mr_layer *l, const struct mr_entry *entry)
 	if (l->flags & MR_UNTAR_SPOOL) {
 		if (entry->type == '3' || entry->type == '4' || entry->type == '6')
 			return layer_fail(l, -EBADMSG, "a device or fifo has no place in this archive");
-	} else {
+	} else if (!(l->flags & MR_UNTAR_COPY)) {
 		result = whiteout(l, base, entry);
 		if (result != 0)
 			return result < 0 ? result : 0;
@@ -458,7 +508,7 @@ int mr_layer_end(struct mr_layer *l, const struct mr_entry *entry)
 	if (entry->holes && ftruncate(fd, (off_t)entry->size) < 0)
 		result = layer_fail_call(l, errno, "set the size of the file");
 	if (result == 0 && !(l->flags & MR_UNTAR_SPOOL)) {
-		if (fchown(fd, entry->uid, entry->gid) < 0)
+		if (change_owner(l, fd, entry) < 0)
 			result = layer_fail_call(l, errno, "change the owner");
 		else if (fchmod(fd, entry->mode & 07777) < 0)
 			result = layer_fail_call(l, errno, "change the mode");
@@ -504,8 +554,12 @@ void mr_layer_free(struct mr_layer *l)
 	if (!l)
 		return;
 	layer_forget_parents(l);
-	if (l->file >= 0)
+	if (l->file >= 0) {
+		abandon_file(l);
 		close(l->file);
+	}
+	if (l->file_parent >= 0)
+		close(l->file_parent);
 	free(l->copied.slots);
 	free(l->times);
 	free(l);

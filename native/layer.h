@@ -56,9 +56,12 @@ struct mr_layer {
 	bool hides; /* there are whiteouts in the upper */
 	bool stale; /* a directory or symlink was removed: the parents that are kept may lead elsewhere now */
 	int file; /* the regular file that is being written */
+	int file_parent; /* with MR_UNTAR_COPY: where it lies, to take it away if it can't be finished */
+	char file_base[NAME_MAX + 1];
 	char *times;
 	size_t times_used;
 	size_t times_size;
+	char beneath[PATH_MAX]; /* what stands before each name; "" for nothing */
 	char path[PATH_MAX];    /* the entry's name, cleaned */
 	char target[PATH_MAX];  /* a hard link's target, cleaned */
 	char done[PATH_MAX];    /* walk: the path so far, free of symlinks */
@@ -78,7 +81,7 @@ int layer_fail(struct mr_layer *l, int result, const char *format, ...) __attrib
 /* A system call failed on behalf of an entry: -EBADMSG when the archive's shape is the cause, else -reason. */
 int layer_fail_call(struct mr_layer *l, int reason, const char *what);
 bool layer_has_prefix(const char *text, const char *prefix);
-/* Clean a name: no leading or doubled slashes, no "."; ".." is refused. "" is the root itself. */
+/* Clean a name: no leading or doubled slashes, no "."; ".." is refused; what all names lie beneath stands before it. "" is the root. */
 int layer_clean(struct mr_layer *l, const char *name, char out[PATH_MAX]);
 /* Split a cleaned name at its last slash: gives the base, `path` keeps the parent ("" for the root). */
 char *layer_split(char *path);

@@ -74,15 +74,29 @@ int layer_set_xattrs(struct mr_layer *l, int parent, const char *base, int fd, c
 	return 0;
 }
 
+/* fchmodat2(2) is of Linux 6.6. The name may be a symlink by now, where a container is at work: then there is nothing to change. */
+static int change_mode(int parent, const char *base, mode_t mode)
+{
+	int fd = openat(parent, base, O_PATH | O_NOFOLLOW | O_CLOEXEC), result = fd;
+	char path[40];
+	struct stat st;
+
+	if (fd >= 0) {
+		(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+		result = fstat(fd, &st) == 0 && S_ISLNK(st.st_mode) ? 0 : chmod(path, mode);
+		close(fd);
+	}
+	return result;
+}
+
 /* Owner, mode, attributes, times of what has just been made, in this order: chown clears set-id bits and capabilities. */
 int layer_set_attributes(struct mr_layer *l, int parent, const char *base, const struct mr_entry *entry)
 {
 	struct timespec times[2];
 
-	if (fchownat(parent, base, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
+	if (!(l->flags & MR_UNTAR_NO_OWNER) && fchownat(parent, base, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return layer_fail_call(l, errno, "change the owner");
-	/* Not following isn't possible here before Linux 6.6 and not needed: this name was made a moment ago, by us alone. */
-	if (entry->type != '2' && fchmodat(parent, base, entry->mode & 07777, 0) < 0)
+	if (entry->type != '2' && change_mode(parent, base, entry->mode & 07777) < 0)
 		return layer_fail_call(l, errno, "change the mode");
 	int result = layer_set_xattrs(l, parent, base, -1, entry);
 	if (result < 0)

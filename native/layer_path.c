@@ -56,8 +56,9 @@ int layer_fail_call(struct mr_layer *l, int reason, const char *what)
  * readers disagree on its meaning behind a symlink. "" is the root itself. */
 int layer_clean(struct mr_layer *l, const char *name, char out[PATH_MAX])
 {
-	size_t used = 0;
+	size_t used = strlen(l->beneath);
 
+	memcpy(out, l->beneath, used);
 	while (*name) {
 		size_t length = strcspn(name, "/");
 		if (length == 2 && name[0] == '.' && name[1] == '.')
@@ -431,7 +432,8 @@ int layer_parent_of(struct mr_layer *l, const char *path, bool create)
 	struct parent *slot = parent_slot(l, path);
 	if (slot->path && strcmp(slot->path, path) == 0)
 		return slot->fd;
-	int fd = mr_openat2(l->root, path, O_RDONLY | O_DIRECTORY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
+	uint64_t mounts = l->flags & MR_UNTAR_COPY ? 0 : RESOLVE_NO_XDEV; /* a container's volumes lie in its tree */
+	int fd = mr_openat2(l->root, path, O_RDONLY | O_DIRECTORY, 0, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | mounts);
 	if (fd == -ENOENT || fd == -ENOTDIR)
 		fd = layer_walk(l, path, create); /* not in the upper, or behind a whiteout */
 	else if (fd < 0)

@@ -249,9 +249,9 @@ int mr_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through
  * /proc/PID/exe can't write to it (CVE-2019-5736). open_tree(2), mount_setattr(2): needs CAP_SYS_ADMIN. */
 int mr_read_only_clone(const char *path);
-/* A user namespace with one map for users and groups, and without processes: it lives as long as its descriptor, which is the
+/* A user namespace with a map each for users and groups, and without processes: it lives as long as its descriptor, which is the
  * answer. user_namespaces(7); needs CAP_SETUID and CAP_SETGID. */
-int mr_user_namespace(const char *map);
+int mr_user_namespace(const char *uid_map, const char *gid_map);
 /* Can a mount of what lies at `path` show its files under the ids of this user namespace? 0 or -errno: EINVAL when its file system
  * or the kernel can't. mount_setattr(2), ID-mapped mounts. Nothing is left. */
 int mr_id_map_check(const char *path, int namespace);

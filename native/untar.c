@@ -45,6 +45,8 @@ struct piece {
 struct mr_untar {
 	struct mr_layer *layer;
 	unsigned int flags;
+	bool owned; /* mr_untar_own */
+	uint32_t own_uid, own_gid, own_size;
 	int result; /* 0, or the error that ended it */
 	enum state state;
 	uint8_t block[BLOCK];
@@ -617,7 +619,7 @@ static int end_file(struct mr_untar *u)
 static int begin_file(struct mr_untar *u)
 {
 	if (u->left > u->max_bytes || u->bytes > u->max_bytes - u->left || u->entry.size > INT64_MAX)
-		return corrupt(u, "it unpacks to more than there is space for");
+		return corrupt(u, "it unpacks to more than there is space for: free some space and try again");
 	if (u->sparse) {
 		int result = check_pieces(u, u->left);
 		if (result < 0)
@@ -664,6 +666,13 @@ static int begin_sparse(struct mr_untar *u)
 	return 0;
 }
 
+static uint32_t owner(uint32_t id, uint32_t first, uint32_t size)
+{
+	if (size == 0)
+		return first;
+	return id < size ? first + id : id;
+}
+
 static int begin_entry(struct mr_untar *u, char type)
 {
 	uint64_t size = 0;
@@ -674,6 +683,10 @@ static int begin_entry(struct mr_untar *u, char type)
 	int result = merge_header(u, &size);
 	if (result < 0)
 		return result;
+	if (u->owned) {
+		u->entry.uid = owner(u->entry.uid, u->own_uid, u->own_size);
+		u->entry.gid = owner(u->entry.gid, u->own_gid, u->own_size);
+	}
 	if (type == '\0') { /* before ustar a directory was a file whose name ends in a slash */
 		size_t length = strlen(u->entry.name);
 		u->entry.type = length && u->entry.name[length - 1] == '/' ? '5' : '0';
@@ -919,6 +932,19 @@ int mr_untar_finish(struct mr_untar *u)
 		return corrupt(u, u->entries ? "the archive has no end mark: it is cut off" : "the archive is empty");
 	int result = mr_layer_finish(u->layer);
 	return result < 0 ? stop_layer(u, result) : 0;
+}
+
+int mr_untar_beneath(struct mr_untar *u, const char *directory)
+{
+	return mr_layer_beneath(u->layer, directory);
+}
+
+void mr_untar_own(struct mr_untar *u, uint32_t uid, uint32_t gid, uint32_t size)
+{
+	u->owned = true;
+	u->own_uid = uid;
+	u->own_gid = gid;
+	u->own_size = size;
 }
 
 const char *mr_untar_error(const struct mr_untar *u)

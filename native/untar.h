@@ -21,6 +21,8 @@
 #define MR_UNTAR_LOWERS 128   /* a chain is never longer: a mount option page holds so many short names */
 #define MR_UNTAR_SPOOL 1      /* files, directories and links only, owned by us, no attributes: the outer archive of `load` */
 #define MR_UNTAR_END_MARK 2   /* an archive without its two zero blocks is an error: nothing else tells that it was cut */
+#define MR_UNTAR_COPY 4       /* into a tree that is in use, for `cp`: no whiteouts, a directory and what is none don't replace each other */
+#define MR_UNTAR_NO_OWNER 8   /* what is made belongs to us, what is there already to whom it belongs */
 
 struct mr_untar;
 
@@ -28,6 +30,10 @@ struct mr_untar;
  * only read. The descriptors stay the caller's and must stay open. NULL: no memory, or too many lowers. */
 struct mr_untar *mr_untar_new(int root, const int *lowers, unsigned int count, uint64_t max_entries, uint64_t max_bytes,
                               unsigned int flags);
+/* With MR_UNTAR_COPY, all names go beneath this directory of the root, whose links are followed inside it. 0 or -errno. */
+int mr_untar_beneath(struct mr_untar *untar, const char *directory);
+/* `size` 0: everything belongs to `uid` and `gid`. Else the archive's ids below `size` are shifted up by them. */
+void mr_untar_own(struct mr_untar *untar, uint32_t uid, uint32_t gid, uint32_t size);
 /* Take the next `length` bytes of the archive. 0 or -errno; after an error every further call gives the same. */
 int mr_untar_feed(struct mr_untar *untar, const void *bytes, size_t length);
 /* The archive has ended: check that it was whole, set the times of directories. 0 or -errno. */
@@ -82,6 +88,7 @@ int mr_layer_write(struct mr_layer *layer, uint64_t offset, const void *bytes, s
 int mr_layer_end(struct mr_layer *layer, const struct mr_entry *entry);
 int mr_layer_finish(struct mr_layer *layer);
 const char *mr_layer_reason(const struct mr_layer *layer); /* of the last error */
+int mr_layer_beneath(struct mr_layer *layer, const char *directory);
 void mr_layer_free(struct mr_layer *layer);
 
 #endif

@@ -34,6 +34,8 @@ SKELETON = [
     "rootfs",
     "snapshots",
     "snapshots/staging",
+    "snapshots/0",
+    "snapshots/0/fs",
     "images",
     "images/oci-layout",
     "images/index.json",

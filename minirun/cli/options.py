@@ -191,8 +191,49 @@ _UPDATE: Rows = (
     ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
 )
 
+_CP: Rows = (
+    ("archive",     "a", "flag", "", "Archive mode (copy all uid/gid information)", "", ""),
+    ("follow-link", "L", "flag", "", "Always follow symbol link in SRC_PATH", "", ""),
+    ("quiet",       "q", "flag", "", "Suppress progress output during copy. Progress output is automatically suppressed if no terminal is attached", "", ""),
+)
+
+_COMMIT: Rows = (
+    ("author",  "a", "one",  "string", 'Author (e.g., "John Hannibal Smith <hannibal@a-team.com>")', "", ""),
+    ("change",  "c", "many", "list",   "Apply Dockerfile instruction to the created image", "scalars.item", ""),
+    ("message", "m", "one",  "string", "Commit message", "", ""),
+    ("pause",   "p", "flag", "",       "Pause container during commit (default true)", "", ""),
+)
+
+_OUTPUT: Rows = (
+    ("output", "o", "one", "string", "Write to a file, instead of STDOUT", "", ""),
+)
+
+_SAVE: Rows = (
+    *_OUTPUT,
+    ("platform", "", "one", "string", 'Save only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")', "", ""),
+)
+
+_HISTORY: Rows = (
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("human",    "H", "flag", "",       "Print sizes and dates in human readable format (default true)", "", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+    ("platform", "",  "one",  "string", 'Show history for the given platform. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")', "", ""),
+    ("quiet",    "q", "flag", "",       "Only show image IDs", "", ""),
+)
+
+_IMAGE_LOG: Rows = (
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+    ("quiet",    "q", "flag", "",       "Only show image IDs", "", ""),
+)
+
+_IMAGE_ROLLBACK: Rows = (
+    ("to", "", "one", "string", "Where to: the number of a move in 'image log', or an image ID (default: the image before the present one)", "", ""),
+)
+
 _RMI: Rows = (
     ("force",    "f", "flag", "", "Force removal of the image", "", ""),
+    ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", ""),
     ("no-prune", "",  "flag", "", "Do not delete untagged parents", "", ""),
 )
 
@@ -249,7 +290,14 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("version", "[OPTIONS]",                                       "Show the minirun version information",               COMMON, 0, 0, False, _DESCRIBE),
     ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
     ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
+    ("commit",  "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",          "Create a new image from a container's changes",      OTHER, 1, 2, False, _COMMIT),
+    ("cp",      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tminirun cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem", OTHER, 2, 2, False, _CP),
     ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
+    ("diff",    "CONTAINER",                                       "Inspect changes to files or directories on a container's filesystem", OTHER, 1, 1, False, ()),
+    ("export",  "[OPTIONS] CONTAINER",                             "Export a container's filesystem as a tar archive",   OTHER, 1, 1, False, _OUTPUT),
+    ("history", "[OPTIONS] IMAGE",                                 "Show the history of an image",                       OTHER, 1, 1, False, _HISTORY),
+    ("image log", "[OPTIONS] NAME[:TAG]", "Show what a name has led to, and since when", BELOW, 1, 1, False, _IMAGE_LOG),
+    ("image rollback", "[OPTIONS] NAME[:TAG]", "Let a name lead again to what it led to before", BELOW, 1, 1, False, _IMAGE_ROLLBACK),
     ("import",  "[OPTIONS] file|- [REPOSITORY[:TAG]]",             "Import the contents from a tarball to create a filesystem image", OTHER, 1, 2, False, _IMPORT),
     ("inspect", "[OPTIONS] NAME|ID [NAME|ID...]",                  "Return low-level information on containers and images", OTHER, 1, -1, False, _INSPECT),
     ("kill",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Kill one or more running containers",                OTHER, 1, -1, False, _KILL),
@@ -261,6 +309,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("restart", "[OPTIONS] CONTAINER [CONTAINER...]",              "Restart one or more containers",                     OTHER, 1, -1, False, _STOP),
     ("rm",      "[OPTIONS] CONTAINER [CONTAINER...]",              "Remove one or more containers",                      OTHER, 1, -1, False, _RM),
     ("rmi",     "[OPTIONS] IMAGE [IMAGE...]",                      "Remove one or more images",                          OTHER, 1, -1, False, _RMI),
+    ("save",    "[OPTIONS] IMAGE [IMAGE...]",                      "Save one or more images to a tar archive (streamed to STDOUT by default)", OTHER, 1, -1, False, _SAVE),
     ("start",   "[OPTIONS] CONTAINER [CONTAINER...]",              "Start one or more stopped containers",               OTHER, 1, -1, False, _START),
     ("stats",   "[OPTIONS] [CONTAINER...]",                        "Display a live stream of container(s) resource usage statistics", OTHER, 0, -1, False, _STATS),
     ("stop",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Stop one or more running containers",                OTHER, 1, -1, False, _STOP),
@@ -282,8 +331,12 @@ NOUNS: dict[str, dict[str, str]] = {
     "container": {
         "": "Manage containers",
         "attach": "attach",
+        "commit": "commit",
+        "cp": "cp",
         "create": "create",
+        "diff": "diff",
         "exec": "exec",
+        "export": "export",
         "inspect": "inspect",
         "kill": "kill",
         "list": "ps",
@@ -308,14 +361,18 @@ NOUNS: dict[str, dict[str, str]] = {
     },
     "image": {
         "": "Manage images",
+        "history": "history",
         "import": "import",
         "inspect": "inspect",
         "list": "images",
         "load": "load",
+        "log": "image log",
         "ls": "images",
         "prune": "image prune",
         "remove": "rmi",
         "rm": "rmi",
+        "rollback": "image rollback",
+        "save": "save",
         "tag": "tag",
     },
     "system": {
@@ -335,15 +392,15 @@ ABSENT = frozenset(
     health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
     memory-swappiness
-    network-alias no-healthcheck oom-kill-disable oom-score-adj pid platform runtime storage-opt tls tlscacert tlscert
+    network-alias no-healthcheck oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
     tlskey tlsverify tree use-api-socket uts volume-driver volumes-from""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx commit compose config context cp diff events export history login logout manifest network plugin
-        prune push save search service stack swarm trust volume""".split(),
+        """builder buildx compose config context events login logout manifest network plugin
+        prune push search service stack swarm trust volume""".split(),
         "",
     ),
     "build": ": bring images with 'minirun import' or 'minirun load'",

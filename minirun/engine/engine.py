@@ -27,11 +27,12 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any
 
-    from ..images.store import Images
+    from ..images.store import Image, Images, Stream
     from ..monitor.launch import Launcher
     from ..monitor.logs import LogEntry
     from ..network.networks import Networks
     from ..runtime.cgroups.hierarchy import Hierarchy
+    from ..storage.diff import Change
     from ..storage.snapshots import Snapshots
     from ..storage.usage import Size
     from .check import Damage
@@ -58,7 +59,7 @@ class Engine:
         self.layout = Layout(root=os.path.abspath(root or DATA_ROOT), run_root=os.path.abspath(run_root or RUN_ROOT))
         if not os.path.isdir(self.layout.mountpoint) or not os.path.isdir(f"{self.layout.root}/containers"):
             self.layout.make()
-        self.connection = database.connect(self.layout.database, _schema)
+        self.connection = database.connect(self.layout.database, _schema, _steps)
         if until_exit:
             database.leave_open(self.connection)
         self._until_exit = until_exit
@@ -271,6 +272,62 @@ class Engine:
 
         return inspect(self, reference, kind)
 
+    # ---- files of containers
+
+    def copy_from(self, reference: str, path: str, destination: str, *, follow: bool = False) -> int:
+        """Copy `path` of a container to the host, as docker's cp does; gives the bytes that went over. Blocks."""
+        from .copy import copy_from
+
+        return copy_from(self, reference, path, destination, follow=follow)
+
+    def copy_to(self, reference: str, source: str, path: str, *, archive: bool = False, follow: bool = False) -> int:
+        """Copy `source` of the host to `path` of a container, as docker's cp does; gives the bytes that went over. Blocks."""
+        from .copy import copy_to
+
+        return copy_to(self, reference, source, path, archive=archive, follow=follow)
+
+    def archive(self, reference: str, path: str, *, follow: bool = False) -> Iterator[bytes]:
+        """Give `path` of a container as a tar archive, piece by piece."""
+        from .copy import archive
+
+        return archive(self, self.rows.find(reference), path, follow=follow)
+
+    def extract(self, reference: str, path: str, stream: Stream, *, archive: bool = False) -> None:
+        """Unpack a tar archive (plain or compressed) into a directory of a container. Blocks."""
+        from .copy import extract, plain_pieces
+
+        extract(self, self.rows.find(reference), path, plain_pieces(stream), archive=archive)
+
+    def diff(self, reference: str) -> list[Change]:
+        """Give what a container changed about its image, path by path."""
+        from .diff import diff
+
+        return diff(self, self.rows.find(reference))
+
+    def export(self, reference: str) -> Iterator[bytes]:
+        """Give a container's file system as a tar archive, piece by piece; volumes aren't part of it."""
+        from .export import export
+
+        return export(self, self.rows.find(reference))
+
+    def commit(
+        self,
+        reference: str,
+        name: str = "",
+        *,
+        author: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        pause: bool = True,
+    ) -> Image:
+        """Make an image of a container; `changes` are Dockerfile instructions. It is paused meanwhile, unless told not to be.
+        Blocks.
+        """
+        from .commit import commit
+
+        container = self.rows.find(reference)
+        return commit(self, container, name, author=author, message=message, changes=changes, pause=pause)
+
     # ---- images: the store does it; removing asks whether a container needs the image
 
     # ---- what lies on disk
@@ -321,3 +378,10 @@ def _schema() -> str:
     from .schema import SCHEMA as containers
 
     return ";".join((storage, images, networks, containers))
+
+
+def _steps() -> tuple[tuple[int, str], ...]:
+    """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
+    from ..images.schema import TAG_HISTORY
+
+    return ((2, TAG_HISTORY),)

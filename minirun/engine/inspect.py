@@ -38,7 +38,8 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
         else:
             return container_json(container, _image_config(engine, container.image_id), engine.layout)
     try:
-        return image_json(engine.images.resolve(reference))
+        image = engine.images.resolve(reference)
+        return image_json(image, engine.images.configuration(image))
     except NotFound as error:
         raise NotFound(str(error) if kind else f"No such object: {reference}") from error
 
@@ -296,17 +297,17 @@ def empty_network_json(network: str) -> Json:
 # ---- images
 
 
-def image_json(image: Image) -> Json:
-    """Give an image as docker's ImageInspect does."""
+def image_json(image: Image, document: Json) -> Json:
+    """Give an image as docker's ImageInspect does; `document` is its whole configuration."""
     return {
         "Id": image.id,
         "RepoTags": list(image.tags),
         "RepoDigests": [],
         "Parent": "",
-        "Comment": "",
+        "Comment": document.get("comment", ""),
         "Created": rfc3339(image.created_ns),
         "DockerVersion": "",
-        "Author": "",
+        "Author": document.get("author", ""),
         "Config": image.config,
         "Architecture": image.architecture,
         "Os": image.os,

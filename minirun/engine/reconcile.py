@@ -73,7 +73,11 @@ def _is_frozen(engine: Engine, container_id: str) -> bool:
 def _sweep_images(engine: Engine) -> None:
     """Remove what a killed load, import or rmi has left: there is a stage then. Without one this costs a listing."""
     with suppress(OSError, MinirunError):
-        if os.listdir(f"{engine.layout.root}/snapshots/staging"):
+        stages = os.listdir(f"{engine.layout.root}/snapshots/staging")
+        if stages:
+            from .commit import thaw_abandoned
+
+            thaw_abandoned(engine, stages)
             engine.images.sweep()
 
 

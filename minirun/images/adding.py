@@ -26,6 +26,7 @@ from .blobs import stage_document
 from .configuration import Configuration
 from .digest import chain_ids, digest_of
 from .manifest import Descriptor
+from .tag_history import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ class NewImage(Record):
     manifest_size: int
     blobs: tuple[str, ...]
     chain: tuple[str, ...]
+    how: str = "load"
 
 
 class Addition:
@@ -159,6 +161,7 @@ class Addition:
         names: tuple[str, ...],
         manifest_data: bytes = b"",
         manifest_type: str = "",
+        how: str = "load",
     ) -> NewImage:
         """Take an image whose layers have all been taken; without a manifest one is written."""
         config_digest = self.add_document(config_data)
@@ -175,6 +178,7 @@ class Addition:
             manifest_size=len(manifest_data),
             blobs=tuple(each.digest for each in taken),
             chain=tuple(chain_ids(configuration.diff_ids)),
+            how=how,
         )
         self._images.append(image)
         return image
@@ -194,7 +198,9 @@ class Addition:
 
     def _publish_snapshots(self, undo: ExitStack) -> None:
         try:
-            self._snapshots.publish(list(self._unpacked.values()), self._home, undo)
+            wanted = {link for image in self._images for link in image.chain}
+            prepared = [each for each in self._unpacked.values() if each.chain_id in wanted]
+            self._snapshots.publish(prepared, self._home, undo)
         except KeyError as error:
             raise Vanished from error
         for image in self._images:
@@ -234,7 +240,7 @@ class Addition:
             ),
         )
         for name in image.names:
-            set_tag(connection, name, image.id)
+            set_tag(connection, name, image.id, how=image.how)
 
     def _lowers(self, chain_id: str) -> list[str]:
         """Give the directories of a chain, the top first: staged links, then those of the store."""
@@ -256,8 +262,9 @@ def chain_ids_above(below: str, diff_id: str) -> str:
     return digest_of(f"{below} {diff_id}".encode()) if below else diff_id
 
 
-def set_tag(connection: sqlite3.Connection, name: str, image_id: str) -> None:
-    """Let a full name lead to an image, whatever it led to before."""
+def set_tag(connection: sqlite3.Connection, name: str, image_id: str, how: str = "tag") -> None:
+    """Let a full name lead to an image, whatever it led to before; `how` is the command's name, for the name's history."""
+    note(connection, name, image_id, how)
     connection.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (name, image_id, time.time_ns()))
 
 

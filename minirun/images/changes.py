@@ -27,9 +27,13 @@ NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 
-def apply(changes: Sequence[str]) -> Config:
-    """Give the "config" object that the instructions describe, one after the other. Raises InvalidInput naming the bad one."""
-    config: Config = {}
+def apply(changes: Sequence[str], before: Config | None = None) -> Config:
+    """Give the "config" object that the instructions make of `before`, one after the other. Raises InvalidInput naming the bad one.
+
+    As in a Dockerfile, an ENTRYPOINT drops the command that was there before, unless a CMD among the instructions has set it.
+    """
+    config = _copied(before or {})
+    has_command = False
     for change in changes:
         word, _, rest = change.strip().partition(" ")
         instruction = INSTRUCTIONS.get(word.upper())
@@ -42,10 +46,25 @@ def apply(changes: Sequence[str]) -> Config:
             if not rest.strip():
                 raise ValueError("it needs an argument")
             instruction(config, rest.strip())
+            has_command = has_command or instruction is _cmd
+            if instruction is _entrypoint and not has_command:
+                config.pop("Cmd", None)
         except ValueError as error:
             reason = "it is no UTF-8" if isinstance(error, UnicodeError) else str(error)
             raise InvalidInput(f"invalid change {change[:200]!a}: {reason}") from error
     return config
+
+
+def _copied(config: Config) -> Config:
+    """Copy it as deep as instructions change it; what is null is absent."""
+    copies = {key: dict(value) if isinstance(value, dict) else value for key, value in config.items()}
+    return {key: value for key, value in copies.items() if value is not None}
+
+
+def _on_build(config: Config, rest: str) -> None:
+    if rest.partition(" ")[0].upper() in ("ONBUILD", "FROM", "MAINTAINER"):
+        raise ValueError(f"{rest.partition(' ')[0]} isn't allowed as an ONBUILD trigger")
+    config["OnBuild"] = [*config.get("OnBuild", []), rest]
 
 
 def _cmd(config: Config, rest: str) -> None:
@@ -116,6 +135,7 @@ INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
     "VOLUME": _volume,
     "WORKDIR": _working_directory,
     "STOPSIGNAL": _stop_signal,
+    "ONBUILD": _on_build,
 }
 
 

@@ -39,7 +39,9 @@ def import_archive(images: Images, read: Source, what: str, name: str, requested
                 comment=message or f"Imported from {what}",
             )
             addition.add_file(layer.digest, kept)
-            image = addition.add_image(configuration.read(document, what), document, [layer], (name,) if name else ())
+            image = addition.add_image(
+                configuration.read(document, what), document, [layer], (name,) if name else (), how="import"
+            )
             addition.publish(images.connection)
         except OSError as error:
             raise layers.host_error(error, what) from error

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 
+from ..errors import InvalidInput, NotFound
 from .manifest import Platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .image import Image
     from .manifest import Descriptor
 
 MACHINES = {
@@ -71,3 +73,17 @@ def _rank(offered: Platform, wanted: Platform) -> int | None:
         variant = offered.variant or "v7"
         return order.index(variant) if variant in order else None
     return 0
+
+
+def check_platform(image: Image, wanted: str, platform: str) -> None:
+    """Raise NotFound when an image isn't for the platform that was asked for: "os[/arch[/variant]]", "" for any. InvalidInput."""
+    if not platform:
+        return
+    parts = platform.split("/")
+    if len(parts) > 3 or not all(part and part.replace("_", "").replace("-", "").isalnum() for part in parts):
+        raise InvalidInput(f"invalid platform '{platform}': it is os[/arch[/variant]], as in linux/amd64")
+    if any(asked != has for asked, has in zip(parts, (image.os, image.architecture), strict=False)):
+        raise NotFound(
+            f"image {wanted} was found but does not provide the specified platform ({platform}):"
+            f" it is for {image.os}/{image.architecture}"
+        )

@@ -17,6 +17,7 @@ from .. import database
 from ..errors import Conflict
 from .adding import index_entries
 from .reference import id_prefix, parse
+from .tag_history import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,14 +25,19 @@ if TYPE_CHECKING:
     from .store import Images
 
 
-def remove(images: Images, wanted: str, *, force: bool) -> list[str]:
-    """Remove a name or an image; gives docker's lines. Raises NotFound, Conflict; then nothing has changed."""
+def remove(images: Images, wanted: str, *, force: bool, keep_seconds: float = 0.0) -> list[str]:
+    """Remove a name or an image; gives docker's lines. Raises NotFound, Conflict; then nothing has changed.
+
+    With `keep_seconds` it only loses its names: they have led to it until now, so it stays for `rollback` (images/tag_history).
+    """
     with images.snapshots.stage() as stage:
         with database.transaction(images.connection):
             image = images.resolve(wanted)
             name = _name_of(image, wanted)
             if name and len(image.tags) > 1:
                 lines = _untag(images, [name])
+            elif keep_seconds and image.tags:
+                lines = _untag(images, list(image.tags))
             else:
                 lines = _remove_image(images, image, by_name=bool(name), force=force)
             images.blobs.write_index(index_entries(images.connection))
@@ -60,6 +66,7 @@ def _name_of(image: Image, wanted: str) -> str:
 def _untag(images: Images, names: list[str]) -> list[str]:
     for name in names:
         images.connection.execute("DELETE FROM tags WHERE name = ?", (parse(name).full,))
+        note(images.connection, parse(name).full, "", "untag")
     return [f"Untagged: {name}" for name in names]
 
 

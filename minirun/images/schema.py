@@ -6,6 +6,18 @@
 
 from __future__ import annotations
 
+TAG_HISTORY = """
+CREATE TABLE tag_history (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    moved_ns INTEGER NOT NULL,
+    how TEXT NOT NULL
+) STRICT;
+CREATE INDEX tag_history_by_name ON tag_history (name, number);
+CREATE INDEX tag_history_by_image ON tag_history (image_id)
+"""
+
 SCHEMA = """
 CREATE TABLE images (
     id TEXT PRIMARY KEY,
@@ -29,5 +41,6 @@ CREATE TABLE tags (
     image_id TEXT NOT NULL REFERENCES images (id),
     tagged_ns INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX tags_by_image ON tags (image_id)
+CREATE INDEX tags_by_image ON tags (image_id);
 """
+SCHEMA += TAG_HISTORY

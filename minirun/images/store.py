@@ -17,11 +17,16 @@ from .reference import id_prefix, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Sequence
+    from builtins import list as list_  # the class has a method of that name
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any, Protocol
 
     from .adding import Snapshots
     from .blobs import Blobs
+    from .committing import Committed
+    from .compression import Source
+    from .history import Step
+    from .tag_history import Move
 
     class Stream(Protocol):
         """A binary file or pipe, read from where it stands."""
@@ -95,7 +100,7 @@ class Images:
         """
         from .importing import import_archive
 
-        name = _new_name(reference) if reference else ""
+        name = new_name(reference) if reference else ""
         return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message))
 
     def load(self, stream: Stream, progress: Callable[[str], None] | None = None) -> list[Loaded]:
@@ -108,16 +113,59 @@ class Images:
         """Give an image one more name; a name that leads elsewhere is moved. Raises NotFound, InvalidInput."""
         from .adding import index_entries, set_tag
 
-        name = _new_name(target)
+        name = new_name(target)
         with database.transaction(self.connection):
             set_tag(self.connection, name, self.resolve(source).id)
             self.blobs.write_index(index_entries(self.connection))
 
-    def remove(self, wanted: str, force: bool = False) -> list[str]:
-        """Take a name away, and the image with its last one; gives docker's lines. Raises NotFound, Conflict."""
+    def remove(self, wanted: str, force: bool = False, keep_seconds: float = 0.0) -> list[str]:
+        """Take a name away, and the image with its last one; gives docker's lines. Raises NotFound, Conflict.
+
+        `keep_seconds`: an image that a name led to within that time stays, without a name, for `rollback`.
+        """
         from .removing import remove
 
-        return remove(self, wanted, force=force)
+        return remove(self, wanted, force=force, keep_seconds=keep_seconds)
+
+    def commit(
+        self, parent: Image, read: Source, what: str, wanted: Committed, check: Callable[[], object] = bool
+    ) -> Image:
+        """Make an image of another one and one more layer; blocks. Raises as `import_archive` does, and what `check` raises."""
+        from .committing import commit
+
+        return self.resolve(commit(self, parent, read, what, wanted, check))
+
+    def save(self, names: Sequence[str], platform: str = "") -> Iterator[bytes]:
+        """Give an archive of images, in docker's form and as an OCI layout, piece by piece. Raises NotFound, InvalidInput,
+        Corrupt.
+        """
+        from .saving import save
+
+        return save(self, names, platform)
+
+    def history(self, wanted: str, platform: str = "") -> list_[Step]:
+        """Give the steps that made an image, the newest first. Raises NotFound, InvalidInput, Corrupt."""
+        from .history import history
+
+        return history(self, wanted, platform)
+
+    def log(self, name: str) -> list_[Move]:
+        """Give what a name has led to, the newest first. Raises NotFound, InvalidInput."""
+        from .tag_history import moves
+
+        return moves(self.connection, name)
+
+    def rollback(self, name: str, to: str = "") -> Move:
+        """Let a name lead to what it led to before: one move back, to a move's number, or to an image's id. Raises NotFound."""
+        from .tag_history import rollback
+
+        return rollback(self, name, to)
+
+    def still_reachable(self, image_id: str, keep_seconds: float | None = None) -> bool:
+        """Say whether `rollback` may still be meant to lead to an image: for who removes images without a name."""
+        from .tag_history import KEEP_SECONDS, still_reachable
+
+        return still_reachable(self.connection, image_id, KEEP_SECONDS if keep_seconds is None else keep_seconds)
 
     def sweep(self) -> bool:
         """Remove what killed loads and removals have left, snapshots included; costs one listing when there is nothing."""
@@ -147,7 +195,7 @@ class Images:
         return [from_row(row) for row in self.connection.execute(f"{SELECT} ORDER BY created_ns DESC, id")]
 
 
-def _new_name(text: str) -> str:
+def new_name(text: str) -> str:
     """Parse the name that an image is to get; raises InvalidInput."""
     reference = parse(text)
     if reference.digest:

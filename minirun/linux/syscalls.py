@@ -133,9 +133,12 @@ def read_only_executable(path: Text) -> int:
     return _checked(lib.mr_read_only_clone(os.fsencode(path)), "open_tree", path)
 
 
-def user_namespace(map_lines: str) -> int:
-    """Make a user namespace without processes and give its descriptor; one map for users and groups. user_namespaces(7)."""
-    return _checked(lib.mr_user_namespace(map_lines.encode()), "make a user namespace")
+def user_namespace(uid_map: str, gid_map: str = "") -> int:
+    """Make a user namespace without processes and give its descriptor; without a map of its own, groups have that of users.
+
+    user_namespaces(7).
+    """
+    return _checked(lib.mr_user_namespace(uid_map.encode(), (gid_map or uid_map).encode()), "make a user namespace")
 
 
 def check_id_mapping(path: Text, namespace: int) -> None:

@@ -7,6 +7,7 @@ compression, and which directories lie below (images/layers).
 from __future__ import annotations
 
 import errno
+import os
 
 from .._native import ffi, lib
 from .syscalls import reason
@@ -30,7 +31,9 @@ class Untar:
 
     Files appear beneath `root_fd` in the form that overlayfs stacks, as if `lower_fds` (the nearest layer first) lay below. The
     descriptors stay the caller's and stay open. `spool` takes only files, directories and links, owned by the caller: for an
-    archive of archives. `needs_end_mark` refuses an archive that ends without its two zero blocks.
+    archive of archives. `needs_end_mark` refuses an archive that ends without its two zero blocks. `copy` is for a tree that is in
+    use: files appear as they are named, and a directory and what is none don't replace each other. Without `owners` what is
+    made belongs to us.
     """
 
     def __init__(
@@ -42,12 +45,25 @@ class Untar:
         max_bytes: int,
         spool: bool = False,
         needs_end_mark: bool = False,
+        copy: bool = False,
+        owners: bool = True,
     ) -> None:
         flags = (lib.MR_UNTAR_SPOOL if spool else 0) | (lib.MR_UNTAR_END_MARK if needs_end_mark else 0)
+        flags |= (lib.MR_UNTAR_COPY if copy else 0) | (0 if owners else lib.MR_UNTAR_NO_OWNER)
         lowers = ffi.new("int[]", list(lower_fds))
         self._untar = lib.mr_untar_new(root_fd, lowers, len(lower_fds), max_entries, max(max_bytes, 0), flags)
         if self._untar == ffi.NULL:
             raise OSError(errno.ENOMEM, "start unpacking: no memory, or too many lower layers")
+
+    def beneath(self, directory: str | bytes) -> None:
+        """Let all names lie beneath a directory of the root, whose links are followed inside it; for `copy`. Raises OSError."""
+        result = lib.mr_untar_beneath(self._untar, os.fsencode(directory))
+        if result < 0:
+            raise OSError(-result, f"unpack beneath it: {reason(-result)}", os.fsdecode(directory))
+
+    def own(self, uid: int, gid: int, size: int = 0) -> None:
+        """Let everything belong to `uid` and `gid`; with a `size`, shift the archive's ids below it up by them."""
+        lib.mr_untar_own(self._untar, uid, gid, size)
 
     def feed(self, data: Buffer) -> None:
         """Unpack the next piece. Raises BadArchive, or OSError when the host is at fault. Blocks while files are written."""

@@ -98,6 +98,18 @@ class Staging:
         return stages
 
 
+def is_held(path: str) -> bool:
+    """Say whether the process that made a stage still lives; one that is gone is held by nobody."""
+    fd = os.open(path, DIRECTORY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def _check_kernel(directory: str) -> None:
     """Nothing is put where it couldn't be removed from again: unpacking and removing a tree take openat2(2)."""
     os.close(openat2(_AT_FDCWD, directory, DIRECTORY))

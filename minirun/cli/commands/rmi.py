@@ -12,11 +12,12 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     force = invocation.parsed.flag("force")
+    keep_seconds = float(invocation.parsed.values.get("keep-history", 0.0))
     with invocation.engine() as engine:
 
         def remove(name: str) -> None:
             try:
-                for line in engine.images.remove(name, force=force):
+                for line in engine.images.remove(name, force=force, keep_seconds=keep_seconds):
                     say(line)
             except NotFound:
                 if not force:

@@ -25,6 +25,19 @@ def instant(text: str) -> int:
     raise InvalidInput(f"'{text}' is neither a time (2026-01-02T03:04:05Z, 1767322800) nor a span before now (42m)")
 
 
+def duration(text: str) -> float:
+    """Give a length of time in seconds: `90m`, `168h`, `7d`, `0`. Raises InvalidInput."""
+    if text == "0":
+        return 0.0
+    days = text.removesuffix("d")
+    if days != text and days.isascii() and days.isdecimal():
+        return float(int(days) * 24 * 3600)
+    length = parse_span(text)
+    if length is None or length < 0:
+        raise InvalidInput(f"'{text}' is no length of time (90m, 168h, 7d, 0)")
+    return length / SECOND_NS
+
+
 def _span(text: str) -> int | None:
     length = parse_span(text.removeprefix("-"))
     if length is None:

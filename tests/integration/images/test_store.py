@@ -301,7 +301,9 @@ def test_a_layer_that_vanishes_while_it_is_loaded_is_unpacked_again(store, monke
 def test_an_error_while_publishing_undoes_everything(store, monkeypatch):
     bring(store, name="before")
     before = files_of(store), rows_of(store.connection)
-    monkeypatch.setattr(adding, "set_tag", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    monkeypatch.setattr(
+        adding, "set_tag", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left on device"))
+    )
     with pytest.raises(MinirunError, match="No space left on device"):
         bring(store, tar.archive(tar.file("other")), name="after")
     assert (files_of(store), rows_of(store.connection)) == before

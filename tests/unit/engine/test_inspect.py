@@ -149,6 +149,9 @@ class _Images:
             created_ns=1, size_bytes=5, layers=("sha256:2",),
         )  # fmt: skip
 
+    def configuration(self, image: Any) -> dict[str, Any]:
+        return {"author": "me", "comment": "why"}
+
 
 class _Engine:
     layout = Layout()

@@ -1,0 +1,51 @@
+"""Archives that a command writes: into a file, whole or not at all, or to standard output, unless that is a terminal.
+
+Owns: `write_archive`. Leaves to others: what is in them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..engine.copy_paths import check_output
+from ..errors import InvalidInput, MinirunError
+from ..output import write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def write_archive(pieces: Iterable[bytes], output: str, what: str) -> None:
+    """Write an archive to the file `output`, to standard output when that is "". `what` was tried, for errors.
+
+    A file appears when it is complete; until then, and after a failure, what was there before is there. Raises InvalidInput,
+    MinirunError.
+    """
+    if not output:
+        if os.isatty(1):
+            raise InvalidInput("cowardly refusing to save to a terminal. Use the -o flag or redirect")
+        for piece in pieces:
+            write_all(1, piece)
+        return
+    try:
+        check_output(output)
+    except InvalidInput as error:
+        raise InvalidInput(f"failed to {what}: {error}") from error
+    if os.path.isdir(output):
+        raise InvalidInput(f"failed to {what}: {output} is a directory")
+    temporary = f"{output}.{os.getpid()}.tmp"
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise MinirunError(f"failed to {what}: open {temporary}: {(error.strerror or '').lower()}") from error
+    try:
+        for piece in pieces:
+            write_all(descriptor, piece)
+        os.rename(temporary, output)
+    except OSError as error:
+        raise MinirunError(f"failed to {what}: write {output}: {(error.strerror or '').lower()}") from error
+    finally:
+        os.close(descriptor)
+        if os.path.exists(temporary):
+            os.unlink(temporary)
