@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..network.networks import Networks
     from ..runtime.cgroups.hierarchy import Hierarchy
     from ..storage.snapshots import Snapshots
+    from .bring import Brought, Progress
     from .config import ContainerConfig
     from .container import Container, ExecConfig
     from .session import Attachment, Session
@@ -218,6 +219,30 @@ class Engine:
 
     # ---- images: the store does it; removing asks whether a container needs the image
 
+    def pull(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Brought:
+        """Bring an image from its registry. Blocks; `progress`: see engine/bring."""
+        from .bring import pull
+
+        return pull(self, name, platform, progress or _silent)
+
+    def pull_all(self, name: str, *, platform: str = "", progress: Progress | None = None) -> list[Brought]:
+        """Bring every tag of a repository."""
+        from .bring import pull_all
+
+        return pull_all(self, name, platform, progress or _silent)
+
+    def push(self, name: str, *, progress: Progress | None = None) -> Brought:
+        """Bring an image to the registry that its name says."""
+        from .bring import push
+
+        return push(self, name, progress or _silent)
+
+    def push_all(self, name: str, *, progress: Progress | None = None) -> list[Brought]:
+        """Bring every tag that a repository has here to its registry."""
+        from .bring import push_all
+
+        return push_all(self, name, progress or _silent)
+
     # ---- the host
 
     def info(self) -> dict[str, Any]:
@@ -225,6 +250,10 @@ class Engine:
         from .info import info
 
         return info(self)
+
+
+def _silent(layer: str, status: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
 def _schema() -> str:

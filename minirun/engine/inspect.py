@@ -301,7 +301,7 @@ def image_json(image: Image) -> Json:
     return {
         "Id": image.id,
         "RepoTags": list(image.tags),
-        "RepoDigests": [],
+        "RepoDigests": list(image.digests),
         "Parent": "",
         "Comment": "",
         "Created": rfc3339(image.created_ns),

@@ -1,6 +1,7 @@
 """`minirun-oci delete`: remove what stopped containers left; with --force, running ones, and none is no error.
 
-One that can't be deleted doesn't keep the others. Called as `runc` or `crun` it also removes without --force what waits for its start, as they do and the specification does not.
+One that can't be deleted doesn't keep the others.
+Called as `runc` or `crun` it also removes without --force what waits for its start, as they do and the specification does not.
 """
 
 from __future__ import annotations
