@@ -311,7 +311,12 @@ def _read_one(
                 progress(name, "Extracting", done, layer.size)
             return data
 
-        result = addition.read_layer(tapped, what, below=below, unpack=unpack)
+        try:
+            result = addition.read_layer(tapped, what, below=below, unpack=unpack)
+        except Corrupt:
+            if part is not None:
+                part.discard()  # or the next try would read the same again
+            raise
         if result.digest != layer.digest or result.size != layer.size:
             if part is not None:
                 part.discard()
