@@ -30,7 +30,7 @@ PYTHON_PACKAGES := $(notdir $(PYTHON)) $(notdir $(PYTHON))-venv $(notdir $(PYTHO
 BUILD_PACKAGES := $(PYTHON_PACKAGES) gcc libc6-dev ca-certificates
 RUN_PACKAGES := nftables kmod
 DEMO_PACKAGES := busybox-static
-TEST_PACKAGES := $(DEMO_PACKAGES) mmdebstrap curl iproute2 iptables procps redis-tools mariadb-client skopeo docker.io \
+TEST_PACKAGES := $(DEMO_PACKAGES) docker-registry mmdebstrap curl iproute2 iptables procps redis-tools mariadb-client skopeo docker.io \
 	dbus-daemon systemd podman buildah containerd runc crun libcap2-bin umoci \
 	$(QEMU) $(KERNEL)
 BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io podman runc crun iproute2

@@ -74,7 +74,8 @@ _CONTAINER: Rows = (
     ("privileged",   "",  "flag",   "",        "Give extended privileges to this container", "", "privileged"),
     ("publish",      "p", "many",   "list",    "Publish a container's port(s) to the host", "ports.publish", "ports"),
     ("publish-all",  "P", "flag",   "",        "Publish all exposed ports to random ports", "", "publish_all"),
-    ("pull",         "",  "one",    "string",  'Pull image before running ("missing", "never") (default "missing")', "scalars.pull_policy", ""),
+    ("platform",     "",  "one",    "string",  "Set platform if server is multi-platform capable", "scalars.item", ""),
+    ("pull",         "",  "one",    "string",  'Pull image before running ("always", "missing", "never") (default "missing")', "scalars.pull_policy", ""),
     ("quiet",        "q", "flag",   "",        "Suppress the pull output", "", ""),
     ("read-only",    "",  "flag",   "",        "Mount the container's root filesystem as read only", "", "read_only"),
     ("restart",      "",  "one",    "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", ""),
@@ -153,6 +154,23 @@ _KILL: Rows = (
 _RM: Rows = (
     ("force",   "f", "flag", "", "Force the removal of a running container (uses SIGKILL)", "", ""),
     ("volumes", "v", "flag", "", "Remove anonymous volumes associated with the container", "", ""),
+)
+
+_PULL: Rows = (
+    ("all-tags", "a", "flag", "",       "Download all tagged images in the repository", "", ""),
+    ("platform", "",  "one",  "string", "Set platform if server is multi-platform capable", "scalars.item", ""),
+    ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
+)
+
+_PUSH: Rows = (
+    ("all-tags", "a", "flag", "", "Push all tags of an image to the repository", "", ""),
+    ("quiet",    "q", "flag", "", "Suppress verbose output", "", ""),
+)
+
+_LOGIN: Rows = (
+    ("password",       "p", "one",  "string", "Password or Personal Access Token (PAT)", "scalars.item", ""),
+    ("password-stdin", "",  "flag", "",       "Take the Password or Personal Access Token (PAT) from stdin", "", ""),
+    ("username",       "u", "one",  "string", "Username", "scalars.item", ""),
 )
 
 _LOGS: Rows = (
@@ -286,7 +304,11 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("run",     "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create and run a new container from an image",       COMMON, 1, -1, True, _CONTAINER + _RUN),
     ("exec",    "[OPTIONS] CONTAINER COMMAND [ARG...]",            "Execute a command in a running container",           COMMON, 2, -1, True, _EXEC),
     ("ps",      "[OPTIONS]",                                       "List containers",                                    COMMON, 0, 0, False, _PS),
+    ("pull",    "[OPTIONS] NAME[:TAG|@DIGEST]",                    "Download an image from a registry",                  COMMON, 1, 1, False, _PULL),
+    ("push",    "[OPTIONS] NAME[:TAG]",                            "Upload an image to a registry",                      COMMON, 1, 1, False, _PUSH),
     ("images",  "[OPTIONS] [REPOSITORY[:TAG]]",                    "List images",                                        COMMON, 0, 1, False, _IMAGES),
+    ("login",   "[OPTIONS] [SERVER]",                              "Authenticate to a registry",                         COMMON, 0, 1, False, _LOGIN),
+    ("logout",  "[SERVER]",                                        "Log out from a registry",                            COMMON, 0, 1, False, ()),
     ("version", "[OPTIONS]",                                       "Show the minirun version information",               COMMON, 0, 0, False, _DESCRIBE),
     ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
     ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
@@ -369,6 +391,8 @@ NOUNS: dict[str, dict[str, str]] = {
         "log": "image log",
         "ls": "images",
         "prune": "image prune",
+        "pull": "pull",
+        "push": "push",
         "remove": "rmi",
         "rm": "rmi",
         "rollback": "image rollback",
@@ -399,12 +423,11 @@ ABSENT = frozenset(
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx compose config context events login logout manifest network plugin
-        prune push search service stack swarm trust volume""".split(),
+        """builder buildx compose config context events manifest network plugin
+        prune search service stack swarm trust volume""".split(),
         "",
     ),
-    "build": ": bring images with 'minirun import' or 'minirun load'",
-    "pull": ": bring images with 'minirun load' or 'minirun import'",
+    "build": ": bring images with 'minirun pull', 'minirun import' or 'minirun load'",
 }
 
 

@@ -169,6 +169,7 @@ class ImageRow(Record):
     id: str
     created_ns: int
     size_bytes: int
+    digest: str = "<none>"
 
 
 def image_columns(*, truncate: bool) -> Columns:
@@ -178,7 +179,7 @@ def image_columns(*, truncate: bool) -> Columns:
         "Repository": Column(heading="REPOSITORY", value=lambda row: row.repository),
         "Tag": Column(heading="TAG", value=lambda row: row.tag),
         "ID": Column(heading="IMAGE ID", value=lambda row: short_id(row.id) if truncate else row.id),
-        "Digest": Column(heading="DIGEST", value=lambda row: "<none>"),
+        "Digest": Column(heading="DIGEST", value=lambda row: row.digest),
         "CreatedSince": Column(heading="CREATED", value=lambda row: _age(row, now_ns)),
         "CreatedAt": Column(
             heading="CREATED AT", value=lambda row: local_time(row.created_ns) if row.created_ns else "N/A"

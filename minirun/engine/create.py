@@ -62,7 +62,7 @@ def find_image(engine: Engine, name: str) -> Image:
         return engine.images.resolve(name)
     except NotFound as error:
         raise NotFound(
-            f"{error}: bring it with 'minirun load' or 'minirun import'; 'minirun images' lists what is here"
+            f"{error}: bring it with 'minirun pull' or 'minirun load'; 'minirun images' lists what is here"
         ) from error
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..storage.diff import Change
     from ..storage.snapshots import Snapshots
     from ..storage.usage import Size
+    from .bring import Brought, Progress
     from .check import Damage
     from .config import ContainerConfig
     from .container import Container, ExecConfig
@@ -362,6 +363,30 @@ class Engine:
 
         return check(self, repair=repair)
 
+    def pull(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Brought:
+        """Bring an image from its registry. Blocks; `progress`: see engine/bring."""
+        from .bring import pull
+
+        return pull(self, name, platform, progress or _silent)
+
+    def pull_all(self, name: str, *, platform: str = "", progress: Progress | None = None) -> list[Brought]:
+        """Bring every tag of a repository."""
+        from .bring import pull_all
+
+        return pull_all(self, name, platform, progress or _silent)
+
+    def push(self, name: str, *, progress: Progress | None = None) -> Brought:
+        """Bring an image to the registry that its name says."""
+        from .bring import push
+
+        return push(self, name, progress or _silent)
+
+    def push_all(self, name: str, *, progress: Progress | None = None) -> list[Brought]:
+        """Bring every tag that a repository has here to its registry."""
+        from .bring import push_all
+
+        return push_all(self, name, progress or _silent)
+
     # ---- the host
 
     def info(self) -> dict[str, Any]:
@@ -369,6 +394,10 @@ class Engine:
         from .info import info
 
         return info(self)
+
+
+def _silent(layer: str, status: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
 def _schema() -> str:
@@ -382,6 +411,6 @@ def _schema() -> str:
 
 def _steps() -> tuple[tuple[int, str], ...]:
     """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
-    from ..images.schema import TAG_HISTORY
+    from ..images.schema import DIGESTS, TAG_HISTORY
 
-    return ((2, TAG_HISTORY),)
+    return ((2, TAG_HISTORY), (3, DIGESTS))

@@ -302,7 +302,7 @@ def image_json(image: Image, document: Json) -> Json:
     return {
         "Id": image.id,
         "RepoTags": list(image.tags),
-        "RepoDigests": [],
+        "RepoDigests": list(image.digests),
         "Parent": "",
         "Comment": document.get("comment", ""),
         "Created": rfc3339(image.created_ns),

@@ -105,6 +105,7 @@ class Addition:
         self._staged: dict[str, str] = {}  # digest -> file in the stage
         self._unpacked: dict[str, Unpacked] = {}  # chain id -> tree in the stage
         self._images: list[NewImage] = []
+        self._digests: list[tuple[str, str, str]] = []  # repository, digest there, image
         self._count = 0
 
     def has_chain(self, chain_id: str) -> bool:
@@ -183,6 +184,10 @@ class Addition:
         self._images.append(image)
         return image
 
+    def note_digest(self, repository: str, digest: str, image_id: str) -> None:
+        """Remember by which digest a repository knows an image."""
+        self._digests.append((repository, digest, image_id))
+
     def publish(self, connection: sqlite3.Connection) -> None:
         """Make it all appear. Raises Vanished, OSError, sqlite3.Error; then nothing has appeared. Blocks for the sync."""
         self._blobs.prepare()
@@ -193,6 +198,8 @@ class Addition:
                 self._publish_blobs(undo)
                 for image in self._images:
                     self._insert(connection, image)
+                for noted in self._digests:
+                    set_digest(connection, *noted)
                 self._blobs.write_index(index_entries(connection))
             undo.pop_all()
 
@@ -266,6 +273,11 @@ def set_tag(connection: sqlite3.Connection, name: str, image_id: str, how: str =
     """Let a full name lead to an image, whatever it led to before; `how` is the command's name, for the name's history."""
     note(connection, name, image_id, how)
     connection.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (name, image_id, time.time_ns()))
+
+
+def set_digest(connection: sqlite3.Connection, repository: str, digest: str, image_id: str) -> None:
+    """Let a digest of a repository lead to an image."""
+    connection.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", (repository, digest, image_id))
 
 
 def index_entries(connection: sqlite3.Connection) -> list[tuple[str, str, int, str]]:

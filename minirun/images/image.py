@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 COLUMNS = "id, config, architecture, os, created, created_ns, size_bytes, layers, chain_id"
 # All names of an image in one string; no name holds a space.
 TAGS = "(SELECT group_concat(name, ' ') FROM (SELECT name FROM tags WHERE tags.image_id = images.id ORDER BY name))"
-SELECT = f"SELECT {COLUMNS}, {TAGS} FROM images"  # noqa: S608  (both are written above)
+DIGESTS = "(SELECT group_concat(repository || '@' || digest, ' ') FROM digests WHERE digests.image_id = images.id)"
+SELECT = f"SELECT {COLUMNS}, {TAGS}, {DIGESTS} FROM images"  # noqa: S608  (both are written above)
 
 
 class Image(Record):
@@ -32,6 +33,7 @@ class Image(Record):
     size_bytes: int  # content of all its layers
     layers: tuple[str, ...]  # diff ids, the lowest first
     chain_id: str  # of the topmost layer; "" without layers
+    digests: tuple[str, ...] = ()  # busybox@sha256:..., as its registries know it
 
     @property
     def short_id(self) -> str:
@@ -59,4 +61,5 @@ def from_row(row: tuple[Any, ...]) -> Image:
         layers=tuple(loads(row[7])),
         chain_id=row[8],
         tags=tuple(familiar(name) for name in (row[9] or "").split()),
+        digests=tuple(sorted(familiar(name) for name in (row[10] or "").split())),
     )

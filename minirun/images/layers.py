@@ -101,12 +101,12 @@ def _read_layer(read: Source, target: str, lowers: Sequence[str], keep: int, nee
         return data
 
     start = _first(tapped)
-    zipped = compression.is_gzip(start)
+    kind = compression.compression_of(start)
     unpacked = 0
     with ExitStack() as stack:
         untar = _untar(stack, target, lowers, needs_end_mark) if target else None
         for data in compression.pieces(tapped, start):
-            if zipped:
+            if kind:
                 plain.update(data)
             if untar is not None:
                 untar.feed(data)
@@ -117,8 +117,8 @@ def _read_layer(read: Source, target: str, lowers: Sequence[str], keep: int, nee
     return Layer(
         digest=digest,
         size=size,
-        diff_id=f"sha256:{plain.hexdigest()}" if zipped else digest,
-        media_type=f"{OCI_LAYER}+gzip" if zipped else OCI_LAYER,
+        diff_id=f"sha256:{plain.hexdigest()}" if kind else digest,
+        media_type=f"{OCI_LAYER}+{kind}" if kind else OCI_LAYER,
         unpacked_bytes=unpacked,
     )
 

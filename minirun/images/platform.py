@@ -41,6 +41,20 @@ def host() -> Platform:
     return Platform(os="linux", architecture=architecture, variant=variant)
 
 
+def parse_platform(text: str) -> Platform:
+    """Read os/architecture/variant, or an architecture alone, as users write it. Raises InvalidInput."""
+    names = text.lower().split("/")
+    if not 0 < len(names) <= 3 or not all(
+        name and name.isascii() and name.replace("_", "").isalnum() for name in names
+    ):
+        raise InvalidInput(f'invalid platform "{ascii(text)[1:-1]}": it is written as linux/amd64 or linux/arm64/v8')
+    if len(names) == 1:
+        names = ["linux", *names]
+    os_name, machine, *variant = names
+    architecture, implied = MACHINES.get(machine, (machine, ""))
+    return Platform(os=os_name, architecture=architecture, variant=variant[0] if variant else implied)
+
+
 def choose(candidates: Iterable[Descriptor], wanted: Platform) -> Descriptor | None:
     """Give the best candidate for `wanted`, None when there is none. One that names no platform is taken last."""
     best: tuple[int, Descriptor] | None = None

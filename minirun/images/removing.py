@@ -16,7 +16,7 @@ import os
 from .. import database
 from ..errors import Conflict
 from .adding import index_entries
-from .reference import id_prefix, parse
+from .reference import familiar, id_prefix, parse
 from .tag_history import note
 
 TYPE_CHECKING = False
@@ -94,6 +94,11 @@ def _remove_image(images: Images, image: Image, *, by_name: bool, force: bool) -
             f"conflict: unable to delete {image.short_id} (cannot be forced) - image is being used by {kind} container {container}"
         )
     lines = _untag(images, list(image.tags))
+    for repository, digest in images.connection.execute(
+        "SELECT repository, digest FROM digests WHERE image_id = ? ORDER BY repository, digest", (image.id,)
+    ).fetchall():
+        lines.append(f"Untagged: {familiar(repository)}@{digest}")
+    images.connection.execute("DELETE FROM digests WHERE image_id = ?", (image.id,))
     images.connection.execute("DELETE FROM images WHERE id = ?", (image.id,))
     lines.append(f"Deleted: {image.id}")
 

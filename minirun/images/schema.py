@@ -44,3 +44,15 @@ CREATE TABLE tags (
 CREATE INDEX tags_by_image ON tags (image_id);
 """
 SCHEMA += TAG_HISTORY
+
+# By which digest a repository (docker.io/library/busybox) knows an image: of its manifest, or of an index that leads to it.
+DIGESTS = """
+CREATE TABLE digests (
+    repository TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    PRIMARY KEY (repository, digest)
+) STRICT;
+CREATE INDEX digests_by_image ON digests (image_id)
+"""
+SCHEMA += f";{DIGESTS}"

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from .committing import Committed
     from .compression import Source
     from .history import Step
+    from .pulling import Pulled
+    from .pushing import Pushed
+    from .registries import Registries
     from .tag_history import Move
 
     class Stream(Protocol):
@@ -61,7 +64,12 @@ class Images:
         if not (digits and (wanted.startswith("sha256:") or len(digits) == 64)):
             reference = parse(wanted)
             if reference.digest:
-                row = self._first("WHERE manifest_digest = ?1 OR id = ?1", reference.digest)
+                known = "SELECT image_id FROM digests WHERE digest = ?1 ORDER BY repository = ?2 DESC LIMIT 1"
+                row = self._first(
+                    f"WHERE id = ({known}) OR manifest_digest = ?1 OR id = ?1 ORDER BY id = ({known}) DESC",
+                    reference.digest,
+                    reference.name,
+                )
             else:
                 row = self._first("WHERE id = (SELECT image_id FROM tags WHERE name = ?1)", reference.full)
         if row is None and digits:
@@ -108,6 +116,46 @@ class Images:
         from .loading import load
 
         return load(self, stream.read, _name_of(stream), progress)
+
+    def pull(
+        self,
+        name: str,
+        *,
+        platform: str = "",
+        progress: Callable[[str, str, int, int], None] | None = None,
+        registries: Registries | None = None,
+    ) -> Pulled:
+        """Bring an image from its registry; blocks. `progress` is told of each layer: id, status, bytes so far, bytes in all.
+
+        Raises InvalidInput, NotFound, Refused, Unreachable, Corrupt, Exhausted; then nothing has changed, and what has come is
+        kept for the next try.
+        """
+        from .platform import parse_platform
+        from .pulling import pull
+        from .registries import Registries
+
+        wanted = parse_platform(platform) if platform else None
+        return pull(self, parse(name), wanted, progress or _silent, registries or Registries())
+
+    def remote_tags(self, name: str, registries: Registries | None = None) -> list[str]:
+        """Give the tags that a repository has at its registry. Raises as `pull` does."""
+        from .pulling import remote_tags
+        from .registries import Registries
+
+        return remote_tags(parse(name), registries or Registries())
+
+    def push(
+        self,
+        name: str,
+        *,
+        progress: Callable[[str, str, int, int], None] | None = None,
+        registries: Registries | None = None,
+    ) -> Pushed:
+        """Bring an image to its registry under the name that it has here; blocks. Raises as `pull` does."""
+        from .pushing import push
+        from .registries import Registries
+
+        return push(self, parse(name), progress or _silent, registries or Registries())
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name; a name that leads elsewhere is moved. Raises NotFound, InvalidInput."""
@@ -186,13 +234,17 @@ class Images:
             self.blobs.prepare()
             self.blobs.write_index(index_entries(self.connection))
 
-    def _first(self, condition: str, value: str) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self.connection.execute(f"{SELECT} {condition} LIMIT 1", (value,)).fetchone()
+    def _first(self, condition: str, *values: str) -> tuple[Any, ...] | None:
+        row: tuple[Any, ...] | None = self.connection.execute(f"{SELECT} {condition} LIMIT 1", values).fetchone()
         return row
 
     def list(self) -> list[Image]:  # the last one: its name hides the type in what follows
         """Give all images, the newest first."""
         return [from_row(row) for row in self.connection.execute(f"{SELECT} ORDER BY created_ns DESC, id")]
+
+
+def _silent(layer: str, status: str, done: int, total: int) -> None:
+    """Nobody wants to know."""
 
 
 def new_name(text: str) -> str:

@@ -67,26 +67,29 @@ def test_a_file_that_is_no_database_is_said_to_be_corrupt(tmp_path: Path) -> Non
 
 def test_an_older_database_is_brought_up_to_date_and_keeps_its_rows(tmp_path: Path) -> None:
     path = str(tmp_path / "old")
-    steps = ((2, "CREATE TABLE second (name TEXT); CREATE INDEX second_by_name ON second (name)"), (3, "nonsense"))
+    now = database.VERSION
+    second = "CREATE TABLE second (name TEXT); CREATE INDEX second_by_name ON second (name)"
+    steps = ((now, second), (now + 1, "nonsense"))
     old = database.connect(path, lambda: "CREATE TABLE first (name TEXT); INSERT INTO first VALUES ('kept')")
-    old.execute("PRAGMA user_version = 1")
+    old.execute(f"PRAGMA user_version = {now - 1}")
     old.close()
     with pytest.raises(MinirunError, match="syntax error"):
         database.connect(path, lambda: "", lambda: steps)
     for _ in range(2):  # the second time there is nothing to do
-        now = database.connect(path, lambda: "", lambda: steps[:1])
-        assert now.execute("SELECT name FROM first").fetchall() == [("kept",)]
-        assert now.execute("SELECT name FROM second").fetchall() == []
-        assert now.execute("PRAGMA user_version").fetchone() == (database.VERSION,)
-        now.close()
+        again = database.connect(path, lambda: "", lambda: steps[:1])
+        assert again.execute("SELECT name FROM first").fetchall() == [("kept",)]
+        assert again.execute("SELECT name FROM second").fetchall() == []
+        assert again.execute("PRAGMA user_version").fetchone() == (database.VERSION,)
+        again.close()
 
 
-def test_a_data_root_of_before_tags_had_a_history_is_still_read(tmp_path: Path) -> None:
+def test_a_data_root_of_the_first_format_is_still_read(tmp_path: Path) -> None:
     from minirun.engine.engine import _schema, _steps
 
     path = str(tmp_path / "old")
     old = database.connect(path, _schema)
     old.execute("DROP TABLE tag_history")
+    old.execute("DROP TABLE digests")
     old.execute("PRAGMA user_version = 1")
     old.close()
     now = database.connect(path, _schema, _steps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ...output import say
+from ..bring import with_image
 from ..request import cidfile, container_config
 
 TYPE_CHECKING = False
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     config = container_config(invocation.parsed)
     with invocation.engine() as engine, cidfile(invocation.parsed.text("cidfile")) as write_id:
-        container = engine.create(config)
+        container = with_image(engine, invocation.parsed, config.image, lambda: engine.create(config))
         write_id(container.id)
     say(container.id)
     return 0

@@ -21,7 +21,8 @@ def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
     with invocation.engine() as engine:
         images = engine.images.list()
-    rows = list(_rows(_filtered(images, parsed.many("filter")), parsed.arguments[0] if parsed.arguments else ""))
+    chosen = _filtered(images, parsed.many("filter"))
+    rows = list(_rows(chosen, parsed.arguments[0] if parsed.arguments else "", parsed.flag("digests")))
     rows.sort(key=lambda row: (-row.created_ns, row.repository, row.tag))
     truncate = not parsed.flag("no-trunc")
     if parsed.flag("quiet") and not parsed.text("format"):
@@ -33,16 +34,30 @@ def run(invocation: Invocation) -> int:
     return 0
 
 
-def _rows(images: Iterable[Image], wanted: str) -> Iterator[ImageRow]:
-    """Give a row per name; `wanted` is a repository, or a repository and a tag."""
+def _rows(images: Iterable[Image], wanted: str, with_digests: bool) -> Iterator[ImageRow]:
+    """Give a row per name, with digests one per digest of it; `wanted` is a repository, or a repository and a tag."""
     for image in images:
-        for name in image.tags or (f"{NONE}:{NONE}",):
-            repository, _, tag = name.rpartition(":")
-            if wanted and wanted not in (repository, name):
+        for repository, tag in _names(image):
+            if wanted and wanted not in (repository, f"{repository}:{tag}"):
                 continue
-            yield ImageRow(
-                repository=repository, tag=tag, id=image.id, created_ns=image.created_ns, size_bytes=image.size_bytes
-            )
+            digests = [each.rpartition("@")[2] for each in image.digests if each.rpartition("@")[0] == repository]
+            for digest in (digests or [NONE]) if with_digests else [", ".join(digests) or NONE]:
+                yield ImageRow(
+                    repository=repository,
+                    tag=tag,
+                    id=image.id,
+                    created_ns=image.created_ns,
+                    size_bytes=image.size_bytes,
+                    digest=digest,
+                )
+
+
+def _names(image: Image) -> list[tuple[str, str]]:
+    """Give repository and tag of each name; one that was pulled by its digest has a repository alone."""
+    if image.tags:
+        return [(repository, tag) for repository, _, tag in (name.rpartition(":") for name in image.tags)]
+    repositories = dict.fromkeys(each.rpartition("@")[0] for each in image.digests)
+    return [(repository, NONE) for repository in repositories] or [(NONE, NONE)]
 
 
 def _filtered(images: Iterable[Image], conditions: Iterable[tuple[str, str]]) -> Iterator[Image]:

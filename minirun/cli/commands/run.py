@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import UsageError
+from ...errors import NotFound, UsageError
 from ...output import say, write
 from ..request import cidfile, container_config
 from ..terminal import require, size
@@ -31,9 +31,22 @@ def run(invocation: Invocation) -> int:
     if not detach:
         require(config.interactive, config.terminal)
     with invocation.engine() as engine, cidfile(parsed.text("cidfile")) as write_id:
-        container = engine.create(config)
+        container = _created(engine, config, parsed)
         write_id(container.id)
         return _background(engine, container, parsed) if detach else _foreground(engine, container, config, parsed)
+
+
+def _created(engine: Engine, config: ContainerConfig, parsed: Parsed) -> Container:
+    """Create it; an image that isn't here is pulled first, unless `--pull` says otherwise."""
+    if parsed.text("pull") != "always":
+        try:
+            return engine.create(config)
+        except NotFound:
+            if parsed.text("pull") == "never":
+                raise
+    from ..bring import with_image
+
+    return with_image(engine, parsed, config.image, lambda: engine.create(config))
 
 
 def _background(engine: Engine, container: Container, parsed: Parsed) -> int:

@@ -81,11 +81,9 @@ def signal_name(text: str) -> str:
 
 
 def pull_policy(text: str) -> str:
-    """There are no registries yet: an image is here or it isn't."""
+    """When an image is pulled: whenever it is used, when it isn't here, or never."""
     if text not in ("always", "missing", "never"):
         raise InvalidInput(f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"')
-    if text == "always":
-        raise InvalidInput("minirun can't pull yet; bring the image with 'minirun load' or 'minirun import'")
     return text
 
 

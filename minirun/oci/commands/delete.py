@@ -1,11 +1,12 @@
 """`minirun-oci delete`: remove what stopped containers left; with --force, running ones, and none is no error.
 
+One that can't be deleted doesn't keep the others.
 Called as `runc` or `crun` it also removes without --force what waits for its start, as they do and the specification does not.
 """
 
 from __future__ import annotations
 
-from ...errors import NotFound
+from ...errors import MinirunError, NotFound
 from ...runtime.container import find
 
 TYPE_CHECKING = False
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     force = invocation.parsed.flag("force")
+    failures: list[MinirunError] = []
     for name in invocation.ids():
         try:
             find(invocation.runtime(), name).delete(force=force, waiting=invocation.stands_in)
-        except NotFound:
-            if not force:
-                raise
+        except MinirunError as error:
+            if not (force and isinstance(error, NotFound)):
+                failures.append(error)
+    if len(failures) > 1:
+        raise ExceptionGroup("delete", failures)
+    if failures:
+        raise failures[0]
     return 0

@@ -108,6 +108,23 @@ def test_a_created_container_is_deleted_only_by_force(oci: Oci) -> None:
     oci.assert_nothing_is_left()
 
 
+def test_what_cannot_be_deleted_does_not_keep_the_others(oci: Oci) -> None:
+    others = [f"{ID}-{number}" for number in range(2)]
+    for name in others:
+        oci.config("true")
+        oci("run", "--detach", name)
+        oci.wait_until(name, "stopped")
+    oci.config("sleep", "1000")
+    oci("run", "--detach", ID)
+    done = oci("delete", others[0], ID, "nonesuch", others[1], check=False)
+    assert done.returncode == 1
+    assert f"cannot delete container {ID} that is not stopped: running" in done.stderr
+    assert "container does not exist" in done.stderr
+    assert oci.containers() == [ID]
+    oci("delete", "--force", ID)
+    oci.assert_nothing_is_left()
+
+
 @pytest.mark.parametrize("name", ["runc", "crun"])
 def test_called_by_their_name_it_deletes_a_created_container_as_they_do(oci: Oci, tmp_path: Path, name: str) -> None:
     oci.config("true")

@@ -98,10 +98,10 @@ def test_a_wrong_flag_ends_with_125(line: str, sentence: str, capfd: Captured) -
         ("run", "minirun: 'minirun run' requires at least 1 argument. See 'minirun run --help'."),
         ("frob", "minirun: unknown command: minirun frob. See 'minirun --help'."),
         (
-            "pull busybox",
+            "build .",
             (
-                "minirun: unknown command: minirun pull (docker has it, minirun does not yet:"
-                " bring images with 'minirun load' or 'minirun import'). See 'minirun --help'."
+                "minirun: unknown command: minirun build (docker has it, minirun does not yet:"
+                " bring images with 'minirun pull', 'minirun import' or 'minirun load'). See 'minirun --help'."
             ),
         ),
         (
@@ -124,7 +124,7 @@ def test_run_in_the_background_prints_the_id(engine: Engine, capfd: Captured) ->
 
 
 def test_run_of_a_missing_image_ends_with_125(engine: Engine, capfd: Captured) -> None:
-    assert run("run missing") == 125
+    assert run("run --pull never missing") == 125
     assert one_line(capfd) == "minirun: No such image: missing:latest"
     assert engine.calls[-1] == ("closed",)
 
@@ -185,7 +185,7 @@ def test_the_id_is_written_to_the_cidfile(engine: Engine, capfd: Captured, tmp_p
 
 def test_a_cidfile_is_taken_back_when_nothing_was_created(engine: Engine, capfd: Captured, tmp_path: Path) -> None:
     path = tmp_path / "id"
-    assert run(f"create --cidfile {path} missing") == 1
+    assert run(f"create --pull never --cidfile {path} missing") == 1
     assert not path.exists()
     assert run(f"create --cidfile {tmp_path}/no/id busybox") == 1
     assert "failed to create the container ID file" in capfd.readouterr().err

@@ -16,7 +16,7 @@ from minirun.engine.config import ContainerConfig
 from minirun.engine.container import ExecConfig
 
 # What `run` reads itself, because it says how to run and nothing about the container.
-OF_THE_COMMAND = {"cidfile", "detach", "explain", "trace", "sig-proxy", "pull", "quiet"}
+OF_THE_COMMAND = {"cidfile", "detach", "explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
 # One value is possible, and it is what happens anyway.
 CHECKED_ONLY = {"log-driver", "restart"}
 

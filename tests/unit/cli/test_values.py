@@ -219,7 +219,6 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (scalars.container_name, "a b", "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
     (scalars.signal_name, "FOO", "Invalid signal: FOO"),
     (scalars.pull_policy, "foo", "invalid pull option: 'foo'"),
-    (scalars.pull_policy, "always", "minirun can't pull yet"),
     (scalars.restart_policy, "always", "minirun has no restart policies yet"),
     (scalars.object_type, "volume", 'unknown type: "volume"'),
     (scalars.filter_condition, "foo", "bad format of filter (expected name=value)"),

@@ -146,7 +146,7 @@ class _Images:
             raise NotFound(f"No such image: {reference}")
         return SimpleNamespace(
             id="sha256:1", tags=("busybox:latest",), config=IMAGE_CONFIG, architecture="amd64", os="linux",
-            created_ns=1, size_bytes=5, layers=("sha256:2",),
+            created_ns=1, size_bytes=5, layers=("sha256:2",), digests=("busybox@sha256:3",),
         )  # fmt: skip
 
     def configuration(self, image: Any) -> dict[str, Any]:
@@ -167,6 +167,7 @@ def test_a_container_comes_before_an_image() -> None:
     engine: Any = _Engine()
     assert inspect.inspect(engine, "box")["Name"] == "/box"
     assert inspect.inspect(engine, "busybox")["RepoTags"] == ["busybox:latest"]
+    assert inspect.inspect(engine, "busybox")["RepoDigests"] == ["busybox@sha256:3"]
     assert inspect.inspect(engine, "busybox", "image")["RootFS"]["Layers"] == ["sha256:2"]
 
 

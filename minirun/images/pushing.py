@@ -1,0 +1,176 @@
+"""`push`: an image to a registry, byte for byte as it lies here.
+
+Owns: the order (layers, configuration, manifest), what need not be sent. Leaves to others: the requests (images/registry).
+
+A layer that the repository has is skipped; one that another repository of the registry is known to have is taken over there
+(mount). The manifest is the one that the image has in the store: what was pulled keeps its digest.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from ..errors import MinirunError, NotFound
+from ..jsontext import loads
+from ..record import Record
+from . import manifest as documents
+from .adding import set_digest
+from .credentials import Keychain
+from .registry import PUSH, Refused, Registry
+from .transport import AGAIN, ATTEMPTS, PAUSE_SECONDS, Transport, Unreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .image import Image
+    from .manifest import Descriptor
+    from .reference import Reference
+    from .registries import Registries
+    from .store import Images
+
+    Progress = Callable[[str, str, int, int], None]
+
+AT_A_TIME = 5
+MONOLITHIC_MAX = (
+    64 * 1024 * 1024
+)  # larger blobs go in pieces: a proxy before the registry may refuse them, a cut costs one piece
+PIECE_BYTES = 16 * 1024 * 1024
+
+
+class Pushed(Record):
+    """Under which digest the image is there, and how large its manifest is."""
+
+    digest: str
+    size: int
+
+
+def push(images: Images, reference: Reference, progress: Progress, registries: Registries) -> Pushed:
+    """Send one image. Raises NotFound (no such image here), Refused, Unreachable. Blocks."""
+    from ..database import transaction
+
+    image = _image_of(images, reference)
+    row = images.connection.execute(
+        "SELECT manifest_digest, manifest_type FROM images WHERE id = ?", (image.id,)
+    ).fetchone()
+    digest, media_type = row
+    data = images.blobs.read(digest)
+    manifest = documents.read_manifest(data, f"manifest {digest}")
+    sources = _other_repositories(images, reference)
+    with _connected(reference, registries) as registry:
+        blobs = list({layer.digest: layer for layer in manifest.layers}.values())
+        for layer in blobs:
+            progress(layer.digest[7:19], "Preparing", 0, layer.size)
+        with ThreadPoolExecutor(AT_A_TIME, "push") as threads:
+            work = [threads.submit(_send, images, registry, layer, sources, progress) for layer in blobs]
+            for each in work:
+                each.result()
+        _send(images, registry, manifest.config, {}, lambda *_: None)
+        registry.put_manifest(reference.tag or "latest", data, media_type)
+    with transaction(images.connection):
+        set_digest(images.connection, reference.name, digest, image.id)
+    return Pushed(digest=digest, size=len(data))
+
+
+def _image_of(images: Images, reference: Reference) -> Image:
+    try:
+        if reference.digest:
+            raise NotFound("cannot push a digest reference")
+        return images.resolve(reference.full)
+    except NotFound as error:
+        raise NotFound(
+            f"An image does not exist locally with the tag: {reference.familiar_name}"
+            if not reference.digest
+            else str(error)
+        ) from error
+
+
+class _connected:
+    """The registry's own address, the first that answers: mirrors are for reading."""
+
+    def __init__(self, reference: Reference, registries: Registries) -> None:
+        self._reference = reference
+        self._endpoints = registries.endpoints(reference.domain, mirrors=False)
+        self._registry: Registry | None = None
+
+    def __enter__(self) -> Registry:
+        failure: MinirunError | None = None
+        keychain = Keychain()
+        for endpoint in self._endpoints:
+            self._registry = Registry(Transport(endpoint), self._reference.path, keychain, PUSH)
+            try:
+                self._registry.ping()
+                return self._registry
+            except Unreachable as error:
+                self._registry.close()
+                failure = failure or error
+            except (Refused, NotFound):
+                return self._registry  # it is there; what it refuses will be said at the first upload
+        raise failure or AssertionError("no address")
+
+    def __exit__(self, *_: object) -> None:
+        if self._registry is not None:
+            self._registry.close()
+
+
+def _other_repositories(images: Images, reference: Reference) -> dict[str, str]:
+    """Give, for each blob, a repository of the same registry that has it, as far as this store knows."""
+    found: dict[str, str] = {}
+    rows = images.connection.execute(
+        "SELECT digests.repository, images.blobs FROM digests JOIN images ON images.id = digests.image_id"
+    )
+    for repository, blobs in rows:
+        domain, _, path = repository.partition("/")
+        if domain == reference.domain and path != reference.path:
+            found.update(dict.fromkeys(loads(blobs), path))
+    return found
+
+
+def _send(images: Images, registry: Registry, blob: Descriptor, sources: dict[str, str], progress: Progress) -> None:
+    """Bring one blob, unless it is there; begins again when the connection breaks or the registry is busy."""
+    name = blob.digest[7:19]
+    for attempt in range(ATTEMPTS):
+        try:
+            if registry.has_blob(blob.digest):
+                progress(name, "Layer already exists", blob.size, blob.size)
+                return
+            source = sources.get(blob.digest, "")
+            location = registry.mount_or_start(blob.digest, source)
+            if not location:
+                progress(name, f"Mounted from {source}", blob.size, blob.size)
+                return
+            _upload(images, registry, blob, location, progress)
+        except (Unreachable, Refused) as error:
+            busy = isinstance(error, Unreachable) or error.status in AGAIN
+            if not busy or attempt == ATTEMPTS - 1:
+                raise
+            progress(name, "Retrying", 0, blob.size)
+            _pause(PAUSE_SECONDS * 2**attempt)
+        else:
+            progress(name, "Pushed", blob.size, blob.size)
+            return
+
+
+def _upload(images: Images, registry: Registry, blob: Descriptor, location: str, progress: Progress) -> None:
+    name = blob.digest[7:19]
+    path = images.blobs.path(blob.digest)
+    size = images.blobs.size_bytes(blob.digest)
+    with open(path, "rb") as file:
+        if size <= MONOLITHIC_MAX:
+            progress(name, "Pushing", 0, size)
+            registry.upload(location, blob.digest, file, size)
+            return
+        offset = 0
+        while piece := file.read(PIECE_BYTES):
+            location = registry.upload_piece(location, piece, offset)
+            offset += len(piece)
+            progress(name, "Pushing", offset, size)
+        with open(os.devnull, "rb") as nothing:
+            registry.upload(location, blob.digest, nothing, 0)
+
+
+def _pause(seconds: float) -> None:
+    import time
+
+    time.sleep(seconds)
