@@ -81,7 +81,7 @@ class Registries:
         host = HUB_HOST if domain == DEFAULT_DOMAIN else domain
         secure = self._at(f"https://{host}", domain)
         found += secure
-        if self._is_insecure(host):
+        if not secure[0].verify:  # where a certificate is asked for, nothing else will do
             found += [endpoint.replace(base=f"http://{host}") for endpoint in secure]
         return found
 

@@ -229,8 +229,12 @@ class Registry:
             answer = self._transport.request(
                 method, url, {**(headers or {}), **({"Authorization": known} if known else {})}, body
             )
-            if answer.status != 401 or not ours or attempt:
+            if answer.status != 401 or not ours:
                 return answer
+            if attempt:
+                answer.drain_conn()
+                said = "denied: requested access to the resource is denied"
+                raise Refused(f"{self._named()}: {said}", 401, "DENIED")
             challenge = answer.headers.get("WWW-Authenticate", "")
             answer.drain_conn()
             authorization = self._answer_to(challenge, scope)

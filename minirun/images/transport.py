@@ -54,6 +54,8 @@ class Transport:
         self._pause = pause
         self._own = _pool(endpoint.base, _context(endpoint))
         self._others: dict[str, urllib3.PoolManager] = {}
+        if not endpoint.verify:  # as the administrator has said, or on this host: nothing to warn of at each request
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
 
     def request(
         self,

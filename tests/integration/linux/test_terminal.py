@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from minirun.linux import plan as p
+from tests import missing
 from tests.integration.linux.conftest import Walk
 
 Container = Callable[..., p.Plan]
@@ -43,10 +44,14 @@ def test_ctrl_c_reaches_the_foreground(container: Container, driver: Path, tmp_p
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\r\n"  # typed before, it would meet a shell without a trap
-        process.stdin.write(b"\x03")
-        process.stdin.flush()
+        line = process.stdout.readline()
+        if line:  # typed before, it would meet a shell without a trap
+            process.stdin.write(b"\x03")
+            process.stdin.flush()
         output, reports = process.communicate(timeout=30)
+    if f" {errno.ENOSYS}\n".encode() in reports:
+        missing.note()
+    assert line == b"ready\r\n"
     assert b"caught" in output
     assert f"exited {5 << 8}" in reports.decode()
 
