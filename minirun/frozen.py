@@ -89,5 +89,9 @@ def thaw() -> None:
     if descriptor <= 2 or head[:-8] != FORMAT:
         close(descriptor)
         return
-    index = marshal.loads(pread(descriptor, 1 << 20, int.from_bytes(head[-8:], "little")))  # noqa: S302  trusted like a .pyc
+    try:
+        index = marshal.loads(pread(descriptor, 1 << 20, int.from_bytes(head[-8:], "little")))  # noqa: S302  trusted like a .pyc
+    except (EOFError, ValueError, TypeError, OSError):  # cut short: the index comes last
+        close(descriptor)
+        return
     sys.meta_path.insert(0, Archive(descriptor, index))

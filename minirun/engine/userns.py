@@ -78,7 +78,8 @@ def size_of(mode: str) -> int:
     key, _, value = rest.partition("=")
     if key in ("uidmapping", "gidmapping"):
         raise InvalidInput(f"--userns {mode}: {key} isn't supported: each container gets one range of ids, from 0 on")
-    if key != "size" or not value.isascii() or not value.isdecimal() or not 0 < int(value) < 1 << 32:
+    # Ten digits hold every id; int() raises an error of its own beyond 4300.
+    if key != "size" or not value.isascii() or not value.isdecimal() or len(value) > 10 or not 0 < int(value) < 1 << 32:
         raise InvalidInput(f"invalid --userns: {mode!r}: the size is a number of ids, as in auto:size={SIZE}")
     return int(value)
 

@@ -128,3 +128,9 @@ def test_this_installation_imports_its_command_from_its_archive():
     show = "print(type(sys.modules['minirun.cli.parse'].__spec__.loader).__name__)"
     done = subprocess.run([sys.executable, "-IS", "-c", script + show], capture_output=True, text=True, check=True)
     assert done.stdout == "Archive\n"
+
+
+def test_a_truncated_archive_is_not_used(package):
+    archive = package / "__pycache__" / f"frozen.{sys.implementation.cache_tag}"
+    os.truncate(archive, archive.stat().st_size - 1)
+    assert shown(package)[0]["minirun.units"] == "SourceFileLoader"

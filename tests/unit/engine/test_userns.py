@@ -56,7 +56,7 @@ def test_a_mode_says_how_many_ids(text: str, size: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["keep-id", "private", "container:x", "auto:", "auto:size=", "auto:size=0", "auto:size=-1", "auto:size=4294967296",
-     "auto:size=1k", "auto:size=\u0661", "auto:uidmapping=0:1:2", "auto,size=5", "Auto"],
+     "auto:size=1k", "auto:size=" + "1" * 5000, "auto:size=\u0661", "auto:uidmapping=0:1:2", "auto,size=5", "Auto"],
 )  # fmt: skip
 def test_other_modes_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="--userns"):
