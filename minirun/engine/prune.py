@@ -70,6 +70,8 @@ def prune_images(engine: Engine, filters: Filters, *, everything: bool = False) 
         with suppress(Conflict, NotFound):  # taken into use, or removed, by somebody else
             lines += engine.images.remove(image.id, force=True)
     gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
+    if not filters:
+        gone += engine.images.forget_incoming()
     return Pruned(removed=tuple(lines), reclaimed_bytes=gone)
 
 

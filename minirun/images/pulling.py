@@ -222,6 +222,7 @@ def _document(registry: Registry, descriptor: Descriptor) -> bytes:
 
 def _take(images: Images, registry: Registry, reference: Reference, found: Found, progress: Progress) -> Pulled:
     incoming = Incoming(images.root)
+    incoming.sweep()
     pairs = _known_pairs(images)
     parts: dict[str, Part] = {}
     with images.snapshots.stage() as stage, ExitStack() as stack:

@@ -215,6 +215,12 @@ class Images:
 
         return still_reachable(self.connection, image_id, KEEP_SECONDS if keep_seconds is None else keep_seconds)
 
+    def forget_incoming(self) -> int:
+        """Remove what pulls have left unfinished, but for those that are under way; gives how many bytes that were."""
+        from .incoming import Incoming
+
+        return Incoming(self.root).sweep(0)
+
     def sweep(self) -> bool:
         """Remove what killed loads and removals have left, snapshots included; costs one listing when there is nothing."""
         return self.snapshots.sweep(self._collect)

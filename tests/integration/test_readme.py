@@ -25,7 +25,8 @@ def blocks(word: str) -> list[str]:
 def test_the_commands_work_in_their_order(busybox: str, minirun: MinirunCommand, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("page")
     commands = [line for block in blocks("minirun ") for line in block.splitlines() if line.startswith("minirun ")]
-    commands = [line for line in commands if " -it " not in line and "hello-world" not in line]
+    # A pull takes the Internet: tests/integration/registry has registries of its own.
+    commands = [line for line in commands if not any(word in line for word in (" -it ", "hello-world", " pull "))]
     assert len(commands) >= 8
     script = "set -ex\nminirun() { " + " ".join(minirun.words) + ' "$@"; }\n' + "\n".join(commands)
     script = script.replace("8080:80", f"{free_port(8080)}:80").replace("logs -f web", "logs web")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
@@ -162,6 +163,23 @@ def test_what_came_before_a_failure_is_not_fetched_again(store: Images, faulty: 
     assert store.pull(name).id == image.id
     assert [headers.get("Range") for headers in faulty.requests(f"/blobs/{image.layers[1]}")] == ["bytes=500-"]
     assert not faulty.requests(f"/blobs/{image.layers[0]}")  # whole, and verified when it was taken in
+
+
+def test_what_nobody_came_back_for_is_forgotten(store: Images, faulty: Faulty, image: Served) -> None:
+    name = faulty.add("a", "1", image)
+    data = image.blobs[image.layers[1]]
+    faulty.faults.append(once(f"/blobs/{image.layers[1]}", lambda handler: handler.cut(data, 500)))
+    faulty.faults.append(always(f"/blobs/{image.layers[1]}", lambda handler: handler.answer(403, b"{}")))
+    with pytest.raises(Refused):
+        store.pull(name)
+    kept = os.listdir(f"{store.root}/incoming")
+    assert image.layers[1][7:] in kept
+    with open(f"{store.root}/incoming/{image.layers[1][7:]}", "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        store.forget_incoming()
+        assert os.listdir(f"{store.root}/incoming") == [image.layers[1][7:]]
+    assert store.forget_incoming() > 0
+    assert os.listdir(f"{store.root}/incoming") == []
 
 
 def test_a_stalled_connection_is_dropped_and_resumed(store: Images, faulty: Faulty, image: Served) -> None:

@@ -92,7 +92,12 @@ def test_a_large_layer_goes_in_pieces(
     name = f"{registry.name}/pieces:1"
     image_id = filled(name)
     done: list[int] = []
-    store.push(name, progress=lambda layer, status, so_far, _: status == "Pushing" and done.append(so_far))
+
+    def note(layer: str, status: str, so_far: int, total: int) -> None:
+        if status == "Pushing":
+            done.append(so_far)
+
+    store.push(name, progress=note)
     assert len(done) > 5
     assert done == sorted(done)
     with other_store(tmp_path) as engine:
