@@ -29,7 +29,18 @@ EXTENSION_FLAGS = [*FLAGS, *HARDENING, "-isystem", sysconfig.get_path("include")
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
 PROGRAMS_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c", "inherit.c", "spawner.c"}  # and monitor*.c, op_*.c
 # What walks a plan, with the op_*.c; the two programs stand around it.
-INTERPRETER = {"plan.c", "overlay.c", "walk.c", "spawn.c", "enter.c", "path.c", "user.c", "rtnetlink.c", "init.c"}
+INTERPRETER = {
+    "plan.c",
+    "copy.c",
+    "overlay.c",
+    "walk.c",
+    "spawn.c",
+    "enter.c",
+    "path.c",
+    "user.c",
+    "rtnetlink.c",
+    "init.c",
+}
 MONITOR = {"inherit.c", "log.c", "encode.c"}  # and monitor*.c
 SPAWNER = {"inherit.c", "spawner.c"}
 # Where the packages that start the two programs look for them.

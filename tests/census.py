@@ -36,6 +36,7 @@ SKELETON = [
     "snapshots/staging",
     "snapshots/0",
     "snapshots/0/fs",
+    "volumes",
     "images",
     "images/oci-layout",
     "images/index.json",
@@ -211,14 +212,14 @@ class Census:
         return found
 
     def _rows(self) -> list[str]:
-        """Containers and leases of addresses, ports and ids that the database names."""
+        """Containers, volumes, and leases of addresses, ports and ids that the database names."""
         database = self.root / "minirun.db"
         if not database.exists():
             return []
         found = []
         with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            for table in sorted(tables & {"containers", "leases", "port_leases", "id_leases"}):
+            for table in sorted(tables & {"containers", "leases", "port_leases", "id_leases", "volumes"}):
                 cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608  (a name from the list above)
                 found += [f"{table}: {row!r:.200}" for row in cursor]
         return found

@@ -121,7 +121,7 @@ def _complain(error: Exception, spelling: str) -> int:
         known = find(name) is not None or spelling.partition(" ")[0] in NOUNS
         warn(f"minirun: {error}. See 'minirun {spelling + ' ' if known else ''}--help'.")
         return error.exit_code
-    prefix = "minirun:" if name in _LIKE_RUN or not name else "Error:"
+    prefix = "minirun:" if (name in _LIKE_RUN and spelling != "volume create") or not name else "Error:"
     code = 1
     if isinstance(error, MinirunError):
         warn(f"{prefix} {error}")

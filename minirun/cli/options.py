@@ -66,7 +66,7 @@ _CONTAINER: Rows = (
     ("memory",       "m", "one",    "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
     ("memory-reservation", "", "one", "bytes", "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",  "",  "one",    "bytes",   "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
-    ("mount",        "",  "spread", "mount",   "Attach a filesystem mount to the container", "mounts.mount", "binds tmpfs"),
+    ("mount",        "",  "spread", "mount",   "Attach a filesystem mount to the container", "mounts.mount", "binds tmpfs volumes"),
     ("name",         "",  "one",    "string",  "Assign a name to the container", "scalars.container_name", "name"),
     ("network",      "",  "one",    "network", "Connect a container to a network", "network.mode", "network"),
     ("net",          "",  "one",    "network", "", "network.mode", "network"),
@@ -90,7 +90,9 @@ _CONTAINER: Rows = (
     ("ulimit",       "",  "many",   "ulimit",  "Ulimit options (default [])", "limits.ulimit", "ulimits"),
     ("user",         "u", "one",    "string",  "Username or UID (format: <name|uid>[:<group|gid>])", "security.user", "user"),
     ("userns",       "",  "one",    "string",  'User namespace to use ("host", "auto", "auto:size=N")', "security.user_namespace", "userns"),
-    ("volume",       "v", "many",   "list",    "Bind mount a volume", "mounts.volume", "binds"),
+    ("volume",       "v", "spread", "list",    "Bind mount a volume", "mounts.volume", "binds volumes"),
+    ("volume-driver", "", "one",    "string",  "Optional volume driver for the container", "mounts.volume_driver", ""),
+    ("volumes-from", "",  "many",   "list",    "Mount volumes from the specified container(s)", "scalars.item", "volumes_from"),
     ("workdir",      "w", "one",    "string",  "Working directory inside the container", "mounts.working_directory", "working_directory"),
 )
 
@@ -296,6 +298,28 @@ _SYSTEM_CHECK: Rows = (
     ("repair", "", "flag", "", "Remove or rebuild what is damaged, where that is possible", "", ""),
 )
 
+_VOLUME_CREATE: Rows = (
+    ("driver", "d", "one",  "string", 'Specify volume driver name (default "local")', "", ""),
+    ("label",  "",  "map",  "list",   "Set metadata for a volume", "environment.label", ""),
+    ("opt",    "o", "map",  "map",    "Set driver specific options (default map[])", "environment.label", ""),
+)
+
+_VOLUME_LS: Rows = (
+    ("filter", "f", "many", "filter", 'Provide filter values (e.g. "dangling=true")', "scalars.filter_condition", ""),
+    ("format", "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("quiet",  "q", "flag", "",       "Only display volume names", "", ""),
+)
+
+_VOLUME_PRUNE: Rows = (
+    ("all",    "a", "flag", "",       "Remove all unused volumes, not just anonymous ones", "", ""),
+    ("filter", "",  "many", "filter", 'Provide filter values (e.g. "label=<label>")', "scalars.filter_condition", ""),
+    _FORCE,
+)
+
+_VOLUME_RM: Rows = (
+    ("force", "f", "flag", "", "Force the removal of one or more volumes", "", ""),
+)
+
 COMMON, OTHER = "Common Commands", "Commands"
 BELOW = ""  # of no group: a verb that is written after its noun alone, `minirun container prune`
 
@@ -345,6 +369,11 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
     ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
     ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
+    ("volume create",   "[OPTIONS] [VOLUME]", "Create a volume", BELOW, 0, 1, False, _VOLUME_CREATE),
+    ("volume inspect",  "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", BELOW, 1, -1, False, _DESCRIBE),
+    ("volume ls",       "[OPTIONS]", "List volumes", BELOW, 0, 0, False, _VOLUME_LS),
+    ("volume prune",    "[OPTIONS]", "Remove unused local volumes", BELOW, 0, 0, False, _VOLUME_PRUNE),
+    ("volume rm",       "[OPTIONS] VOLUME [VOLUME...]", "Remove one or more volumes. You cannot remove a volume that is in use by a container.", BELOW, 1, -1, False, _VOLUME_RM),
 )
 # fmt: on
 
@@ -406,6 +435,16 @@ NOUNS: dict[str, dict[str, str]] = {
         "info": "info",
         "prune": "system prune",
     },
+    "volume": {
+        "": "Manage volumes",
+        "create": "volume create",
+        "inspect": "volume inspect",
+        "list": "volume ls",
+        "ls": "volume ls",
+        "prune": "volume prune",
+        "remove": "volume rm",
+        "rm": "volume rm",
+    },
 }
 
 # Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
@@ -417,14 +456,14 @@ ABSENT = frozenset(
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
     memory-swappiness
     network-alias no-healthcheck oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
-    tlskey tlsverify tree use-api-socket uts volume-driver volumes-from""".split()
+    tlskey tlsverify tree use-api-socket uts""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
         """builder buildx compose config context events manifest network plugin
-        prune search service stack swarm trust volume""".split(),
+        prune search service stack swarm trust""".split(),
         "",
     ),
     "build": ": bring images with 'minirun pull', 'minirun import' or 'minirun load'",

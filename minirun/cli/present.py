@@ -138,6 +138,7 @@ def container_columns(*, truncate: bool, size: Callable[[Container], str] = lamb
 
     def mounts(container: Container) -> str:
         sources = [bind.source for bind in container.config.binds]
+        sources += [volume.name for volume in container.config.volumes]
         return ",".join(ellipsis(source, 15) if truncate else source for source in sources)
 
     return {
@@ -154,7 +155,7 @@ def container_columns(*, truncate: bool, size: Callable[[Container], str] = lamb
             heading="LABELS", value=lambda c: ",".join(f"{key}={text}" for key, text in sorted(c.config.labels.items()))
         ),
         "Label": Column(heading="", value=lambda c: lambda key: c.config.labels.get(key, ""), in_json=False),
-        "LocalVolumes": Column(heading="LOCAL VOLUMES", value=lambda c: "0"),
+        "LocalVolumes": Column(heading="LOCAL VOLUMES", value=lambda c: str(len(c.config.volumes))),
         "Mounts": Column(heading="MOUNTS", value=mounts),
         "Networks": Column(heading="NETWORKS", value=lambda c: c.config.network),
         "Size": Column(heading="SIZE", value=size),

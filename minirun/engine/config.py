@@ -32,6 +32,25 @@ class TmpfsMount(Record):
     options: tuple[str, ...] = ()
 
 
+class VolumeMount(Record):
+    """A volume inside the container (`-v [name:]target[:options]`, an image's VOLUME); `source` is what lies behind it.
+
+    As the user asked for it a volume without a name has none, and no source: `create` fills both in.
+    """
+
+    target: str
+    name: str = ""
+    source: str = ""
+    read_only: bool = False
+    copy: bool = True  # an empty one begins with what the image has there
+    mode: str = ""  # as it was written
+    labels: dict[str, str] = {}  # of the volume, if it is made now; so are the driver and its options
+    driver: str = ""
+    options: dict[str, str] = {}
+    is_anonymous: bool = False  # goes with its container, when that is asked for
+    is_device: bool = False  # shows a directory of the host's
+
+
 class PortMapping(Record):
     """A host address and port that lead to a port of the container (`-p [address:]host:container/protocol`)."""
 
@@ -85,6 +104,8 @@ class ContainerConfig(Record):
     groups_add: tuple[str, ...] = ()
     binds: tuple[BindMount, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()
+    volumes: tuple[VolumeMount, ...] = ()
+    volumes_from: tuple[str, ...] = ()  # NAME[:ro|rw]
     devices: tuple[Device, ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: dict[str, str] = {}
@@ -117,7 +138,14 @@ class ContainerConfig(Record):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
         """Read what `as_json` wrote; unknown keys are a TypeError, missing ones take their default."""
-        nested = {"binds": BindMount, "tmpfs": TmpfsMount, "ports": PortMapping, "ulimits": Ulimit, "devices": Device}
+        nested = {
+            "binds": BindMount,
+            "tmpfs": TmpfsMount,
+            "volumes": VolumeMount,
+            "ports": PortMapping,
+            "ulimits": Ulimit,
+            "devices": Device,
+        }
         values: dict[str, Any] = {}
         for key, value in data.items():
             if key in nested:

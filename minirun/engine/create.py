@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 def create(engine: Engine, config: ContainerConfig) -> Container:
     """Make a container at rest; raises NotFound (image), Conflict (name), InvalidInput. Nothing is left behind on failure."""
     image = find_image(engine, config.image)
+    if config.volumes or config.volumes_from or image.config.get("Volumes"):
+        from .volume_mounts import resolve
+
+        config = resolve(engine, config, image)
     container = describe(config, image)
     _check_kernel()
     if config.has_user_namespace:
@@ -38,6 +42,10 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
                 from . import userns
 
                 userns.give(engine, container, f"{engine.layout.container(container.id)}/upper")
+            if config.volumes:
+                from .volume_mounts import furnish
+
+                furnish(engine, container, image)
         except BaseException:
             from .remove import erase
 
@@ -92,6 +100,10 @@ def _insert(engine: Engine, container: Container) -> Container:
             with database.transaction(engine.connection):
                 engine.images.resolve(container.image_id)  # still there: from now on the row keeps it
                 engine.rows.insert(container)
+                if container.config.volumes:
+                    from .volume_mounts import claim
+
+                    claim(engine, container.config)
                 if container.config.has_user_namespace:
                     from .userns import lease
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ..storage.diff import Change
     from ..storage.snapshots import Snapshots
     from ..storage.usage import Size
+    from ..storage.volumes import Volume, Volumes
     from .bring import Brought, Progress
     from .check import Damage
     from .config import ContainerConfig
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from .top import Processes
     from .update import Limits
     from .usage import DiskUsage
+    from .volumes import VolumeUsage
 
 
 class Engine:
@@ -97,6 +99,12 @@ class Engine:
         from ..images.store import Images
 
         return Images(f"{self.layout.root}/images", self.connection, self.snapshots)
+
+    @cached_property
+    def volume_store(self) -> Volumes:
+        from ..storage.volumes import Volumes
+
+        return Volumes(f"{self.layout.root}/volumes", self.connection, self.layout.locks)
 
     @cached_property
     def networks(self) -> Networks:
@@ -387,6 +395,49 @@ class Engine:
 
         return push_all(self, name, progress or _silent)
 
+    # ---- volumes
+
+    def create_volume(
+        self,
+        name: str = "",
+        *,
+        driver: str = "local",
+        labels: Mapping[str, str] | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> Volume:
+        """Make a volume, or give the one that has this name; without a name it gets one."""
+        from .volumes import create_volume
+
+        return create_volume(self, name, driver=driver, labels=labels, options=options)
+
+    def volume(self, name: str) -> Volume:
+        """Give one volume; raises NotFound."""
+        return self.volume_store.find(name)
+
+    def volumes(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[Volume]:
+        """Give the volumes that pass the filters (dangling, driver, label, name), by name."""
+        from .volumes import select
+
+        return select(self, filters or {})
+
+    def remove_volume(self, name: str, *, force: bool = False) -> None:
+        """Remove a volume that no container uses; `force` is content when there is none."""
+        from .volumes import remove_volume
+
+        remove_volume(self, name, force=force)
+
+    def prune_volumes(self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False) -> Pruned:
+        """Remove the anonymous volumes that no container uses; `all` removes those with a name too."""
+        from .volumes import prune_volumes
+
+        return prune_volumes(self, filters or {}, everything=all)
+
+    def volume_usage(self) -> tuple[VolumeUsage, ...]:
+        """Measure all volumes and say how many containers refer to each. Blocks while it walks."""
+        from .volumes import disk_usage
+
+        return disk_usage(self)
+
     # ---- the host
 
     def info(self) -> dict[str, Any]:
@@ -404,13 +455,15 @@ def _schema() -> str:
     from ..images.schema import SCHEMA as images
     from ..network.schema import SCHEMA as networks
     from ..storage.schema import SCHEMA as storage
+    from ..storage.schema import VOLUMES as volumes
     from .schema import SCHEMA as containers
 
-    return ";".join((storage, images, networks, containers))
+    return ";".join((storage, volumes, images, networks, containers))
 
 
 def _steps() -> tuple[tuple[int, str], ...]:
     """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
     from ..images.schema import DIGESTS, TAG_HISTORY
+    from ..storage.schema import VOLUMES
 
-    return ((2, TAG_HISTORY), (3, DIGESTS))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES))

@@ -32,6 +32,10 @@ def explain(engine: Engine, config: ContainerConfig) -> list[str]:
     host could not enforce it; the start itself refuses it.
     """
     image = find_image(engine, config.image)
+    if config.volumes or config.volumes_from or image.config.get("Volumes"):
+        from .volume_mounts import resolve
+
+        config = resolve(engine, config, image)
     container = describe(config, image)
     endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
     surroundings = of_container(engine, container)

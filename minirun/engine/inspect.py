@@ -28,7 +28,9 @@ _STATES = {"creating": "created", "starting": "created"}  # passing states have 
 
 
 def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
-    """Give a container, or else an image; `kind` asks for one of the two. Raises NotFound in docker's words."""
+    """Give a container, or else an image, or else a volume; `kind` asks for one of them. Raises NotFound in docker's words."""
+    if kind == "volume":
+        return _volume(engine, reference)
     if kind != "image":
         try:
             container = engine.container(reference)
@@ -41,7 +43,18 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
         image = engine.images.resolve(reference)
         return image_json(image, engine.images.configuration(image))
     except NotFound as error:
-        raise NotFound(str(error) if kind else f"No such object: {reference}") from error
+        if kind:
+            raise
+        try:
+            return _volume(engine, reference)
+        except NotFound:
+            raise NotFound(f"No such object: {reference}") from error
+
+
+def _volume(engine: Engine, name: str) -> Json:
+    from .volumes import volume_json
+
+    return volume_json(engine, engine.volume(name))
 
 
 def _image_config(engine: Engine, image_id: str) -> Json:
@@ -108,7 +121,7 @@ def state_json(container: Container) -> Json:
 def host_config_json(config: ContainerConfig) -> Json:
     """Give what the host was asked for: HostConfig."""
     return {
-        "Binds": [_bind_text(bind) for bind in config.binds] or None,
+        "Binds": [*map(_bind_text, config.binds), *_volume_texts(config)] or None,
         "ContainerIDFile": "",
         "LogConfig": {
             "Type": "json-file",
@@ -119,7 +132,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": config.auto_remove,
         "VolumeDriver": "",
-        "VolumesFrom": None,
+        "VolumesFrom": list(config.volumes_from) or None,
         "CapAdd": list(config.capabilities_add) or None,
         "CapDrop": list(config.capabilities_drop) or None,
         "CgroupnsMode": "private",
@@ -169,6 +182,7 @@ def config_json(container: Container, image_config: Json) -> Json:
     entrypoint = image_config.get("Entrypoint") if config.entrypoint is None else list(config.entrypoint)
     command = list(config.command) or (image_config.get("Cmd") if config.entrypoint is None else None)
     streams = config.attach or ("stdin", "stdout", "stderr")
+    anonymous: Json = {volume.target: {} for volume in config.volumes if volume.is_anonymous}
     exposed: Json = {f"{mapping.container_port}/{mapping.protocol}": {} for mapping in config.ports}
     return {
         "Hostname": container.hostname,
@@ -184,7 +198,7 @@ def config_json(container: Container, image_config: Json) -> Json:
         "Env": merged_environment(image_config.get("Env") or (), config.environment),
         "Cmd": command,
         "Image": container.image_name,
-        "Volumes": image_config.get("Volumes"),
+        "Volumes": ((image_config.get("Volumes") or {}) | anonymous) or None,
         "WorkingDir": config.working_directory or image_config.get("WorkingDir") or "",
         "Entrypoint": entrypoint,
         "OnBuild": None,
@@ -226,7 +240,11 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
         }
         for mount in config.tmpfs
     ]
-    return binds + tmpfs
+    if not config.volumes:
+        return binds + tmpfs
+    from .volume_mounts import mounts_json
+
+    return binds + mounts_json(config) + tmpfs
 
 
 def _owner_words(bind: Any) -> tuple[str, str]:
@@ -238,6 +256,13 @@ def _bind_text(bind: Any) -> str:
     words = ("ro" if bind.read_only else "", propagation, *_owner_words(bind))
     options = ",".join(filter(None, words))
     return ":".join(filter(None, (bind.source, bind.target, options)))
+
+
+def _volume_texts(config: ContainerConfig) -> list[str]:
+    named = (
+        volume for volume in config.volumes if not volume.is_anonymous and not volume.labels and not volume.options
+    )
+    return [f"{volume.name}:{volume.target}" + (f":{volume.mode}" if volume.mode != "z" else "") for volume in named]
 
 
 def port_bindings(mappings: Sequence[PortMapping], *, both_families: bool | None = None) -> Json:

@@ -152,6 +152,7 @@ def _by_volume(engine: Engine, values: list[str]) -> Callable[[Container], bool]
 
     def test(row: Container) -> bool:
         places = {place for bind in row.config.binds for place in (bind.source, bind.target)}
+        places |= {place for volume in row.config.volumes for place in (volume.name, volume.source, volume.target)}
         return not places.isdisjoint(values)
 
     return test

@@ -51,6 +51,7 @@ def reconcile(engine: Engine) -> None:
                 _settle(engine, container_id)
         finally:
             lock.release()
+    _settle_volumes(engine)
     _sweep_images(engine)
 
 
@@ -68,6 +69,15 @@ def _is_frozen(engine: Engine, container_id: str) -> bool:
     from .pause import is_frozen
 
     return is_frozen(engine, container_id)
+
+
+def _settle_volumes(engine: Engine) -> None:
+    """Finish what was begun with volumes (storage/volumes has the states). One query when there is nothing."""
+    if engine.connection.execute("SELECT 1 FROM volumes WHERE status != 'ready' LIMIT 1").fetchone():
+        from .volume_mounts import settle_all
+
+        with suppress(OSError, MinirunError):
+            settle_all(engine)
 
 
 def _sweep_images(engine: Engine) -> None:

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 def remove(engine: Engine, container: Container, *, force: bool = False, volumes: bool = False) -> None:
     """Remove a container; raises Conflict when it runs and `force` isn't given.
 
-    `volumes` is accepted for anonymous volumes, of which there are none yet. Blocks until its processes are gone.
+    With `volumes` its anonymous volumes go too, unless another container uses them. Blocks until its processes are gone.
     """
     if container.is_running and force:
         engine.hierarchy.kill(container.id)  # without the lock: a `stop` that waits must not hold us up
     with engine.lock(container.id):
-        _remove_locked(engine, container, force=force)
+        _remove_locked(engine, container, force=force, volumes=volumes)
 
 
-def _remove_locked(engine: Engine, container: Container, *, force: bool) -> None:
+def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes: bool) -> None:
     from .life import is_over
 
     current = engine.rows.get(container.id)
@@ -41,6 +41,10 @@ def _remove_locked(engine: Engine, container: Container, *, force: bool) -> None
         )
     with database.transaction(engine.connection):
         engine.rows.update(current.id, status="removing")
+        if volumes and current.config.volumes:
+            from .volume_mounts import give_up
+
+            give_up(engine, current)
     erase(engine, current)
 
 
@@ -55,7 +59,15 @@ def erase(engine: Engine, container: Container) -> None:
             from .userns import release
 
             release(engine.connection, container.id)
+        if container.config.volumes and (container.config.auto_remove or container.status == "creating"):
+            from .volume_mounts import give_up
+
+            give_up(engine, container)
         engine.rows.delete(container.id)
+    if container.config.volumes:
+        from .volume_mounts import settle_all
+
+        settle_all(engine)
 
 
 def erase_directory(engine: Engine, container_id: str) -> None:

@@ -24,7 +24,7 @@ from ..runtime.spec import MASKED_PATHS, IdMapping, Mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .config import BindMount, ContainerConfig, TmpfsMount
+    from .config import BindMount, ContainerConfig, TmpfsMount, VolumeMount
     from .spec import Surroundings
 
 _NONE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
@@ -83,6 +83,7 @@ def mounts_of(config: ContainerConfig, surroundings: Surroundings) -> tuple[Moun
         _shared_memory(config.shm_size_bytes),
     )
     users = [*(_as_owner(config, bind, _bind(bind)) for bind in config.binds), *map(_tmpfs, config.tmpfs)]
+    users += [_volume(config, volume) for volume in config.volumes]
     taken = {mount.destination for mount in users}
     users += [file for file in _files(config, surroundings) if file.destination not in taken]
     users.sort(key=lambda mount: mount.destination.count("/"))
@@ -111,7 +112,8 @@ def prepare(config: ContainerConfig) -> None:
 def check(config: ContainerConfig) -> None:
     """Raise InvalidInput for mounts that can't be."""
     seen: set[str] = set()
-    for mount in (*map(_bind, config.binds), *map(_tmpfs, config.tmpfs)):
+    volumes = (_volume(config, volume) for volume in config.volumes)
+    for mount in (*map(_bind, config.binds), *map(_tmpfs, config.tmpfs), *volumes):
         if mount.destination in seen:
             raise InvalidInput(f"Duplicate mount point: {mount.destination}")
         seen.add(mount.destination)
@@ -165,6 +167,18 @@ def _bind(bind: BindMount) -> Mount:
         recursive=True,
         propagation=PROPAGATIONS[bind.propagation or "rprivate"],
         create="file" if is_file else "directory",
+    )
+
+
+def _volume(config: ContainerConfig, volume: VolumeMount) -> Mount:
+    """One bind of the volume's directory; with a user namespace its files have the container's own ids, as the image's have."""
+    return Mount(
+        destination=_destination(volume.target),
+        type="bind",
+        source=volume.source,
+        attributes=MOUNT_ATTR_RDONLY if volume.read_only else 0,
+        propagation=PROPAGATIONS["private"],
+        id_map="idmap" if config.has_user_namespace and not volume.is_device else "",
     )
 
 

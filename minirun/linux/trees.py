@@ -5,6 +5,7 @@ Owns: the door to native/tree.c. Leaves to others: which trees (storage, engine)
 
 from __future__ import annotations
 
+import errno
 import os
 
 from .._native import lib
@@ -27,3 +28,19 @@ def sync_file_system(fd: int) -> None:
     result = lib.mr_sync_file_system(fd)
     if result < 0:
         raise OSError(-result, f"syncfs: {os.strerror(-result)}")
+
+
+def copy_beneath(root_fd: int, path: str, target_fd: int) -> bool:
+    """Copy the directory at `path` of a view (linux/view) into the open directory `target_fd`, which is new; False when nothing
+    is there.
+
+    Links in `path` are followed inside the view, those below it are copied as they are. Owners, modes, times, attributes and
+    hard links are kept, those of the directory itself too. The view can't be written to afterwards. Raises
+    NotADirectoryError, OSError: a part of the copy may be there then. Blocks.
+    """
+    result = lib.mr_copy_beneath(root_fd, os.fsencode(path), target_fd)
+    if result == -errno.ENOENT:
+        return False
+    if result < 0:
+        raise OSError(-result, f"copy what the image has there: {reason(-result)}", path)
+    return True

@@ -89,7 +89,8 @@ def test_a_data_root_of_the_first_format_is_still_read(tmp_path: Path) -> None:
     path = str(tmp_path / "old")
     old = database.connect(path, _schema)
     old.execute("DROP TABLE tag_history")
-    old.execute("DROP TABLE digests")
+    for table in ("digests", "volumes"):
+        old.execute(f"DROP TABLE {table}")
     old.execute("PRAGMA user_version = 1")
     old.close()
     now = database.connect(path, _schema, _steps)

@@ -1,4 +1,4 @@
-"""`minirun inspect`: everything about containers and images, as JSON or by a template."""
+"""`minirun inspect`: everything about containers, images and volumes, as JSON or by a template."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
     noun = invocation.spelling.partition(" ")[0] if " " in invocation.spelling else ""
-    kind = noun or parsed.text("type")
+    return show_objects(invocation, noun or parsed.text("type"))
+
+
+def show_objects(invocation: Invocation, kind: str) -> int:
+    """Show what the arguments name; `kind` is "" for any."""
+    parsed = invocation.parsed
     template = parsed.text("format")
     show = _formatter(template) if template else None
     found: list[Any] = []

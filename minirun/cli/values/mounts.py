@@ -1,4 +1,4 @@
-"""What is mounted into a container, and paths: `-v`, `--mount`, `--tmpfs`, `--device`, `-w`.
+"""What is mounted into a container, and paths: `-v`, `--mount`, `--volumes-from`, `--tmpfs`, `--device`, `-w`.
 
 Owns: these grammars, and resolving `./x` against the caller's directory. Leaves to others: whether a source exists
 (engine/). Paths inside the container are only text here: they are opened beneath its root, by the native core.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from ...engine.config import BindMount, Device, TmpfsMount
-from ...errors import InvalidInput
+from ...engine.config import BindMount, Device, TmpfsMount, VolumeMount
+from ...errors import InvalidInput, NotSupported
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,33 +19,79 @@ PROPAGATIONS = ("private", "rprivate", "slave", "rslave", "shared", "rshared")
 # Docker accepts these and they mean nothing here: SELinux labels (minirun sets none), macOS consistency, copying into
 # volumes.
 _WITHOUT_EFFECT = ("z", "Z", "consistent", "cached", "delegated", "nocopy", "default")
+_VOLUME_WORDS = ("ro", "rw", "z", "Z", "nocopy", "consistent", "cached", "delegated", "default")
 _TMPFS_WORDS = (
     *("ro", "rw", "nosuid", "suid", "nodev", "dev", "noexec", "exec", "sync", "async"),
     *("noatime", "atime", "nodiratime", "diratime", "relatime", "norelatime"),
 )
 _TMPFS_VALUES = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks")
 
-_NO_VOLUMES = "volumes by name come later; give a directory of the host as an absolute path or as ./{0}"
+if TYPE_CHECKING:
+    Fields = tuple[tuple[str, tuple[BindMount | TmpfsMount | VolumeMount, ...]], ...]
 
 
-def volume(text: str) -> tuple[BindMount, ...]:
-    """Read `source:target[:options]`, a bind mount. Raises InvalidInput."""
+def volume(text: str) -> Fields:
+    """Read `[source:]target[:options]`: the field that it belongs to, and the mount. Raises InvalidInput.
+
+    A source with a slash is a directory of the host, one without is a volume's name; without a source the volume is anonymous.
+    """
     parts = text.split(":")
-    if len(parts) == 1:
-        raise InvalidInput(f"invalid volume specification: '{text}': anonymous volumes come later; give source:target")
     if len(parts) > 3 or not all(parts):
         raise InvalidInput(f"invalid volume specification: '{text}'")
+    if len(parts) == 1:
+        return (("volumes", (VolumeMount(target=_target(text, text)),)),)
+    if _is_name(parts[0]):
+        return (("volumes", (_named_volume(parts, text),)),)
+    return (("binds", _bind(parts, text)),)
+
+
+def _is_name(source: str) -> bool:
+    return "/" not in source and source not in (".", "..") and not source.startswith("~")
+
+
+def _named_volume(parts: list[str], text: str) -> VolumeMount:
+    mode = parts[2] if len(parts) == 3 else ""
+    words = mode.split(",") if mode else []
+    if any(word in PROPAGATIONS for word in words):
+        raise InvalidInput(
+            f"invalid volume specification: '{text}': invalid mount config for type \"volume\": "
+            "field BindOptions must not be specified"
+        )
+    if any(word not in _VOLUME_WORDS for word in words) or len(set(words)) < len(words) or {"ro", "rw"} <= set(words):
+        raise InvalidInput(f"invalid mode: {mode}")
+    return VolumeMount(
+        name=parts[0],
+        target=_target(parts[1], text),
+        read_only="ro" in words,
+        copy="nocopy" not in words,
+        mode=mode or "z",  # what docker says when nothing is said
+    )
+
+
+def volume_driver(text: str) -> str:
+    """Read the name of a driver: there is one. Raises InvalidInput."""
+    if text not in ("", "local"):
+        raise InvalidInput(f'plugin "{text}" not found: minirun has "local" alone')
+    return text
+
+
+def _bind(parts: list[str], text: str) -> tuple[BindMount, ...]:
     options = _bind_options(parts[2] if len(parts) == 3 else "")
     return (BindMount(source=_source(parts[0]), target=_target(parts[1], text), **options),)
 
 
-def mount(text: str) -> tuple[tuple[str, tuple[BindMount | TmpfsMount, ...]], ...]:
-    """Read `type=bind|tmpfs,key=value,...`: the field that it belongs to, and the mount. Raises InvalidInput."""
+def mount(text: str) -> Fields:
+    """Read `type=volume|bind|tmpfs,key=value,...`: the field that it belongs to, and the mount. Raises InvalidInput."""
     values: dict[str, str] = {}
+    maps: dict[str, dict[str, str]] = {"volume-label": {}, "volume-opt": {}}
     for part in text.split(","):
         key, equals, value = part.partition("=")
         key = _MOUNT_KEYS.get(key.strip().lower(), key)
-        if not equals and key != "readonly":
+        if key in maps and equals:
+            name, _, setting = value.partition("=")
+            maps[key][name] = setting
+            continue
+        if not equals and key not in ("readonly", "volume-nocopy"):
             raise InvalidInput(f"invalid field '{part}' must be a key=value pair")
         if key not in _MOUNT_KEYS.values():
             raise InvalidInput(f"unexpected key '{key}' in '{part}'")
@@ -60,8 +106,12 @@ def mount(text: str) -> tuple[tuple[str, tuple[BindMount | TmpfsMount, ...]], ..
         made = tmpfs(f"{target}:{','.join(options)}" if options else target)
         _nothing_left(values, kind)
         return (("tmpfs", made),)
+    if kind == "volume":
+        return (("volumes", (_volume_of(values, maps, target, read_only, text),)),)
+    if maps["volume-label"] or maps["volume-opt"]:
+        raise InvalidInput(f"cannot mix 'volume-*' options with mount type '{kind}'")
     if kind != "bind":
-        raise InvalidInput(f"mount type '{kind}' is unknown here: use bind or tmpfs (volumes by name come later)")
+        raise InvalidInput(f"mount type '{kind}' is unknown here: use volume, bind or tmpfs")
     if "source" not in values:
         raise InvalidInput("type 'bind' requires 'source'")
     propagation = values.pop("bind-propagation", "rprivate")
@@ -72,10 +122,32 @@ def mount(text: str) -> tuple[tuple[str, tuple[BindMount | TmpfsMount, ...]], ..
     return (("binds", (bind,)),)
 
 
+def _volume_of(
+    values: dict[str, str], maps: dict[str, dict[str, str]], target: str, read_only: bool, text: str
+) -> VolumeMount:
+    if "volume-subpath" in values:
+        raise NotSupported("volume-subpath: minirun mounts a volume whole; make a volume for the part")
+    copy = not _switch(values.pop("volume-nocopy", "false"), text)
+    name = values.pop("source", "")
+    driver = volume_driver(values.pop("volume-driver", ""))
+    _nothing_left(values, "volume")
+    return VolumeMount(
+        name=name,
+        target=target,
+        read_only=read_only,
+        copy=copy,
+        mode="z",
+        labels=maps["volume-label"],
+        driver=driver,
+        options=maps["volume-opt"],
+    )
+
+
 _MOUNT_KEYS = {
     "type": "type", "source": "source", "src": "source", "target": "target", "dst": "target", "destination": "target",
     "readonly": "readonly", "ro": "readonly", "bind-propagation": "bind-propagation", "tmpfs-size": "tmpfs-size",
-    "tmpfs-mode": "tmpfs-mode",
+    "tmpfs-mode": "tmpfs-mode", "volume-nocopy": "volume-nocopy", "volume-label": "volume-label", "volume-opt": "volume-opt",
+    "volume-driver": "volume-driver", "volume-subpath": "volume-subpath",
 }  # fmt: skip
 
 
@@ -131,9 +203,7 @@ def _source(text: str) -> str:
         return os.path.abspath(text)
     if text.startswith("~"):
         raise InvalidInput(f"'{text}' was not expanded by the shell; give an absolute path")
-    if "/" in text:
-        raise InvalidInput(f"'{text}' is neither absolute nor a name; give an absolute path or ./{text}")
-    raise InvalidInput(_NO_VOLUMES.format(text))
+    raise InvalidInput(f"'{text}' is neither absolute nor a name; give an absolute path or ./{text}")
 
 
 def _target(text: str, whole: str) -> str:

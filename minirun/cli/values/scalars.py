@@ -96,8 +96,8 @@ def restart_policy(text: str) -> str:
 
 def object_type(text: str) -> str:
     """Read what `inspect` should look for."""
-    if text not in ("container", "image"):
-        raise InvalidInput(f'unknown type: "{text}": must be one of "container", "image"')
+    if text not in ("container", "image", "volume"):
+        raise InvalidInput(f'unknown type: "{text}": must be one of "container", "image", "volume"')
     return text
 
 

@@ -9,7 +9,7 @@ import pytest
 # arguments after `minirun`, exit code, words that the one line has to contain
 CASES = [
     (["run", "--pull", "never", "no-such-image"], 125, "no-such-image"),
-    (["run", "UPPER/case"], 125, "UPPER"),
+    (["run", "lower/UPPER"], 125, "UPPER"),
     (["run", "--no-such-flag", "busybox"], 125, "unknown flag: --no-such-flag"),
     (["run"], 1, "requires at least 1 argument"),
     (["run", "--name", "a/b", "busybox"], 125, "Invalid container name"),

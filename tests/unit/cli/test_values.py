@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from minirun.cli.values import environment, keys, limits, mounts, network, ports, scalars, security, times
-from minirun.engine.config import BindMount, Device, PortMapping, TmpfsMount, Ulimit
+from minirun.engine.config import BindMount, Device, PortMapping, TmpfsMount, Ulimit, VolumeMount
 from minirun.errors import InvalidInput
 
 
@@ -93,7 +93,33 @@ def test_volumes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         "../x:/b": bind(f"{os.path.dirname(here)}/x", "/b"),
         "/:/host": bind("/", "/host"),
     }.items():
-        assert mounts.volume(text) == (expected,), text
+        assert mounts.volume(text) == (("binds", (expected,)),), text
+
+
+def test_volumes_by_name_and_without() -> None:
+    for text, expected in {
+        "/x/": VolumeMount(target="/x"),
+        "data:/b": VolumeMount(name="data", target="/b", mode="z"),
+        "data:/b:ro,nocopy": VolumeMount(name="data", target="/b", read_only=True, copy=False, mode="ro,nocopy"),
+        "data:/b:Z": VolumeMount(name="data", target="/b", mode="Z"),
+    }.items():
+        assert mounts.volume(text) == (("volumes", (expected,)),), text
+    assert mounts.mount("src=data,dst=/b,ro,volume-nocopy,volume-label=a=b,volume-label=c,volume-opt=o=bind") == (
+        (
+            "volumes",
+            (
+                VolumeMount(
+                    name="data",
+                    target="/b",
+                    read_only=True,
+                    copy=False,
+                    mode="z",
+                    labels={"a": "b", "c": ""},
+                    options={"o": "bind"},
+                ),
+            ),
+        ),
+    )
 
 
 def test_mounts_written_out() -> None:
@@ -119,15 +145,14 @@ def test_tmpfs_and_devices() -> None:
 
 
 REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
-    (mounts.volume, "/x", "invalid volume specification: '/x': anonymous volumes come later; give source:target"),
     (mounts.volume, "a:b:c:d", "invalid volume specification: 'a:b:c:d'"),
     (mounts.volume, "/a::ro", "invalid volume specification: '/a::ro'"),
     (mounts.volume, "", "invalid volume specification: ''"),
-    (
-        mounts.volume,
-        "data:/b",
-        "volumes by name come later; give a directory of the host as an absolute path or as ./data",
-    ),
+    (mounts.volume, "x", "the path in the container must be absolute, not 'x'"),
+    (mounts.volume, "data:/b:rslave", 'for type "volume": field BindOptions must not be specified'),
+    (mounts.volume, "data:/b:ro,ro", "invalid mode: ro,ro"),
+    (mounts.volume, "data:/b:owner", "invalid mode: owner"),
+    (mounts.volume_driver, "nfs", 'plugin "nfs" not found'),
     (mounts.volume, "a/b:/b", "'a/b' is neither absolute nor a name; give an absolute path or ./a/b"),
     (mounts.volume, "~/a:/b", "'~/a' was not expanded by the shell"),
     (mounts.volume, "/a:b", "the path in the container must be absolute, not 'b'"),
@@ -139,7 +164,10 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (mounts.mount, "foo", "invalid field 'foo' must be a key=value pair"),
     (mounts.mount, "type=bind,foo=1,dst=/x", "unexpected key 'foo' in 'foo=1'"),
     (mounts.mount, "type=bind,dst=/x", "type 'bind' requires 'source'"),
-    (mounts.mount, "type=volume,src=a,dst=/x", "mount type 'volume' is unknown here"),
+    (mounts.mount, "type=npipe,src=a,dst=/x", "mount type 'npipe' is unknown here"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,volume-label=a=b", "cannot mix 'volume-*' options with mount type 'bind'"),
+    (mounts.mount, "type=volume,src=a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-size' with mount type 'volume'"),
+    (mounts.mount, "src=a,dst=/x,volume-nocopy=perhaps", "true or false"),
     (mounts.mount, "type=tmpfs,src=/a,dst=/x", "cannot mix 'source' with mount type 'tmpfs'"),
     (mounts.mount, "type=bind,src=/a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-size' with mount type 'bind'"),
     (mounts.mount, "type=bind,src=/a,dst=/x,ro=perhaps", "readonly is true or false"),
@@ -220,7 +248,7 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (scalars.signal_name, "FOO", "Invalid signal: FOO"),
     (scalars.pull_policy, "foo", "invalid pull option: 'foo'"),
     (scalars.restart_policy, "always", "minirun has no restart policies yet"),
-    (scalars.object_type, "volume", 'unknown type: "volume"'),
+    (scalars.object_type, "plugin", 'unknown type: "plugin"'),
     (scalars.filter_condition, "foo", "bad format of filter (expected name=value)"),
     (scalars.tail, "x", "'x' is not a whole number"),
     (keys.checked, "ctrl-xx", "Invalid detach keys: Unknown character: 'ctrl-xx'"),

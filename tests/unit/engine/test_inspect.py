@@ -162,6 +162,9 @@ class _Engine:
             raise NotFound(f"No such container: {reference}")
         return container(ContainerConfig(image="busybox"))
 
+    def volume(self, name: str) -> object:
+        raise NotFound(f"get {name}: no such volume")
+
 
 def test_a_container_comes_before_an_image() -> None:
     engine: Any = _Engine()

@@ -1,0 +1,173 @@
+"""A container's volumes: which it gets, when they are made and filled, which go with it.
+
+Owns: `resolve` (the request, the image's VOLUMEs and --volumes-from become one list with names), `claim`, `furnish`, `give_up`.
+Leaves to others: volumes without containers (engine/volumes), their directories (storage/volumes), the mounts (engine/spec_mounts).
+
+    resolve -> [ container's row, volumes' rows: one transaction ] -> furnish -> ... -> give_up
+
+An empty volume begins with what the image has in its place (copy-up). The image is hostile: the copy is read through a mount of
+its layers that nobody else sees, and made by linux/trees.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ..errors import Exhausted, InvalidInput, MinirunError
+from ..storage.volumes import ANONYMOUS, check_name
+from .config import BindMount, VolumeMount
+from .volumes import DRIVER, check_driver, device_of, new_name, users
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ..images.store import Image
+    from .config import ContainerConfig
+    from .container import Container
+    from .engine import Engine
+
+
+def resolve(engine: Engine, config: ContainerConfig, image: Image) -> ContainerConfig:
+    """Give the configuration with every volume that the container will have, by name. Raises NotFound, InvalidInput."""
+    volumes = [_named(engine, mount) for mount in config.volumes]
+    binds = list(config.binds)
+    taken = {_clean(mount.target) for mount in volumes}
+    taken |= {_clean(bind.target) for bind in binds} | {_clean(tmpfs.target) for tmpfs in config.tmpfs}
+    for text in config.volumes_from:
+        lent_volumes, lent_binds = _lent(engine, text)
+        volumes += [mount for mount in lent_volumes if _clean(mount.target) not in taken]
+        binds += [bind for bind in lent_binds if _clean(bind.target) not in taken]
+        taken |= {_clean(mount.target) for mount in volumes} | {_clean(bind.target) for bind in binds}
+    for path in sorted(image.config.get("Volumes") or {}):
+        if _clean(path) not in taken:
+            taken.add(_clean(path))
+            volumes.append(_named(engine, VolumeMount(target=_clean(path))))
+    if not volumes and not config.volumes_from:
+        return config
+    return config.replace(volumes=tuple(volumes), binds=tuple(binds))
+
+
+def _clean(path: str) -> str:
+    return "/" + os.path.normpath(path).lstrip("/")
+
+
+def _named(engine: Engine, mount: VolumeMount) -> VolumeMount:
+    name = check_name(mount.name) if mount.name else new_name()
+    check_driver(name, mount.driver)
+    existing = engine.volume_store.get(name)
+    device = device_of(name, mount.options if existing is None else existing.options)
+    labels = mount.labels if mount.name else {**mount.labels, ANONYMOUS: ""}
+    return mount.replace(
+        name=name,
+        source=device or engine.volume_store.data(name),
+        labels=labels,
+        is_anonymous=not mount.name,
+        is_device=bool(device),
+    )
+
+
+def _lent(engine: Engine, text: str) -> tuple[list[VolumeMount], list[BindMount]]:
+    """Give the mounts of another container, read-only if that is said: `NAME[:ro|rw]`."""
+    reference, colon, mode = text.partition(":")
+    if not reference or (colon and mode not in ("ro", "rw", "z", "Z")):
+        raise InvalidInput(
+            f"invalid mode: {mode}" if reference else "volumes-from specification cannot be an empty string"
+        )
+    lender = engine.rows.find(reference).config
+    forbids = mode == "ro"
+    volumes = [mount.replace(copy=False, mode="", read_only=mount.read_only or forbids) for mount in lender.volumes]
+    return volumes, [bind.replace(read_only=bind.read_only or forbids) for bind in lender.binds]
+
+
+def claim(engine: Engine, config: ContainerConfig) -> None:
+    """Write down the volumes that aren't there yet, in the transaction that writes the container's row."""
+    for mount in config.volumes:
+        engine.volume_store.claim(mount.name, mount.labels, mount.options)
+
+
+def furnish(engine: Engine, container: Container, image: Image) -> None:
+    """Make the container's volumes, and fill those that are empty with what the image has in their place. Blocks meanwhile.
+
+    Raises MinirunError, Exhausted; a volume then is as empty as before.
+    """
+    root = -1
+    try:
+        for mount in container.config.volumes:
+            engine.volume_store.settle(mount.name)
+            if not mount.copy or mount.is_device or not engine.volume_store.is_empty(mount.name):
+                continue
+            root = root if root >= 0 else _view(engine, image)
+            _fill(engine, mount, root)
+    except NotADirectoryError as error:
+        raise InvalidInput(f"source {error.filename} is not directory") from error
+    except OSError as error:
+        import errno
+
+        kind = Exhausted if error.errno in (errno.ENOSPC, errno.EDQUOT) else MinirunError
+        raise kind(f"fill a volume of container {container.name}: {error.strerror}") from error
+    finally:
+        if root >= 0:
+            os.close(root)
+
+
+def _fill(engine: Engine, mount: VolumeMount, root: int) -> None:
+    from ..linux import trees
+
+    engine.volume_store.fill(mount.name, lambda target: trees.copy_beneath(root, mount.target, target))
+
+
+def _view(engine: Engine, image: Image) -> int:
+    """Show what the image holds, to us alone."""
+    from ..linux import view
+
+    engine.snapshots.prepare_empty()  # an overlay that can't be written to has two layers at least
+    lowers = (*(lower for lower in engine.snapshots.lowers(image.chain_id) if lower != "0/fs"), "0/fs")
+    if len(lowers) == 1:
+        return os.open(f"{engine.snapshots.root}/0/fs", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    return view.overlay(engine.layout.mountpoint, engine.snapshots.root, lowers)
+
+
+def give_up(engine: Engine, container: Container) -> list[str]:
+    """Mark the container's anonymous volumes for removal, but for those that another one uses; gives their names.
+
+    In the transaction that decides about the container: from then on `settle` finishes it, whoever comes.
+    """
+    names = [mount.name for mount in container.config.volumes if mount.is_anonymous]
+    if not names:
+        return []
+    used = users(engine)
+    spare = [name for name in names if set(used.get(name, ())) <= {container.id}]
+    for name in spare:
+        engine.connection.execute("UPDATE volumes SET status = 'removing' WHERE name = ?", (name,))
+    return spare
+
+
+def mounts_json(config: ContainerConfig) -> list[dict[str, object]]:
+    """Give the container's volumes as docker's Mounts have them."""
+    return [
+        {
+            "Type": "volume",
+            "Name": mount.name,
+            "Source": mount.source,
+            "Destination": mount.target,
+            "Driver": DRIVER,
+            "Mode": mount.mode,
+            "RW": not mount.read_only,
+            "Propagation": "",
+        }
+        for mount in config.volumes
+    ]
+
+
+def settle_all(engine: Engine) -> None:
+    """Finish what killed commands have begun with volumes; one that somebody is at is left to them."""
+    rows = engine.connection.execute("SELECT name FROM volumes WHERE status != 'ready'").fetchall()
+    for (name,) in rows:
+        lock = engine.volume_store.lock(name)
+        if not lock.acquire(wait=False):
+            continue
+        try:
+            engine.volume_store.settle_locked(name)
+        except MinirunError:
+            continue  # its own `rm` says what is wrong
+        finally:
+            lock.release()
