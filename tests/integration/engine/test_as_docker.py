@@ -42,7 +42,6 @@ SEQUENCE = (
     "port resting",
     "port no-such",
     "stats --no-stream --format {{.Name}}:{{.NetIO}} running",
-    "stats --no-stream resting",
     "stats --no-stream no-such",
     "update running",
     "update --cpus 900 running",
