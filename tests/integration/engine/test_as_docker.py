@@ -9,7 +9,7 @@ import pytest
 
 from tests.dockerd import private_docker
 
-SCRIPT = "trap 'exit 7' TERM; while :; do sleep 0.1; done"
+SCRIPT = "trap 'exit 7' TERM; sleep 600 & wait"  # the same two processes at every moment
 
 # In this order, on `running`, which was run, and `resting`, which was created. Ids are told apart from nothing.
 SEQUENCE = (
