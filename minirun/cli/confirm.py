@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from ..output import say, write
+from ..output import say, warn, write
 from ..units import human_size
 
 TYPE_CHECKING = False
@@ -36,6 +36,19 @@ def conditions(parsed: Parsed) -> dict[str, list[str]]:
     for name, value in parsed.many("filter"):
         found.setdefault(name, []).append(str(instant(value)) if name == "until" else value)
     return found
+
+
+def keep_seconds(parsed: Parsed) -> float | None:
+    """Give what --keep-history says, None when it wasn't given."""
+    value = parsed.values.get("keep-history")
+    return None if value is None else float(value)
+
+
+def tell_kept(count: int) -> None:
+    """Say on standard error that images were spared, since docker would have removed them."""
+    if count:
+        images = "1 image" if count == 1 else f"{count} images"
+        warn(f"{images} kept for 'minirun image rollback': --keep-history 0 removes them, too")
 
 
 def tell_removed(what: str, lines: Iterable[str]) -> None:

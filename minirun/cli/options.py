@@ -273,6 +273,7 @@ _DESCRIBE: Rows = (
 
 _FORCE = ("force", "f", "flag", "", "Do not prompt for confirmation", "", "")
 _PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.prune_condition", "")
+_KEEP_HISTORY = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 7d)", "times.duration", "")
 
 _CONTAINER_PRUNE: Rows = (_PRUNE_FILTER, _FORCE)
 
@@ -280,12 +281,14 @@ _IMAGE_PRUNE: Rows = (
     ("all", "a", "flag", "", "Remove all unused images, not just dangling ones", "", ""),
     _PRUNE_FILTER,
     _FORCE,
+    _KEEP_HISTORY,
 )
 
 _SYSTEM_PRUNE: Rows = (
     ("all",     "a", "flag", "",       "Remove all unused images not just dangling ones", "", ""),
     ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.prune_condition", ""),
     _FORCE,
+    _KEEP_HISTORY,
     ("volumes", "",  "flag", "",       "Prune anonymous volumes", "", ""),
 )
 

@@ -10,7 +10,7 @@ what killed commands leave (engine/reconcile: that is no damage, and is gone by 
     a container's directory is missing                  an empty one is made: what it had written is lost
     a container's image is gone                         none: remove the container
     a name leads to no image, index.json is wrong       the name is removed, the file written again
-    addresses, ports, run files of nobody               given back, removed
+    addresses, ports, ids, cgroups, run files of nobody given back, removed
 
 Each repair takes the same locks as the command that makes such a thing, so it can be asked for while others work.
 """
@@ -248,6 +248,7 @@ def _runs(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
     """What a run holds while it lasts, of containers that don't run or aren't there."""
     from ..monitor import exits
     from .life import give_back
+    from .userns import holders
 
     def giving_back(container_id: str) -> Repair:
         def give() -> str:
@@ -256,14 +257,41 @@ def _runs(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
 
         return give
 
-    live = {row.id for row in engine.rows.all() if row.is_running or row.status in ("starting", "creating", "removing")}
-    held = {row[0] for row in engine.connection.execute(_HELD).fetchall()}
-    run_files = set(os.listdir(f"{engine.layout.run_root}/containers"))
-    for container_id in sorted((held | run_files) - live):
+    rows = engine.rows.all()
+    live = {row.id for row in rows if row.is_running or row.status in ("starting", "creating", "removing")}
+    held = {
+        "addresses and ports": {row[0] for row in engine.connection.execute(_HELD).fetchall()},
+        "cgroup": set(_cgroups(engine)),
+        "files of a run": set(os.listdir(f"{engine.layout.run_root}/containers")),
+    }
+    for container_id in sorted(set().union(*held.values()) - live):
         if exits.is_running(engine.layout.run(container_id)):  # it was started since we asked
             continue
-        what = "addresses and ports" if container_id in held else "files of a run"
+        what = " and ".join(name for name, ids in held.items() if container_id in ids)
         yield f"{what} of {container_id[:12]}", "belong to no running container", giving_back(container_id)
+    known = {row.id for row in rows}
+    for container_id in holders(engine.connection):
+        if container_id not in known:
+            yield f"user ids of {container_id[:12]}", "belong to no container", _releasing(engine, container_id)
 
 
 _HELD = "SELECT container_id FROM leases UNION SELECT container_id FROM port_leases"
+_ID_DIGITS = 64
+
+
+def _cgroups(engine: Engine) -> Iterator[str]:
+    """Give the names of our cgroups that are containers'."""
+    for directory in (engine.hierarchy.root, engine.hierarchy.confined):
+        if os.path.isdir(directory):
+            yield from (name for name in os.listdir(directory) if len(name) == _ID_DIGITS)
+
+
+def _releasing(engine: Engine, container_id: str) -> Repair:
+    def release() -> str:
+        from . import userns
+
+        with database.transaction(engine.connection):
+            userns.release(engine.connection, container_id)
+        return "given back"
+
+    return release

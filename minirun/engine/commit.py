@@ -128,6 +128,14 @@ def frozen(engine: Engine, container: Container) -> Iterator[None]:
             _freeze(engine, container, frozen=True)
             yield
         finally:
+            _go_on(engine, container)
+
+
+def _go_on(engine: Engine, container: Container) -> None:
+    """Thaw, unless somebody has paused the container meanwhile: then it stays as he wants it."""
+    with engine.lock(container.id):
+        current = engine.rows.get(container.id)
+        if current is None or not current.is_paused:
             _freeze(engine, container, frozen=False)
 
 

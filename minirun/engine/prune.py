@@ -29,10 +29,14 @@ FILTERS = ("until", "label", "label!")
 
 
 class Pruned(Record):
-    """What is gone: ids of containers, docker's lines about images, and the bytes of the disk that came back."""
+    """What is gone: ids of containers, docker's lines about images, and the bytes of the disk that came back.
+
+    `kept` counts the images that would have gone, had no name led to them a short time ago.
+    """
 
     removed: tuple[str, ...] = ()
     reclaimed_bytes: int = 0
+    kept: int = 0
 
 
 def prune_containers(engine: Engine, filters: Filters) -> Pruned:
@@ -54,25 +58,35 @@ def prune_containers(engine: Engine, filters: Filters) -> Pruned:
     return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed)
 
 
-def prune_images(engine: Engine, filters: Filters, *, everything: bool = False) -> Pruned:
-    """Remove the images that have no name, or (`everything`) no container. Raises InvalidInput for a filter that doesn't exist."""
+def prune_images(
+    engine: Engine, filters: Filters, *, everything: bool = False, keep_seconds: float | None = None
+) -> Pruned:
+    """Remove the images that have no name, or (`everything`) no container. Raises InvalidInput for a filter that doesn't exist.
+
+    One that a name led to in the last `keep_seconds` (seven days unless set) is kept for `rollback`.
+    """
+    from ..images.tag_history import KEEP_SECONDS, still_reachable
     from .usage import parts_of_images
 
     passes = _filter(filters)
-    chosen = [image for image in engine.images.list() if _is_spare(image, everything) and passes(*_facts(image))]
+    keep = KEEP_SECONDS if keep_seconds is None else keep_seconds
+    spare = [
+        image
+        for image in engine.images.list()
+        if _is_spare(image, everything) and passes(*_facts(image)) and not _is_used(engine, image)
+    ]
+    chosen = [image for image in spare if image.tags or not still_reachable(engine.connection, image.id, keep)]
     parts = parts_of_images(engine)
     candidates = {path for image in chosen for path in parts.get(image.id, ())}
     sizes = _sizes(candidates)
     lines: list[str] = []
     for image in chosen:
-        if _is_used(engine, image):
-            continue
         with suppress(Conflict, NotFound):  # taken into use, or removed, by somebody else
             lines += engine.images.remove(image.id, force=True)
     gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
     if not filters:
         gone += engine.images.forget_incoming()
-    return Pruned(removed=tuple(lines), reclaimed_bytes=gone)
+    return Pruned(removed=tuple(lines), reclaimed_bytes=gone, kept=len(spare) - len(chosen))
 
 
 def _filter(filters: Filters) -> _Filter:

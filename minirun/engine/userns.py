@@ -137,6 +137,12 @@ def release(connection: sqlite3.Connection, container_id: str) -> None:
     connection.execute("DELETE FROM id_leases WHERE container_id = ?", (container_id,))
 
 
+def holders(connection: sqlite3.Connection) -> list[str]:
+    """Give the containers that have ids."""
+    connection.execute(_SCHEMA)
+    return [row[0] for row in connection.execute("SELECT container_id FROM id_leases ORDER BY container_id")]
+
+
 def lease_of(connection: sqlite3.Connection, container_id: str) -> IdLease | None:
     """Give the ids that a container has; None for one that is only being explained."""
     connection.execute(_SCHEMA)

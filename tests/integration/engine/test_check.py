@@ -124,6 +124,7 @@ def test_the_index_is_written_again(store):
 
 def test_what_a_run_held_is_given_back(store):
     from minirun import Engine
+    from minirun.engine import userns
 
     root = root_of(store)
     store("run", "--rm", "busybox", "true")  # the network is there
@@ -131,9 +132,17 @@ def test_what_a_run_held_is_given_back(store):
     with Engine(str(root), str(root.parent / "run")) as engine:
         engine.networks.lease(stray)
         (root.parent / "run/containers" / stray).mkdir()
-    assert f"addresses and ports of {stray[:12]} belong to no running container" in checked(store)
+        cgroup = Path(engine.hierarchy.root, stray)
+        cgroup.mkdir()
+        assert userns.holders(engine.connection) == []
+        engine.connection.execute("INSERT INTO id_leases VALUES (?, 200000, 200000, 1024)", (stray,))
+    assert checked(store) == (
+        f"addresses and ports and cgroup and files of a run of {stray[:12]} belong to no running container\n"
+        f"user ids of {stray[:12]} belong to no container\n"
+    )
     repaired(store)
     assert not (root.parent / "run/containers" / stray).exists()
+    assert not cgroup.exists()
 
 
 def test_a_name_without_an_image_is_removed(store):

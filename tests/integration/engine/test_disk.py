@@ -231,7 +231,10 @@ def test_image_prune_removes_images_without_a_name_or_all_without_a_container(st
     store("import", "-m", "another", "-c", "CMD true", archive, "busybox")
     root = root_of(store)
     before = du(root / "images", root / "snapshots")
-    heading, line, _, total = store("image", "prune", "-f").stdout.splitlines()
+    kept = store("image", "prune", "-f")
+    assert kept.stdout == NOTHING
+    assert kept.stderr == "1 image kept for 'minirun image rollback': --keep-history 0 removes them, too\n"
+    heading, line, _, total = store("image", "prune", "-f", "--keep-history", "0").stdout.splitlines()
     assert (heading, line) == ("Deleted Images:", f"deleted: {first}")
     freed = bytes_of(total.removeprefix("Total reclaimed space: "))
     assert freed == pytest.approx(before - du(root / "images", root / "snapshots"), rel=0.01)
@@ -243,6 +246,16 @@ def test_image_prune_removes_images_without_a_name_or_all_without_a_container(st
     assert lines[:3] == ["Deleted Images:", "untagged: busybox:latest", "untagged: other:1"]
     assert store("images", "-q").stdout == ""
     assert os.listdir(root / "images/blobs/sha256") == []
+
+
+def test_a_prune_spares_what_rollback_can_reach(store, fixture_archive):
+    first = json.loads(store("inspect", "busybox").stdout)[0]["Id"]
+    store("import", "-m", "another", str(fixture_archive("busybox")), "busybox")
+    store("system", "prune", "-f")
+    store("image", "rollback", "busybox")
+    assert json.loads(store("inspect", "busybox").stdout)[0]["Id"] == first
+    store("system", "prune", "-f", "--keep-history", "0")
+    assert len(store("images", "-q").stdout.split()) == 1
 
 
 def test_system_prune_says_what_it_will_do_and_does_it(store, fixture_archive):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from minirun.engine import commit, pause
 from tests.integration.engine.test_lifecycle import state, wait_for_log
 from tests.waiting import until
 
@@ -149,6 +150,17 @@ def test_a_pause_that_was_killed_half_way_is_put_right(minirun, engine, counter,
         engine.rows.update(identifier, status="paused")
     assert state(minirun, counter)["Status"] == "running"
     minirun("exec", counter, "true")
+
+
+def test_a_pause_during_a_commit_outlasts_it(minirun, engine, counter):
+    container = engine.container(counter)
+    with commit.frozen(engine, container):
+        engine.pause(counter)
+    before = ticks(minirun, counter)
+    assert state(minirun, counter)["Status"] == "paused"
+    assert pause.is_frozen(engine, container.id)
+    engine.unpause(counter)
+    until("the container counts again", lambda: ticks(minirun, counter) > before)
 
 
 def test_an_image_of_a_paused_container_is_in_use(minirun, busybox, counter):
