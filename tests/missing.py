@@ -3,9 +3,10 @@
 Owns: the filter that answers them with ENOSYS, in this process and all that it starts, and what such a run accepts.
 Leaves to others: one start without one call, which every run has (faults/test_missing_system_calls).
 
-A test may fail there for one reason: minirun has said in its own words which kernel it takes. It is then reported as
-`xfailed`. Everything else is as ever: a test that doesn't need the call passes, and the census finds what was left behind.
-What a command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a test may drop it.
+A test may fail there for one reason: minirun has said in its own words which kernel it takes (its low storeys: by the error's
+number). It is then reported as `xfailed`. Everything else is as ever: a test that doesn't need the call passes, and the census
+finds what was left behind. What a command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a
+test may drop it.
 """
 
 from __future__ import annotations
@@ -115,16 +116,24 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Accept a failure that says which kernel it takes."""
     report = yield
     if not item.config.stash[_CALLS] or not report.failed or report.when == "teardown":
         return report
-    if SENTENCE in report.longreprtext or _times_heard() > item.stash[_HEARD]:
+    if SENTENCE in report.longreprtext or _times_heard() > item.stash[_HEARD] or _is_missing_call(call):
         item.stash[_CUT_SHORT] = True
         report.outcome = "skipped"
         report.wasxfail = "it says which kernel it takes"
     return report
+
+
+def _is_missing_call(call: pytest.CallInfo[None]) -> bool:
+    """Did a test of the low storeys get what they have instead of sentences: OSError with the number?"""
+    error = call.excinfo.value if call.excinfo is not None else None
+    return isinstance(error, OSError) and error.errno == errno.ENOSYS
 
 
 # ---- what such a test is kept from clearing away
