@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..images.image import Image
     from .container import Container
     from .engine import Engine
+    from .volumes import VolumeUsage
 
 
 class ImageUsage(Record):
@@ -54,6 +55,7 @@ class DiskUsage(Record):
     totals: tuple[Total, ...]
     images: tuple[ImageUsage, ...]
     containers: tuple[ContainerUsage, ...]
+    volumes: tuple[VolumeUsage, ...]
 
 
 def disk_usage(engine: Engine) -> DiskUsage:
@@ -73,8 +75,16 @@ def disk_usage(engine: Engine) -> DiskUsage:
         size_bytes=sum(usage.size.disk_bytes for usage in containers),
         reclaimable_bytes=resting,
     )
-    totals = (image_total, container_total, Total(kind="Local Volumes"), Total(kind="Build Cache"))
-    return DiskUsage(totals=totals, images=images, containers=containers)
+    volumes = engine.volume_usage()
+    volume_total = Total(
+        kind="Local Volumes",
+        count=len(volumes),
+        active=sum(usage.links > 0 for usage in volumes),
+        size_bytes=sum(usage.size.disk_bytes for usage in volumes),
+        reclaimable_bytes=sum(usage.size.disk_bytes for usage in volumes if not usage.links),
+    )
+    totals = (image_total, container_total, volume_total, Total(kind="Build Cache"))
+    return DiskUsage(totals=totals, images=images, containers=containers, volumes=volumes)
 
 
 def _images(engine: Engine, counter: Counter) -> tuple[tuple[ImageUsage, ...], Total]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TABLE = ("Type", "TotalCount", "Active", "Size", "Reclaimable")
 IMAGES = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
 CONTAINERS = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
+VOLUMES = ("Name", "Links", "Size")
 NONE = "<none>"
 
 
@@ -57,12 +58,12 @@ def _reclaimable(total: Total) -> str:
 
 
 def _verbose(usage: DiskUsage) -> str:
-    """Give docker's four lists; those of volumes and of a build cache are empty."""
+    """Give docker's four lists; that of a build cache is empty."""
     return "\n".join(
         (
             "Images space usage:\n\n" + show(_image_columns(), list(_image_rows(usage.images)), "", IMAGES),
             "Containers space usage:\n\n" + show(_container_columns(), usage.containers, "", CONTAINERS),
-            "Local Volumes space usage:\n\n" + align([("VOLUME NAME", "LINKS", "SIZE")], MINIMUM),
+            "Local Volumes space usage:\n\n" + show(_volume_columns(), usage.volumes, "", VOLUMES),
             "Build cache usage: 0B\n\n"
             + align([("CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED")], MINIMUM),
         )
@@ -74,9 +75,10 @@ def _verbose_json(usage: DiskUsage) -> str:
     lists = {
         "Images": show(_image_columns(), list(_image_rows(usage.images)), "json", IMAGES),
         "Containers": show(_container_columns(), usage.containers, "json", CONTAINERS),
+        "Volumes": show(_volume_columns(), usage.volumes, "json", VOLUMES),
     }
     parts = [f'"{name}":[{",".join(text.splitlines())}]' for name, text in lists.items()]
-    return "{" + ",".join([*parts, '"Volumes":[]', '"BuildCache":[]']) + "}\n"
+    return "{" + ",".join([*parts, '"BuildCache":[]']) + "}\n"
 
 
 def _image_rows(usages: Sequence[ImageUsage]) -> Iterator[tuple[ImageUsage, Row]]:
@@ -120,6 +122,14 @@ def _container_columns() -> Columns:
         for name, column in container_columns(truncate=True).items()
     }
     return {**of_containers, "Size": Column(heading="SIZE", value=_container_size)}
+
+
+def _volume_columns() -> Columns:
+    return {
+        "Name": Column(heading="VOLUME NAME", value=lambda usage: usage.volume.name),
+        "Links": Column(heading="LINKS", value=lambda usage: str(usage.links)),
+        "Size": Column(heading="SIZE", value=lambda usage: human_size(usage.size.disk_bytes)),
+    }
 
 
 def _of_part(column: Column, part: Callable[[Any], Any]) -> Callable[[Any], Any]:

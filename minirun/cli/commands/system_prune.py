@@ -15,15 +15,19 @@ def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
     if parsed.flag("volumes") and any(name == "until" for name, _ in parsed.many("filter")):
         raise InvalidInput('The "until" filter is not supported with "--volumes"')
+    from ...engine.prune import Pruned
+
     if not agreed(invocation, warning(parsed)):
         return 0
     filters = conditions(parsed)
     with invocation.engine() as engine:
         containers = engine.prune_containers(filters)
         tell_removed("Containers", containers.removed)
+        volumes = engine.prune_volumes(filters) if parsed.flag("volumes") else Pruned()
+        tell_removed("Volumes", volumes.removed)
         images = engine.prune_images(filters, all=parsed.flag("all"), keep_seconds=keep_seconds(parsed))
         tell_removed("Images", image_lines(images.removed))
-    tell_reclaimed(containers.reclaimed_bytes + images.reclaimed_bytes)
+    tell_reclaimed(containers.reclaimed_bytes + volumes.reclaimed_bytes + images.reclaimed_bytes)
     tell_kept(images.kept)
     return 0
 

@@ -258,6 +258,23 @@ def test_a_prune_spares_what_rollback_can_reach(store, fixture_archive):
     assert len(store("images", "-q").stdout.split()) == 1
 
 
+def test_volumes_are_counted_and_pruned_with_the_rest(store):
+    write = "dd if=/dev/urandom of=/v/x bs=1000 count=500 2>/dev/null"
+    store("run", "--name", "writer", "-v", "/v", "busybox", "sh", "-c", write)
+    store("volume", "create", "named")
+    root = root_of(store)
+    row = sizes(store)["Local Volumes"]
+    assert (row["TotalCount"], row["Active"]) == ("2", "1")
+    assert bytes_of(row["Size"]) == pytest.approx(du(*(root / "volumes").iterdir()), rel=0.01)
+    whole = json.loads(store("system", "df", "-v", "--format", "json").stdout)
+    assert {volume["Name"]: volume["Links"] for volume in whole["Volumes"]}["named"] == "0"
+    before = du(root / "volumes")
+    lines = store("system", "prune", "-f", "--volumes").stdout.splitlines()
+    assert (lines[0], lines[3]) == ("Deleted Containers:", "Deleted Volumes:")
+    assert before - du(root / "volumes") > 500_000
+    assert store("volume", "ls", "-q").stdout == "named\n"
+
+
 def test_system_prune_says_what_it_will_do_and_does_it(store, fixture_archive):
     store("create", "--name", "box", "busybox", "true")
     asked = store("system", "prune", "--filter", "label!=keep").stdout
