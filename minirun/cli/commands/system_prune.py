@@ -21,9 +21,14 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
         containers = engine.prune_containers(filters)
         tell_removed("Containers", containers.removed)
+        reclaimed = containers.reclaimed_bytes
+        if parsed.flag("volumes"):
+            volumes = engine.prune_volumes(filters)
+            tell_removed("Volumes", volumes.removed)
+            reclaimed += volumes.reclaimed_bytes
         images = engine.prune_images(filters, all=parsed.flag("all"), keep_seconds=keep_seconds(parsed))
         tell_removed("Images", image_lines(images.removed))
-    tell_reclaimed(containers.reclaimed_bytes + images.reclaimed_bytes)
+    tell_reclaimed(reclaimed + images.reclaimed_bytes)
     tell_kept(images.kept)
     return 0
 

@@ -163,6 +163,15 @@ def test_prune_asks_and_takes_the_anonymous_first(volumes, busybox):
     assert len(names(volumes)) == 1
 
 
+def test_prune_of_everything_takes_anonymous_volumes_when_that_is_asked_for(store):
+    store("volume", "create", "named")
+    store("create", "-v", "/x", "busybox", "true")
+    (anonymous,) = set(names(store)) - {"named"}
+    assert "Volumes" not in store("system", "prune", "-f").stdout
+    assert f"Deleted Volumes:\n{anonymous}\n\n" in store("system", "prune", "-f", "--volumes").stdout
+    assert names(store) == ["named"]
+
+
 # ---- in containers
 
 
