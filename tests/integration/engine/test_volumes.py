@@ -229,6 +229,23 @@ def test_options_of_a_mount(volumes, busybox):
     quiet_run(volumes, "--rm", "--read-only", "-v", "made:/x", busybox, "touch", "/x/file")
 
 
+def test_a_part_of_a_volume(volumes, busybox):
+    script = (
+        "mkdir -p /x/a/b; echo inside > /x/a/b/file; ln -s /etc /x/out; ln -s a/b /x/in; mkdir /x/etc; touch /x/etc/own"
+    )
+    quiet_run(volumes, "--rm", "-v", "data:/x", busybox, "sh", "-c", script)
+    for path, content in (("a/b", "file"), ("in", "file"), ("out", "own")):
+        words = ("--mount", f"src=data,dst=/y,volume-subpath={path}")
+        assert quiet_run(volumes, "--rm", *words, busybox, "ls", "/y").stdout == f"{content}\n", path
+        mapped = quiet_run(volumes, "--rm", "--userns", "auto", *words, busybox, "ls", "/y")
+        assert mapped.stdout == f"{content}\n", path
+    done = quiet_run(volumes, "--rm", "--mount", "src=data,dst=/y,volume-subpath=no", busybox, "true", check=False)
+    assert done.returncode == 125
+    assert "No such file or directory" in done.stderr
+    volumes("create", "--name", "box", "--mount", "src=data,dst=/y,volume-subpath=a", busybox, "true")
+    assert "is a part of a volume" in volumes("cp", "box:/y", "-", check=False).stderr
+
+
 def test_containers_share_a_volume(volumes, busybox):
     volumes("run", "-d", "--network", "none", "--name", "one", "-v", "both:/x", busybox, "sleep", "60")
     quiet_run(volumes, "--rm", "-v", "both:/y", busybox, "sh", "-c", "echo said > /y/word")
