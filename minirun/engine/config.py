@@ -43,6 +43,7 @@ class VolumeMount(Record):
     source: str = ""
     read_only: bool = False
     copy: bool = True  # an empty one begins with what the image has there
+    part: str = ""  # of the volume: the path of a directory in it
     mode: str = ""  # as it was written
     labels: dict[str, str] = {}  # of the volume, if it is made now; so are the driver and its options
     driver: str = ""

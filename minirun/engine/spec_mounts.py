@@ -176,6 +176,7 @@ def _volume(config: ContainerConfig, volume: VolumeMount) -> Mount:
         destination=_destination(volume.target),
         type="bind",
         source=volume.source,
+        part=volume.part,
         attributes=MOUNT_ATTR_RDONLY if volume.read_only else 0,
         propagation=PROPAGATIONS["private"],
         id_map="idmap" if config.has_user_namespace and not volume.is_device else "",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Conflict, MinirunError
+from ..errors import Conflict, MinirunError, NotSupported
 from ..light import ExitStack, contextmanager
 from ..linux import syscalls, view
 from ..linux.flags import MOUNT_ATTR_RDONLY
@@ -104,6 +104,11 @@ def covers_of(engine: Engine, container: Container, *, make: bool = False) -> li
         resolv_file=f"{run}/resolv.conf",
     )
     mounts = spec_mounts.mounts_of(container.config, surroundings)
+    for mount in mounts:
+        if mount.part:
+            raise NotSupported(
+                f"container {container.name}: {mount.destination} is a part of a volume, which cp can't look into"
+            )
     return [
         view.Cover(
             source=mount.source,

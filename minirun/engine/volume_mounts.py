@@ -93,7 +93,7 @@ def furnish(engine: Engine, container: Container, image: Image) -> None:
     try:
         for mount in container.config.volumes:
             engine.volume_store.settle(mount.name)
-            if not mount.copy or mount.is_device or not engine.volume_store.is_empty(mount.name):
+            if not mount.copy or mount.part or mount.is_device or not engine.volume_store.is_empty(mount.name):
                 continue
             root = root if root >= 0 else _view(engine, image)
             _fill(engine, mount, root)

@@ -135,6 +135,7 @@ class Mount(Record):
     `tree_cleared` come from the options that begin with r ("rro", "rrw"): they hold for the mount and all beneath it.
     `id_map` is "" or, for an ID-mapped mount, "idmap" or "ridmap" (the mounts beneath too); without mappings of its own it
     takes those of the container's user namespace. `copy_up` fills a tmpfs with what the root file system has there.
+    `part` is the path of a directory in the source, which others may change: links in it are followed inside the source.
     """
 
     destination: str
@@ -152,6 +153,7 @@ class Mount(Record):
     uid_mappings: tuple[IdMapping, ...] = ()
     gid_mappings: tuple[IdMapping, ...] = ()
     copy_up: bool = False
+    part: str = ""
     remount: bool = False
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ...engine.config import BindMount, Device, TmpfsMount, VolumeMount
-from ...errors import InvalidInput, NotSupported
+from ...errors import InvalidInput
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,8 +125,9 @@ def mount(text: str) -> Fields:
 def _volume_of(
     values: dict[str, str], maps: dict[str, dict[str, str]], target: str, read_only: bool, text: str
 ) -> VolumeMount:
-    if "volume-subpath" in values:
-        raise NotSupported("volume-subpath: minirun mounts a volume whole; make a volume for the part")
+    part = values.pop("volume-subpath", "")
+    if part.startswith("/") or ".." in part.split("/"):
+        raise InvalidInput(f"invalid mount '{text}': volume-subpath must be a relative path inside the volume")
     copy = not _switch(values.pop("volume-nocopy", "false"), text)
     name = values.pop("source", "")
     driver = volume_driver(values.pop("volume-driver", ""))
@@ -136,6 +137,7 @@ def _volume_of(
         target=target,
         read_only=read_only,
         copy=copy,
+        part=part,
         mode="z",
         labels=maps["volume-label"],
         driver=driver,

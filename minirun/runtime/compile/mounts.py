@@ -57,7 +57,7 @@ def prepare(context: Context) -> Iterator[Operation]:
         yield from _made_outside(context)
     for mount, slot in context.early_trees():
         if not _is_cloned_by_child(context, mount):
-            yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
+            yield from _tree(mount, slot)
             if mount.id_map:
                 yield from _map_ids(context, mount, slot)
     if context.in_user_namespace:
@@ -100,6 +100,14 @@ def _map_ids(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
     yield plan.id_mapped(slot, USER_NAMESPACE, mount.id_map == "ridmap")
 
 
+def _tree(mount: Mount, slot: int) -> Iterator[Operation]:
+    if mount.part:
+        yield plan.open_(slot, plan.HOST, mount.source, os.O_PATH | os.O_DIRECTORY)
+        yield plan.tree(slot, slot, mount.part, mount.recursive)
+    else:
+        yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
+
+
 def _is_cloned_by_child(context: Context, mount: Mount) -> bool:
     """A tree that shall only stay tied to the host's can be cloned in the child's own namespace, before the ties are cut."""
     return bool(mount.propagation & TIED) and not context.in_user_namespace and not mount.id_map
@@ -112,7 +120,7 @@ def trees_of_host(context: Context) -> Iterator[Operation]:
     """Trees that shall follow the host's mounts, cloned while the mounts here are still tied to those of the host."""
     for mount, slot in context.early_trees():
         if _is_cloned_by_child(context, mount):
-            yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
+            yield from _tree(mount, slot)
 
 
 def stop_propagation(context: Context) -> Iterator[Operation]:
@@ -156,7 +164,7 @@ def mounts(context: Context) -> Iterator[Operation]:
             if not context.is_made_outside(mount):
                 yield from _filesystem(mount, slot)
         elif number not in context.early:
-            yield plan.tree(slot, plan.HOST, mount.source, mount.recursive)
+            yield from _tree(mount, slot)
         yield from _attributes(context, mount, slot, is_early=number in context.early)
         if slot == PROC and mount.type != "bind":
             yield from parameters(context, PROC, late=False)

@@ -83,7 +83,7 @@ def test_the_image_belongs_to_the_containers_root(minirun, busybox):
 def test_what_a_container_expects_works(minirun, busybox):
     script = """
         echo new > /made && chown 1:2 /made && stat -c %u:%g /made
-        echo 10.0.0.1 db >> /etc/hosts && grep -c 'db$' /etc/hosts
+        echo 10.0.0.1 db >> /etc/hosts && grep -c '1 db$' /etc/hosts
         echo x > /dev/shm/x && echo x > /dev/null && head -c 3 /dev/zero | wc -c
         echo out > /dev/stdout; echo err > /dev/stderr; echo fd > /proc/self/fd/1
         ls /sys/class/net | tr '\\n' ' '; cat /sys/fs/cgroup/cgroup.procs | head -1; ls -d /dev/mqueue

@@ -163,6 +163,15 @@ def test_prune_asks_and_takes_the_anonymous_first(volumes, busybox):
     assert len(names(volumes)) == 1
 
 
+def test_prune_of_everything_takes_anonymous_volumes_when_that_is_asked_for(store):
+    store("volume", "create", "named")
+    store("create", "-v", "/x", "busybox", "true")
+    (anonymous,) = set(names(store)) - {"named"}
+    assert "Volumes" not in store("system", "prune", "-f").stdout
+    assert f"Deleted Volumes:\n{anonymous}\n\n" in store("system", "prune", "-f", "--volumes").stdout
+    assert names(store) == ["named"]
+
+
 # ---- in containers
 
 
@@ -218,6 +227,23 @@ def test_options_of_a_mount(volumes, busybox):
         assert done.returncode == 1
         assert "Read-only file system" in done.stderr
     quiet_run(volumes, "--rm", "--read-only", "-v", "made:/x", busybox, "touch", "/x/file")
+
+
+def test_a_part_of_a_volume(volumes, busybox):
+    script = (
+        "mkdir -p /x/a/b; echo inside > /x/a/b/file; ln -s /etc /x/out; ln -s a/b /x/in; mkdir /x/etc; touch /x/etc/own"
+    )
+    quiet_run(volumes, "--rm", "-v", "data:/x", busybox, "sh", "-c", script)
+    for path, content in (("a/b", "file"), ("in", "file"), ("out", "own")):
+        words = ("--mount", f"src=data,dst=/y,volume-subpath={path}")
+        assert quiet_run(volumes, "--rm", *words, busybox, "ls", "/y").stdout == f"{content}\n", path
+        mapped = quiet_run(volumes, "--rm", "--userns", "auto", *words, busybox, "ls", "/y")
+        assert mapped.stdout == f"{content}\n", path
+    done = quiet_run(volumes, "--rm", "--mount", "src=data,dst=/y,volume-subpath=no", busybox, "true", check=False)
+    assert done.returncode == 125
+    assert "No such file or directory" in done.stderr
+    volumes("create", "--name", "box", "--mount", "src=data,dst=/y,volume-subpath=a", busybox, "true")
+    assert "is a part of a volume" in volumes("cp", "box:/y", "-", check=False).stderr
 
 
 def test_containers_share_a_volume(volumes, busybox):

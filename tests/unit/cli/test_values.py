@@ -168,6 +168,8 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (mounts.mount, "type=bind,src=/a,dst=/x,volume-label=a=b", "cannot mix 'volume-*' options with mount type 'bind'"),
     (mounts.mount, "type=volume,src=a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-size' with mount type 'volume'"),
     (mounts.mount, "src=a,dst=/x,volume-nocopy=perhaps", "true or false"),
+    (mounts.mount, "src=a,dst=/x,volume-subpath=b/../..", "volume-subpath must be a relative path inside the volume"),
+    (mounts.mount, "src=a,dst=/x,volume-subpath=/b", "volume-subpath must be a relative path inside the volume"),
     (mounts.mount, "type=tmpfs,src=/a,dst=/x", "cannot mix 'source' with mount type 'tmpfs'"),
     (mounts.mount, "type=bind,src=/a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-size' with mount type 'bind'"),
     (mounts.mount, "type=bind,src=/a,dst=/x,ro=perhaps", "readonly is true or false"),
