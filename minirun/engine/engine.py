@@ -467,7 +467,7 @@ def _schema() -> str:
     from ..storage.schema import VOLUMES as volumes
     from .schema import SCHEMA as containers
 
-    return ";".join((storage, volumes, images, networks, containers))
+    return ";".join((storage, volumes, images, networks, containers, database.EVENTS))
 
 
 def _steps() -> tuple[tuple[int, str], ...]:
@@ -475,4 +475,4 @@ def _steps() -> tuple[tuple[int, str], ...]:
     from ..images.schema import DIGESTS, TAG_HISTORY
     from ..storage.schema import VOLUMES
 
-    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS))

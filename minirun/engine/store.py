@@ -66,6 +66,13 @@ class Containers:
         """Forget a container; one that has gone is no error."""
         self._connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
 
+    def note(self, container: Container, action: str, **attributes: str) -> None:
+        """Record an event of a container. To be called inside the transaction of the change (database.record_event)."""
+        about = {"image": container.image_name, "name": container.name}
+        database.record_event(
+            self._connection, "container", action, container.id, {**container.config.labels, **about, **attributes}
+        )
+
     def get(self, container_id: str) -> Container | None:
         """Give the container with this full id."""
         row = self._connection.execute(f"{_SELECT} WHERE id = ?", (container_id,)).fetchone()
