@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .check import Damage
     from .config import ContainerConfig
     from .container import Container, ExecConfig
+    from .events import Event
     from .prune import Pruned
     from .session import Attachment, Session
     from .stats import Usage
@@ -274,6 +275,18 @@ class Engine:
             follow=follow,
             is_alive=lambda: exits.is_running(run),
         )
+
+    def events(
+        self,
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        filters: Mapping[str, Sequence[str]] | None = None,
+    ) -> Iterator[Event]:
+        """Give what every process on this host did, and then what it does until `until_ns`, or for ever: see engine/events."""
+        from .events import events
+
+        return events(self, since_ns=since_ns, until_ns=until_ns, filters=filters or {})
 
     def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:
         """Give everything about a container or (else) an image in the form of docker's JSON."""
