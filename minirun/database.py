@@ -1,6 +1,6 @@
-"""One SQLite database for all metadata: opening it, its version, transactions.
+"""One SQLite database for all metadata: opening it, its version, transactions, and the event that each change leaves.
 
-Owns: the connection's settings and the rule "one transaction per change that a user can see".
+Owns: the connection's settings, the rule "one transaction per change that a user can see", the table `events`.
 Leaves to others: tables and queries, which live beside their noun (engine/schema, images/schema, ...).
 
 WAL lets `ps` read while another command writes. `synchronous=NORMAL` may lose the last transactions in a power cut but never
@@ -10,24 +10,41 @@ state or unreferenced afterwards and is swept (engine/reconcile).
 
 from __future__ import annotations
 
+import time
+
 from .errors import Corrupt, Exhausted, MinirunError, NotSupported
 from .light import contextmanager, import_sqlite3
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 else:
     sqlite3 = import_sqlite3()
 
 IntegrityError = sqlite3.IntegrityError
 
-VERSION = 4
+VERSION = 5
 BUSY_TIMEOUT_SECONDS = 30.0
 CHECKPOINT_PAGES = (
     200  # 800 KiB: a checkpoint costs two fdatasync(2), and whoever opens first reads the whole log again
 )
+
+
+EVENTS = """
+CREATE TABLE events (
+    number INTEGER PRIMARY KEY,
+    time_ns INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    action TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    attributes TEXT NOT NULL
+) STRICT
+"""
+KEPT_EVENTS = 10_000
+KEPT_EVENTS_NS = 30 * 24 * 3600 * 10**9
+PRUNE_EVERY = 256  # events: one of so many looks for what is too old
 
 
 class Connection(sqlite3.Connection):
@@ -139,6 +156,29 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if _is_open(connection):
             connection.execute("ROLLBACK")
         raise
+
+
+def record_event(
+    connection: sqlite3.Connection, kind: str, action: str, actor: str, attributes: Mapping[str, str] | None = None
+) -> None:
+    """Write down that something was done: `kind` is container, image, volume or network, `actor` its id or name.
+
+    To be called inside the transaction that makes the change, so that nobody sees one without the other. `minirun events`
+    shows it. The newest KEPT_EVENTS of the last KEPT_EVENTS_NS are kept, give or take PRUNE_EVERY; the newest always is,
+    so that no number is given twice.
+    """
+    from .jsontext import dumps
+
+    now_ns = time.time_ns()
+    number = connection.execute(
+        "INSERT INTO events (time_ns, kind, action, actor, attributes) VALUES (?, ?, ?, ?, ?)",
+        (now_ns, kind, action, actor, dumps(attributes or {})),
+    ).lastrowid
+    if number and number % PRUNE_EVERY == 0:
+        connection.execute(
+            "DELETE FROM events WHERE number <= ?1 - ?2 OR (time_ns < ?3 AND number < ?1)",
+            (number, KEPT_EVENTS, now_ns - KEPT_EVENTS_NS),
+        )
 
 
 def _is_open(connection: sqlite3.Connection) -> bool:

@@ -93,6 +93,7 @@ def follow(
             if isinstance(event, Signal):
                 _pass_on(session, event.number, proxy)
             elif isinstance(event, Detached):
+                session.note_detached()
                 undo.close()  # the terminal is cooked again before we write to it
                 warn("read escape sequence")
                 return 0

@@ -183,6 +183,13 @@ _LOGS: Rows = (
     ("until",      "",  "one",  "string", 'Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.instant", ""),
 )
 
+_EVENTS: Rows = (
+    ("filter", "f", "many", "filter", "Filter output based on conditions provided", "scalars.filter_condition", ""),
+    ("format", "",  "one",  "string", _OBJECT_FORMAT_HELP, "", ""),
+    ("since",  "",  "one",  "string", "Show all events created since timestamp", "times.instant", ""),
+    ("until",  "",  "one",  "string", "Stream events until this timestamp", "times.instant", ""),
+)
+
 _ATTACH: Rows = (
     ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
     ("no-stdin",    "",  "flag", "",       "Do not attach STDIN", "", ""),
@@ -343,6 +350,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("cp",      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tminirun cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem", OTHER, 2, 2, False, _CP),
     ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
     ("diff",    "CONTAINER",                                       "Inspect changes to files or directories on a container's filesystem", OTHER, 1, 1, False, ()),
+    ("events",  "[OPTIONS]",                                       "Get real time events from the server",               OTHER, 0, 0, False, _EVENTS),
     ("export",  "[OPTIONS] CONTAINER",                             "Export a container's filesystem as a tar archive",   OTHER, 1, 1, False, _OUTPUT),
     ("history", "[OPTIONS] IMAGE",                                 "Show the history of an image",                       OTHER, 1, 1, False, _HISTORY),
     ("image log", "[OPTIONS] NAME[:TAG]", "Show what a name has led to, and since when", BELOW, 1, 1, False, _IMAGE_LOG),
@@ -435,6 +443,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "": "Manage minirun",
         "check": "system check",
         "df": "system df",
+        "events": "events",
         "info": "info",
         "prune": "system prune",
     },
@@ -465,7 +474,7 @@ ABSENT = frozenset(
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx compose config context events manifest network plugin
+        """builder buildx compose config context manifest network plugin
         prune search service stack swarm trust""".split(),
         "",
     ),

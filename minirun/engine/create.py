@@ -53,6 +53,7 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
             raise
         with database.transaction(engine.connection):
             engine.rows.update(container.id, status="created")
+            engine.rows.note(container, "create")
     return container.replace(status="created")
 
 

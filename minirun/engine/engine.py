@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from .check import Damage
     from .config import ContainerConfig
     from .container import Container, ExecConfig
+    from .events import Event
     from .prune import Pruned
     from .session import Attachment, Session
     from .stats import Usage
@@ -275,6 +276,18 @@ class Engine:
             is_alive=lambda: exits.is_running(run),
         )
 
+    def events(
+        self,
+        *,
+        since_ns: int | None = None,
+        until_ns: int | None = None,
+        filters: Mapping[str, Sequence[str]] | None = None,
+    ) -> Iterator[Event]:
+        """Give what every process on this host did, and then what it does until `until_ns`, or for ever: see engine/events."""
+        from .events import events
+
+        return events(self, since_ns=since_ns, until_ns=until_ns, filters=filters or {})
+
     def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:
         """Give everything about a container or (else) an image in the form of docker's JSON."""
         from .inspect import inspect
@@ -467,7 +480,7 @@ def _schema() -> str:
     from ..storage.schema import VOLUMES as volumes
     from .schema import SCHEMA as containers
 
-    return ";".join((storage, volumes, images, networks, containers))
+    return ";".join((storage, volumes, images, networks, containers, database.EVENTS))
 
 
 def _steps() -> tuple[tuple[int, str], ...]:
@@ -475,4 +488,4 @@ def _steps() -> tuple[tuple[int, str], ...]:
     from ..images.schema import DIGESTS, TAG_HISTORY
     from ..storage.schema import VOLUMES
 
-    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS))

@@ -6,6 +6,8 @@ namespaces (native/enter.c). No row changes: a further process belongs to whoeve
 
 from __future__ import annotations
 
+import os
+
 from ..errors import Conflict
 from ..light import ExitStack
 from .session import Attachment, Session
@@ -40,6 +42,9 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
         connection.give_plan(plan)
         relay = attachment.replace(stdin=False, stdout=False, stderr=False) if attachment.inherit else attachment
         connection.attach(relay.stdin, relay.stdout, relay.stderr, trace=relay.trace)
+        exec_id = os.urandom(32).hex()
+        words = " ".join(config.command)
+        engine.rows.note_alone(container, f"exec_create: {words}", f"exec_start: {words}", execID=exec_id)
         try:
             began = connection.wait_started()
         except LaunchFailed as failure:
@@ -49,7 +54,9 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
 
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         undo.pop_all()
-    return Session(engine, container, connection, "exec", began.pid, plan)
+    session = Session(engine, container, connection, "exec", began.pid, plan)
+    session.exec_id = exec_id
+    return session
 
 
 def _compile(

@@ -86,6 +86,12 @@ def record_exit(engine: Engine, container: Container, end: Exit | None, *, statu
     }
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
+        if changes["oom_killed"]:
+            engine.rows.note(container, "oom")
+        engine.rows.note(container, "die", exitCode=str(changes["exit_code"]))
+        if container.address4:
+            engine.rows.note_network(container.id, "disconnect")
+        engine.rows.note_volumes(container, "unmount")
     remove_run_directory(run)  # it holds the only record of the exit until the row does
     return container.replace(**changes)
 

@@ -33,11 +33,11 @@ def pause(engine: Engine, container: Container) -> None:
             raise Conflict(f"container {container.id} is not running")
         if current.is_paused:
             raise Conflict(f"container {container.id} is already paused")
-        _set_status(engine, container.id, "paused")
+        _set_status(engine, current, "paused")
         try:
             _freeze(engine, current, frozen=True)
         except BaseException:
-            _set_status(engine, container.id, "running")
+            _set_status(engine, current, "running")
             raise
 
 
@@ -61,7 +61,7 @@ def thaw(engine: Engine, container: Container) -> None:
 def thaw_locked(engine: Engine, container: Container) -> None:
     """As `thaw`, for a paused container and a caller that holds its lock."""
     _freeze(engine, container, frozen=False)
-    _set_status(engine, container.id, "running")
+    _set_status(engine, container, "running")
 
 
 def is_frozen(engine: Engine, container_id: str) -> bool:
@@ -82,9 +82,10 @@ def _settled(engine: Engine, container: Container) -> Container:
     return current
 
 
-def _set_status(engine: Engine, container_id: str, status: str) -> None:
+def _set_status(engine: Engine, container: Container, status: str) -> None:
     with database.transaction(engine.connection):
-        engine.rows.update(container_id, status=status)
+        engine.rows.update(container.id, status=status)
+        engine.rows.note(container, "pause" if status == "paused" else "unpause")
 
 
 def _freeze(engine: Engine, container: Container, *, frozen: bool) -> None:

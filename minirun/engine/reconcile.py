@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import time
 
+from .. import database
 from ..errors import MinirunError
 from ..light import suppress
 from ..monitor import exits
@@ -117,7 +118,9 @@ def _settle(engine: Engine, container_id: str) -> None:
                 ports=(),
             )
             return
-        engine.rows.update(container_id, **RUNNING, pid=started.pid, started_ns=started.time_ns)
+        with database.transaction(engine.connection):
+            engine.rows.update(container_id, **RUNNING, pid=started.pid, started_ns=started.time_ns)
+            engine.rows.note(container, "start")
     settled = settle_locked(engine, container_id)
     if settled is not None and settled.is_paused and not _is_frozen(engine, container_id):
         engine.rows.update(container_id, status="running")

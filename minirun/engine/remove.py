@@ -64,6 +64,8 @@ def erase(engine: Engine, container: Container) -> None:
 
             give_up(engine, container)
         engine.rows.delete(container.id)
+        if container.status != "creating":  # nobody has seen one that was never made
+            engine.rows.note(container, "destroy")
     if container.config.volumes:
         from .volume_mounts import settle_all
 

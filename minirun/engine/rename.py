@@ -36,3 +36,4 @@ def rename(engine: Engine, container: Container, name: str) -> None:
             raise Conflict(f"Error when allocating new name: {error}") from error
         # the configuration too: a name that was drawn needn't be told from one that was asked for any more
         engine.rows.update(container.id, name=wanted, config=current.config.replace(name=wanted))
+        engine.rows.note(current.replace(name=wanted), "rename", oldName=f"/{current.name}")

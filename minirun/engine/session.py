@@ -59,6 +59,7 @@ class Session:
         self.connection = connection
         self.role = role
         self.pid = pid
+        self.exec_id = ""  # of a further process: what its events are told apart by
         self.plan = plan  # what was started, for those who print it (--trace)
 
     def wait(self) -> int:
@@ -68,6 +69,8 @@ class Session:
     def finish(self, end: Exit) -> int:
         """Record the end, remove the container if it was started with --rm, acknowledge; gives the exit code."""
         if self.role == "exec":
+            ended = {"execID": self.exec_id, "exitCode": str(end.exit_code)}
+            self.engine.rows.note_alone(self.container, "exec_die", **ended)
             self.connection.acknowledge()
             self.close()
             return end.exit_code
@@ -93,6 +96,13 @@ class Session:
     def detach(self) -> None:
         """Leave; the container goes on and its monitor takes care of the end."""
         self.close()
+
+    def note_detached(self) -> None:
+        """Record that the user left by the detach keys."""
+        if self.role == "exec":
+            self.engine.rows.note_alone(self.container, "exec_detach", execID=self.exec_id)
+        else:
+            self.engine.rows.note_alone(self.container, "detach")
 
     def close(self) -> None:
         """Close the connection. Safe to repeat."""
@@ -121,6 +131,7 @@ def join(engine: Engine, container: Container, attachment: Attachment) -> Sessio
         raise Conflict(f"attach to container {container.name}: it ended just now ({error.strerror})") from error
     if attachment.stdin or attachment.stdout or attachment.stderr:
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr)
+        engine.rows.note_alone(container, "attach")
     return Session(engine, container, connection, "guest", container.pid)
 
 

@@ -93,6 +93,12 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
     }  # fmt: skip
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
+        if attachment.stdin or attachment.stdout or attachment.stderr:
+            engine.rows.note(container, "attach")
+        if joined.endpoint is not None:
+            engine.rows.note_network(container.id, "connect")
+        engine.rows.note_volumes(container, "mount")
+        engine.rows.note(container, "start")
     return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
 
 

@@ -75,7 +75,7 @@ def _pidfd_of_member(engine: Engine, container: Container, pid: int) -> int | No
 def kill(engine: Engine, container: Container, signal: str) -> None:
     """Send a signal by name or number; raises Conflict when the container doesn't run."""
     number = signal_number(signal)
-    if not container.is_running or not send(engine, container, number):
+    if not container.is_running or not _send_noted(engine, container, number):
         raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
     if container.is_paused and _wakes(engine, container, number):
         from .pause import thaw
@@ -105,6 +105,7 @@ def stop(engine: Engine, container: Container, timeout_seconds: float | None, si
     from .session import wait
 
     wait(engine, container)
+    engine.rows.note_alone(container, "stop")
     return reason
 
 
@@ -134,7 +135,9 @@ def restart(engine: Engine, container: Container, timeout_seconds: float | None,
             except (OSError, EOFError):
                 pass  # it has ended already, or its monitor was killed
             current = record_exit(engine, current, end or exits.read_exit(run))
+            engine.rows.note_alone(current, "stop")
         start_locked(engine, current, Attachment()).detach()
+        engine.rows.note_alone(current, "restart")
     return reason
 
 
@@ -151,13 +154,24 @@ def _end(
 
         reason = why_deaf(engine, container, number)
         if reason:
-            engine.hierarchy.kill(container.id)
+            _kill_all(engine, container)
             return reason
-    if send(engine, container, number):
+    if _send_noted(engine, container, number):
         _let_go_on(engine, container, locked)
         if not ends_within(engine, container, timeout_seconds):
-            engine.hierarchy.kill(container.id)
+            _kill_all(engine, container)
     return ""
+
+
+def _kill_all(engine: Engine, container: Container) -> None:
+    engine.rows.note_alone(container, "kill", signal=str(int(_signal.SIGKILL)))
+    engine.hierarchy.kill(container.id)
+
+
+def _send_noted(engine: Engine, container: Container, number: int) -> bool:
+    """As `send` to the first process, and record it. Whoever records the end that this brings does so after us."""
+    engine.rows.note_alone(container, "kill", signal=str(int(number)))
+    return send(engine, container, number)
 
 
 def _let_go_on(engine: Engine, container: Container, locked: bool) -> None:

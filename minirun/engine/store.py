@@ -6,8 +6,9 @@ Owns: the queries on the table `containers`. Leaves to others: when a row may ch
 from __future__ import annotations
 
 from .. import database
-from ..errors import Conflict, InvalidInput, NotFound
+from ..errors import Conflict, Exhausted, InvalidInput, NotFound
 from ..jsontext import dumps, loads
+from ..light import suppress
 from .config import ContainerConfig, PortMapping
 from .container import Container
 
@@ -65,6 +66,34 @@ class Containers:
     def delete(self, container_id: str) -> None:
         """Forget a container; one that has gone is no error."""
         self._connection.execute("DELETE FROM containers WHERE id = ?", (container_id,))
+
+    def note(self, container: Container, action: str, **attributes: str) -> None:
+        """Record an event of a container. To be called inside the transaction of the change (database.record_event)."""
+        about = {"image": container.image_name, "name": container.name}
+        database.record_event(
+            self._connection, "container", action, container.id, {**container.config.labels, **about, **attributes}
+        )
+
+    def note_alone(self, container: Container, *actions: str, **attributes: str) -> None:
+        """Record events of a container that change no row. A full disk keeps nobody from ending one: then they are lost."""
+        with suppress(Exhausted), database.transaction(self._connection):
+            for action in actions:
+                self.note(container, action, **attributes)
+
+    def note_network(self, container_id: str, action: str) -> None:
+        """Record that a container was connected to the bridge, or disconnected from it. In the transaction of the change."""
+        attributes = {"container": container_id, "name": "bridge", "type": "bridge"}
+        database.record_event(self._connection, "network", action, "bridge", attributes)
+
+    def note_volumes(self, container: Container, action: str) -> None:
+        """Record that a container began (`mount`) or ended (`unmount`) to use its volumes. In the transaction of the change."""
+        for mount in container.config.volumes:
+            attributes = {"container": container.id, "driver": "local"}
+            if action == "mount":
+                attributes |= {
+                    "destination": mount.target, "propagation": "", "read/write": str(not mount.read_only).lower()
+                }  # fmt: skip
+            database.record_event(self._connection, "volume", action, mount.name, attributes)
 
     def get(self, container_id: str) -> Container | None:
         """Give the container with this full id."""

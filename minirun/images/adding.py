@@ -26,6 +26,7 @@ from .blobs import stage_document
 from .configuration import Configuration
 from .digest import chain_ids, digest_of
 from .manifest import Descriptor
+from .reference import familiar
 from .tag_history import note
 
 TYPE_CHECKING = False
@@ -248,6 +249,8 @@ class Addition:
         )
         for name in image.names:
             set_tag(connection, name, image.id, how=image.how)
+        if not image.names:
+            database.record_event(connection, "image", image.how, image.id, {"name": image.id})
 
     def _lowers(self, chain_id: str) -> list[str]:
         """Give the directories of a chain, the top first: staged links, then those of the store."""
@@ -272,6 +275,7 @@ def chain_ids_above(below: str, diff_id: str) -> str:
 def set_tag(connection: sqlite3.Connection, name: str, image_id: str, how: str = "tag") -> None:
     """Let a full name lead to an image, whatever it led to before; `how` is the command's name, for the name's history."""
     note(connection, name, image_id, how)
+    database.record_event(connection, "image", how, image_id, {"name": familiar(name)})
     connection.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (name, image_id, time.time_ns()))
 
 

@@ -35,9 +35,9 @@ def remove(images: Images, wanted: str, *, force: bool, keep_seconds: float = 0.
             image = images.resolve(wanted)
             name = _name_of(image, wanted)
             if name and len(image.tags) > 1:
-                lines = _untag(images, [name])
+                lines = _untag(images, image.id, [name])
             elif keep_seconds and image.tags:
-                lines = _untag(images, list(image.tags))
+                lines = _untag(images, image.id, list(image.tags))
             else:
                 lines = _remove_image(images, image, by_name=bool(name), force=force)
             images.blobs.write_index(index_entries(images.connection))
@@ -63,10 +63,11 @@ def _name_of(image: Image, wanted: str) -> str:
     return name if name in image.tags else ""
 
 
-def _untag(images: Images, names: list[str]) -> list[str]:
+def _untag(images: Images, image_id: str, names: list[str]) -> list[str]:
     for name in names:
         images.connection.execute("DELETE FROM tags WHERE name = ?", (parse(name).full,))
         note(images.connection, parse(name).full, "", "untag")
+        database.record_event(images.connection, "image", "untag", image_id, {"name": name})
     return [f"Untagged: {name}" for name in names]
 
 
@@ -83,7 +84,7 @@ def _remove_image(images: Images, image: Image, *, by_name: bool, force: bool) -
     if holder is not None:
         container = holder[0][:12]
         if by_name and force:
-            return _untag(images, list(image.tags))
+            return _untag(images, image.id, list(image.tags))
         if by_name:
             raise Conflict(
                 f'conflict: unable to remove repository reference "{image.tags[0]}" (must force)'
@@ -93,13 +94,14 @@ def _remove_image(images: Images, image: Image, *, by_name: bool, force: bool) -
         raise Conflict(
             f"conflict: unable to delete {image.short_id} (cannot be forced) - image is being used by {kind} container {container}"
         )
-    lines = _untag(images, list(image.tags))
+    lines = _untag(images, image.id, list(image.tags))
     for repository, digest in images.connection.execute(
         "SELECT repository, digest FROM digests WHERE image_id = ? ORDER BY repository, digest", (image.id,)
     ).fetchall():
         lines.append(f"Untagged: {familiar(repository)}@{digest}")
     images.connection.execute("DELETE FROM digests WHERE image_id = ?", (image.id,))
     images.connection.execute("DELETE FROM images WHERE id = ?", (image.id,))
+    database.record_event(images.connection, "image", "delete", image.id, {"name": image.id})
     lines.append(f"Deleted: {image.id}")
 
     def is_wanted(chain_id: str) -> bool:

@@ -99,6 +99,7 @@ class Volumes:
             return False
         values = (name, time.time_ns(), dumps(dict(labels)), dumps(dict(options)), "creating")
         self._connection.execute("INSERT INTO volumes VALUES (?, ?, ?, ?, ?)", values)
+        database.record_event(self._connection, "volume", "create", name, {"driver": "local"})
         return True
 
     def mark(self, name: str, status: str) -> None:
@@ -194,7 +195,9 @@ class Volumes:
             finally:
                 os.close(parent)
         with database.transaction(self._connection):
-            self._connection.execute("DELETE FROM volumes WHERE name = ? AND status = 'removing'", (name,))
+            gone = self._connection.execute("DELETE FROM volumes WHERE name = ? AND status = 'removing'", (name,))
+            if gone.rowcount:
+                database.record_event(self._connection, "volume", "destroy", name, {"driver": "local"})
 
     def _drop_copy(self, name: str) -> None:
         parent = os.open(self.directory(name), _DIRECTORY)

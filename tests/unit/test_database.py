@@ -89,10 +89,32 @@ def test_a_data_root_of_the_first_format_is_still_read(tmp_path: Path) -> None:
     path = str(tmp_path / "old")
     old = database.connect(path, _schema)
     old.execute("DROP TABLE tag_history")
-    for table in ("digests", "volumes"):
+    for table in ("digests", "volumes", "events"):
         old.execute(f"DROP TABLE {table}")
     old.execute("PRAGMA user_version = 1")
     old.close()
     now = database.connect(path, _schema, _steps)
     assert now.execute("SELECT count(*) FROM tag_history").fetchone() == (0,)
     now.close()
+
+
+def test_events_are_kept_within_their_bound_and_no_number_is_given_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "KEPT_EVENTS", 100)
+    connection = database.connect(str(tmp_path / "db"), lambda: database.EVENTS)
+
+    def numbers() -> list[int]:
+        return [number for (number,) in connection.execute("SELECT number FROM events ORDER BY number")]
+
+    with database.transaction(connection):
+        for _ in range(2 * database.PRUNE_EVERY):
+            database.record_event(connection, "image", "tag", "sha256:0", {"name": "busybox"})
+    last = 2 * database.PRUNE_EVERY
+    assert numbers() == list(range(last - 99, last + 1))
+    monkeypatch.setattr(database, "KEPT_EVENTS_NS", -(10**9))  # all of them are too old
+    with database.transaction(connection):
+        for _ in range(database.PRUNE_EVERY):
+            database.record_event(connection, "image", "untag", "sha256:0")
+    assert numbers() == [last + database.PRUNE_EVERY]
+    connection.close()
