@@ -21,7 +21,9 @@ CONTAINERS = "CREATE TABLE containers (id TEXT PRIMARY KEY, image_id TEXT NOT NU
 def open_store(root: Path) -> Images:
     """Open the store below `root`, made when it isn't there."""
     (root / "snapshots").mkdir(parents=True, exist_ok=True)
-    connection = database.connect(str(root / "minirun.db"), lambda: ";".join((SNAPSHOTS, IMAGES, CONTAINERS, database.EVENTS)))
+    connection = database.connect(
+        str(root / "minirun.db"), lambda: ";".join((SNAPSHOTS, IMAGES, CONTAINERS, database.EVENTS))
+    )
     return Images(str(root / "images"), connection, Snapshots(str(root / "snapshots"), connection))
 
 
