@@ -59,6 +59,10 @@ class Session:
         self.id = "id"
         self.name = "box"
         self.config = ContainerConfig(image="busybox", memory_bytes=64 << 20)
+        self.detached = False
+
+    def note_detached(self) -> None:
+        self.detached = True
 
     def wait(self, reference: str) -> int:
         assert reference == "id"
@@ -154,6 +158,7 @@ def test_a_terminal_is_raw_and_its_size_follows(modes: list[str]) -> None:
 def test_detaching_leaves_the_container_alone(modes: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     session = Session(Detached())
     assert follow(session, terminal=True) == 0
+    assert session.detached
     assert modes == ["raw", "cooked"]
     assert capfd.readouterr().err == "read escape sequence\n"
 
