@@ -38,6 +38,11 @@ def conditions(parsed: Parsed) -> dict[str, list[str]]:
     return found
 
 
+def keep_seconds(parsed: Parsed) -> float:
+    """Give how long images stay that `image rollback` can lead back to: --keep-history."""
+    return float(parsed.values.get("keep-history", 0.0))
+
+
 def tell_removed(what: str, lines: Iterable[str]) -> None:
     """Say what is gone, when something is: a heading, a line each, an empty one."""
     shown = list(lines)

@@ -249,9 +249,11 @@ _IMAGE_ROLLBACK: Rows = (
     ("to", "", "one", "string", "Where to: the number of a move in 'image log', or an image ID (default: the image before the present one)", "", ""),
 )
 
+_KEEP_HISTORY = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", "")
+
 _RMI: Rows = (
     ("force",    "f", "flag", "", "Force removal of the image", "", ""),
-    ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", ""),
+    _KEEP_HISTORY,
     ("no-prune", "",  "flag", "", "Do not delete untagged parents", "", ""),
 )
 
@@ -278,12 +280,14 @@ _IMAGE_PRUNE: Rows = (
     ("all", "a", "flag", "", "Remove all unused images, not just dangling ones", "", ""),
     _PRUNE_FILTER,
     _FORCE,
+    _KEEP_HISTORY,
 )
 
 _SYSTEM_PRUNE: Rows = (
     ("all",     "a", "flag", "",       "Remove all unused images not just dangling ones", "", ""),
     ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.prune_condition", ""),
     _FORCE,
+    _KEEP_HISTORY,
     ("volumes", "",  "flag", "",       "Prune anonymous volumes", "", ""),
 )
 

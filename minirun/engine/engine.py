@@ -351,11 +351,16 @@ class Engine:
 
         return prune_containers(self, filters or {})
 
-    def prune_images(self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False) -> Pruned:
-        """Remove images without a name, or (`all`) without a container; filters as `prune_containers` has them."""
+    def prune_images(
+        self, filters: Mapping[str, Sequence[str]] | None = None, *, all: bool = False, keep_seconds: float = 0.0
+    ) -> Pruned:
+        """Remove images without a name, or (`all`) without a container; filters as `prune_containers` has them.
+
+        `keep_seconds`: what a name led to within that time stays for `rollback`.
+        """
         from .prune import prune_images
 
-        return prune_images(self, filters or {}, everything=all)
+        return prune_images(self, filters or {}, everything=all, keep_seconds=keep_seconds)
 
     def check(self, *, repair: bool = False) -> list[Damage]:
         """Compare rows, directories, blobs, layers with each other; `repair` removes or rebuilds what can be. Blocks for long."""

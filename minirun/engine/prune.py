@@ -54,12 +54,21 @@ def prune_containers(engine: Engine, filters: Filters) -> Pruned:
     return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed)
 
 
-def prune_images(engine: Engine, filters: Filters, *, everything: bool = False) -> Pruned:
-    """Remove the images that have no name, or (`everything`) no container. Raises InvalidInput for a filter that doesn't exist."""
+def prune_images(engine: Engine, filters: Filters, *, everything: bool = False, keep_seconds: float = 0.0) -> Pruned:
+    """Remove the images that have no name, or (`everything`) no container. Raises InvalidInput for a filter that doesn't exist.
+
+    What a name led to within the last `keep_seconds` stays for `image rollback`; what has one loses it only.
+    """
     from .usage import parts_of_images
 
     passes = _filter(filters)
-    chosen = [image for image in engine.images.list() if _is_spare(image, everything) and passes(*_facts(image))]
+    chosen = [
+        image
+        for image in engine.images.list()
+        if _is_spare(image, everything)
+        and passes(*_facts(image))
+        and (image.tags or not keep_seconds or not engine.images.still_reachable(image.id, keep_seconds))
+    ]
     parts = parts_of_images(engine)
     candidates = {path for image in chosen for path in parts.get(image.id, ())}
     sizes = _sizes(candidates)
@@ -68,7 +77,7 @@ def prune_images(engine: Engine, filters: Filters, *, everything: bool = False) 
         if _is_used(engine, image):
             continue
         with suppress(Conflict, NotFound):  # taken into use, or removed, by somebody else
-            lines += engine.images.remove(image.id, force=True)
+            lines += engine.images.remove(image.id, force=True, keep_seconds=keep_seconds)
     gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
     if not filters:
         gone += engine.images.forget_incoming()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..confirm import agreed, conditions, image_lines, tell_reclaimed, tell_removed
+from ..confirm import agreed, conditions, image_lines, keep_seconds, tell_reclaimed, tell_removed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ def run(invocation: Invocation) -> int:
     if not agreed(invocation, UNUSED if everything else DANGLING):
         return 0
     with invocation.engine() as engine:
-        pruned = engine.prune_images(conditions(invocation.parsed), all=everything)
+        pruned = engine.prune_images(
+            conditions(invocation.parsed), all=everything, keep_seconds=keep_seconds(invocation.parsed)
+        )
     tell_removed("Images", image_lines(pruned.removed))
     tell_reclaimed(pruned.reclaimed_bytes)
     return 0

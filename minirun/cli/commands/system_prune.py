@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import InvalidInput
-from ..confirm import agreed, conditions, image_lines, tell_reclaimed, tell_removed
+from ..confirm import agreed, conditions, image_lines, keep_seconds, tell_reclaimed, tell_removed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
         containers = engine.prune_containers(filters)
         tell_removed("Containers", containers.removed)
-        images = engine.prune_images(filters, all=parsed.flag("all"))
+        images = engine.prune_images(filters, all=parsed.flag("all"), keep_seconds=keep_seconds(parsed))
         tell_removed("Images", image_lines(images.removed))
     tell_reclaimed(containers.reclaimed_bytes + images.reclaimed_bytes)
     return 0
