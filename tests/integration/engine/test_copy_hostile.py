@@ -251,6 +251,12 @@ def test_a_container_is_paused_while_it_is_committed_and_goes_on_whatever_happen
     minirun("rmi", "never-made", check=False)
     assert minirun("images", "-q", "--no-trunc").stdout == before
     assert os.listdir(roots.root / "snapshots/staging") == []
+    minirun("pause", name)
+    minirun("commit", name, "made-of-a-paused-one")
+    assert is_frozen(minirun, name)
+    minirun("cp", "/etc/hostname", f"{name}:/into-a-paused-one")
+    minirun("unpause", name)
+    minirun("rmi", "made-of-a-paused-one")
     minirun("commit", "--pause=false", name, "made-without-a-pause")
     minirun("rmi", "made-without-a-pause")
 
