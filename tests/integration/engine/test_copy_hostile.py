@@ -16,7 +16,7 @@ import pytest
 
 from tests.waiting import until
 
-KILLS = int(os.environ.get("MINIRUN_COPY_KILLS", "24"))
+KILLS = int(os.environ.get("MINIRUN_COPY_KILLS", "12"))
 
 # A directory that is one at one moment, and at the next a link to what must not be reached: as far up as links go.
 SWAPPING = """
