@@ -299,5 +299,6 @@ def test_a_kill_at_any_moment_leaves_nothing_half_made(minirun, busybox, roots, 
                 minirun("rmi", "made-by-victim")
             assert minirun("images", "-q", "--no-trunc").stdout == before
     minirun("rm", "victim")
+    assert sorted(os.listdir(target)) == ["x.tar", "y.tar"]
     for path in (target / "x.tar", target / "y.tar"):
         subprocess.run(["tar", "-tf", path], check=True, capture_output=True)
