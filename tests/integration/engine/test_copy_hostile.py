@@ -146,7 +146,9 @@ def test_deep_and_odd_trees_are_said_in_a_sentence_or_done(minirun, run_containe
 def test_owners_inside_a_user_namespace_are_those_of_the_container(minirun, busybox, engine, tmp_path):
     (tmp_path / "file").write_text("x")
     os.chown(tmp_path / "file", 7, 8)
-    words = ("--network", "none", "--userns", "auto", "--name", "mapped", busybox)
+    (tmp_path / "data").mkdir()
+    volume = f"{tmp_path}/data:/data:idmap"
+    words = ("--network", "none", "--userns", "auto", "--name", "mapped", "-v", volume, busybox)
     minirun("create", *words, "sleep", "600")
     try:
         look = ("exec", "mapped", "stat", "-c", "%u:%g", "/etc/one", "/etc/two", "/etc")
@@ -154,7 +156,10 @@ def test_owners_inside_a_user_namespace_are_those_of_the_container(minirun, busy
         minirun("start", "mapped")
         minirun("cp", str(tmp_path / "file"), "mapped:/etc/two")
         assert minirun(*look).stdout.split() == ["7:8", "7:8", "0:0"]
-        assert minirun("diff", "mapped").stdout.split() == ["C", "/etc", "A", "/etc/one", "A", "/etc/two"]
+        minirun("cp", str(tmp_path / "file"), "mapped:/data")
+        assert minirun("exec", "mapped", "stat", "-c", "%u:%g", "/data/file").stdout == "7:8\n"
+        assert ((tmp_path / "data/file").stat().st_uid, (tmp_path / "data/file").stat().st_gid) == (7, 8)
+        assert minirun("diff", "mapped").stdout.split() == ["A", "/data", "C", "/etc", "A", "/etc/one", "A", "/etc/two"]
         for _ in range(2):  # running, then at rest
             with tarfile.open(
                 fileobj=io.BytesIO(minirun("export", "mapped").stdout.encode(errors="surrogateescape"))
