@@ -287,18 +287,20 @@ static bool is_portable(const char *name)
 	       strcmp(name, "security.capability") == 0;
 }
 
-/* Of what the O_PATH descriptor `fd` is open on, whatever its kind: the magic link leads to this very inode. */
-static int attributes(struct mr_tar *t, int fd)
+/* Of what `fd` is open on. O_PATH descriptors (of anything but a regular file) have no f*xattr: the magic link leads to the inode. */
+static int attributes(struct mr_tar *t, int fd, bool is_path)
 {
 	char list[XATTR_MAX], path[40];
 	int error = 0;
 	ssize_t length;
 
 	(void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	length = listxattr(path, list, sizeof list);
+	length = is_path ? listxattr(path, list, sizeof list) : flistxattr(fd, list, sizeof list);
 	for (const char *name = list; length > 0 && name < list + length && error == 0; name += strlen(name) + 1) {
 		char value[XATTR_MAX];
-		ssize_t size = is_portable(name) ? getxattr(path, name, value, sizeof value) : -1;
+		ssize_t size = -1;
+		if (is_portable(name))
+			size = is_path ? getxattr(path, name, value, sizeof value) : fgetxattr(fd, name, value, sizeof value);
 		if (size >= 0)
 			error = record(&t->records, "SCHILY.xattr.", name, value, (size_t)size);
 	}
@@ -445,6 +447,9 @@ static int regular(struct mr_tar *t, int fd, struct facts *f)
 		return -errno;
 	t->piece = 0;
 	t->done = 0;
+	error = attributes(t, t->file, false);
+	if (error < 0)
+		return error;
 	if (t->flags & MR_TAR_SPARSE && (uint64_t)f->st->st_blocks * 512 < f->size && find_pieces(t, t->file, f->size))
 		return sparse_file(t, f);
 	t->piece_count = 0;
@@ -621,13 +626,16 @@ static int file(struct mr_tar *t, int fd, struct facts *f)
 		f->type = '1';
 		f->link = before;
 		f->size = 0;
-		t->records.used = 0;
 		return headers(t, f, t->path.bytes, false);
 	}
-	switch (f->st->st_mode & S_IFMT) {
-	case S_IFREG:
+	if (S_ISREG(f->st->st_mode)) {
 		f->size = (uint64_t)f->st->st_size;
 		return regular(t, fd, f);
+	}
+	error = attributes(t, fd, true);
+	if (error < 0)
+		return error;
+	switch (f->st->st_mode & S_IFMT) {
 	case S_IFLNK:
 		length = readlinkat(fd, "", target, sizeof target - 1);
 		if (length < 0)
@@ -666,11 +674,11 @@ static int entry(struct mr_tar *t, int fd, size_t parent, const char *name)
 			return -EILSEQ;
 	}
 	t->records.used = 0;
-	error = attributes(t, fd);
-	if (error < 0)
-		return error;
 	if (!S_ISDIR(st.st_mode))
 		return file(t, fd, &f);
+	error = attributes(t, fd, true);
+	if (error < 0)
+		return error;
 	if (t->path.used < 2 || t->path.bytes[t->path.used - 2] != '/')
 		error = set_path(t, t->path.used - 1, *name ? "/" : "", "");
 	f.type = '5';

@@ -34,14 +34,15 @@ def write_archive(pieces: Iterable[bytes], output: str, what: str) -> None:
         raise InvalidInput(f"failed to {what}: {error}") from error
     if os.path.isdir(output):
         raise InvalidInput(f"failed to {what}: {output} is a directory")
-    temporary = f"{output}.{os.getpid()}.tmp"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor, temporary = _open_beside(output)
     except OSError as error:
-        raise MinirunError(f"failed to {what}: open {temporary}: {(error.strerror or '').lower()}") from error
+        raise MinirunError(f"failed to {what}: write {output}: {(error.strerror or '').lower()}") from error
     try:
         for piece in pieces:
             write_all(descriptor, piece)
+        if not os.path.exists(temporary):
+            os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor, follow_symlinks=True)
         os.rename(temporary, output)
     except OSError as error:
         raise MinirunError(f"failed to {what}: write {output}: {(error.strerror or '').lower()}") from error
@@ -49,3 +50,15 @@ def write_archive(pieces: Iterable[bytes], output: str, what: str) -> None:
         os.close(descriptor)
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _open_beside(output: str) -> tuple[int, str]:
+    """Open a file in the directory of `output` without a name, and give the one that it is to have for a moment.
+
+    So a kill leaves nothing. Where the file system can't do that (open(2), O_TMPFILE) it has the name from the beginning.
+    """
+    temporary = f"{output}.{os.getpid()}.tmp"
+    try:
+        return os.open(os.path.dirname(output) or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600), temporary
+    except OSError:
+        return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), temporary

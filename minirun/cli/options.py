@@ -258,9 +258,11 @@ _IMAGE_ROLLBACK: Rows = (
     ("to", "", "one", "string", "Where to: the number of a move in 'image log', or an image ID (default: the image before the present one)", "", ""),
 )
 
+_KEEP_NAMELESS = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", "")
+
 _RMI: Rows = (
     ("force",    "f", "flag", "", "Force removal of the image", "", ""),
-    ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", ""),
+    _KEEP_NAMELESS,
     ("no-prune", "",  "flag", "", "Do not delete untagged parents", "", ""),
 )
 

@@ -58,7 +58,7 @@ def commit(
     with ExitStack() as stack:
         if not _is_running(engine, container):
             stack.enter_context(engine.lock(container.id))  # nobody starts or removes it meanwhile
-        elif pause and container.status != "paused":
+        elif pause and not container.is_paused:
             stack.enter_context(frozen(engine, container))
         upper = stack.enter_context(upper_of(engine, container))
         tar = stack.enter_context(Tar(upper, layer=True))
@@ -158,7 +158,7 @@ def thaw_abandoned(engine: Engine, stages: Sequence[str]) -> None:
         with suppress(OSError, MinirunError):
             with open(f"{path}/{THAW}", encoding="ascii") as file:
                 container = engine.rows.get(file.read(64))
-            if container is None or is_held(path) or container.status == "paused":
+            if container is None or is_held(path) or container.is_paused:
                 continue
             _freeze(engine, container, frozen=False)
             os.unlink(f"{path}/{THAW}")

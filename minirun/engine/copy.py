@@ -21,7 +21,7 @@ from ..linux.untar import BadArchive, Untar
 from . import copy_paths as paths
 from .copy_paths import Place
 from .export import PIECE, pieces
-from .view import reading, writing
+from .view import reading, shows_own_ids, writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -195,14 +195,16 @@ def _extract(
             _check_writable(container, into, view)
     except _Missing as missing:
         raise missing.error(container, directory) from missing
-    shift = (view.ids.uid, view.ids.gid, view.ids.size) if view.ids is not None else (0, 0, 0)
+    shift = (0, 0, 0)
+    if view.ids is not None and not shows_own_ids(engine, container, paths.in_container(directory)):
+        shift = (view.ids.uid, view.ids.gid, view.ids.size)
     user = container_user(engine, container) if archive else ""
     with Untar(view.root, max_entries=EVERYTHING, max_bytes=EVERYTHING, copy=True) as untar:
         untar.beneath(directory)
         if user:
             uid, gid = ids_of(view, user)
             untar.own(shift[0] + uid, shift[1] + gid)
-        elif view.ids is not None:
+        elif shift[2]:
             untar.own(*shift)
         _unpack(untar, plain, f"copy to container {container.name}")
 

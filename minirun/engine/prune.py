@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 FILTERS = ("until", "label", "label!")
 
+KEEP_SECONDS = (
+    7 * 24 * 3600.0
+)  # how long an image without a name stays for `image rollback`, unless something else is asked for
+
 
 class Pruned(Record):
     """What is gone: ids of containers, docker's lines about images, and the bytes of the disk that came back.
@@ -65,7 +69,6 @@ def prune_images(
 
     One that a name led to in the last `keep_seconds` (seven days unless set) is kept for `rollback`.
     """
-    from ..images.tag_history import KEEP_SECONDS, still_reachable
     from .usage import parts_of_images
 
     passes = _filter(filters)
@@ -75,14 +78,14 @@ def prune_images(
         for image in engine.images.list()
         if _is_spare(image, everything) and passes(*_facts(image)) and not _is_used(engine, image)
     ]
-    chosen = [image for image in spare if image.tags or not still_reachable(engine.connection, image.id, keep)]
+    chosen = [image for image in spare if image.tags or not engine.images.still_reachable(image.id, keep)]
     parts = parts_of_images(engine)
     candidates = {path for image in chosen for path in parts.get(image.id, ())}
     sizes = _sizes(candidates)
     lines: list[str] = []
     for image in chosen:
         with suppress(Conflict, NotFound):  # taken into use, or removed, by somebody else
-            lines += engine.images.remove(image.id, force=True)
+            lines += engine.images.remove(image.id, force=True, keep_seconds=keep_seconds or 0.0)
     gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
     if not filters:
         gone += engine.images.forget_incoming()

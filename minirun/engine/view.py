@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..runtime.spec import Mount
     from .container import Container
     from .engine import Engine
     from .userns import IdLease
@@ -85,13 +86,33 @@ def layers(engine: Engine, container: Container) -> Iterator[int | None]:
 
 def _finish(engine: Engine, container: Container, root: int, stack: ExitStack, *, covers: list[view.Cover]) -> View:
     if covers:
-        root = _translated(container, lambda: view.covered(root, engine.layout.mountpoint, covers))
+        root = _cover(engine, container, root, covers)
     stack.callback(os.close, root)
     return View(root=root, ids=_ids(engine, container))
 
 
+def shows_own_ids(engine: Engine, container: Container, path: str) -> bool:
+    """Say whether a path lies in a volume whose files have the container's own ids on disk, and are shown to it by a map."""
+    return any(
+        mount.id_map and not mount.uid_mappings and f"{path.rstrip('/')}/".startswith(f"{mount.destination}/")
+        for mount in _mounts(engine, container)
+    )
+
+
 def covers_of(engine: Engine, container: Container, *, make: bool = False) -> list[view.Cover]:
     """Give what lies over the container's own files: volumes, bind mounts, and the files of /etc while it runs."""
+    return [
+        view.Cover(
+            source=mount.source,
+            target=mount.destination,
+            read_only=bool((mount.attributes | mount.tree_attributes) & MOUNT_ATTR_RDONLY),
+            make=make,
+        )
+        for mount in _mounts(engine, container)
+    ]
+
+
+def _mounts(engine: Engine, container: Container) -> list[Mount]:
     from . import spec_mounts
     from .spec import Surroundings
 
@@ -109,16 +130,7 @@ def covers_of(engine: Engine, container: Container, *, make: bool = False) -> li
             raise NotSupported(
                 f"container {container.name}: {mount.destination} is a part of a volume, which cp can't look into"
             )
-    return [
-        view.Cover(
-            source=mount.source,
-            target=mount.destination,
-            read_only=bool((mount.attributes | mount.tree_attributes) & MOUNT_ATTR_RDONLY),
-            make=make,
-        )
-        for mount in mounts
-        if mount.type == "bind"
-    ]
+    return [mount for mount in mounts if mount.type == "bind"]
 
 
 def _of_running(engine: Engine, container: Container) -> int | None:
@@ -156,11 +168,7 @@ def _writable_at_rest(engine: Engine, container: Container) -> int:
     directory = engine.layout.container(container.id)
     if not os.path.isdir(f"{directory}/upper"):
         raise Conflict(f"container {container.name} is being removed")
-    ids = _ids(engine, container)
-    namespace = -1
-    try:
-        if ids is not None:
-            namespace = syscalls.user_namespace(f"0 {ids.uid} {ids.size}\n", f"0 {ids.gid} {ids.size}\n")
+    with _namespace(_ids(engine, container)) as namespace:
         return _translated(
             container,
             lambda: view.overlay(
@@ -172,9 +180,23 @@ def _writable_at_rest(engine: Engine, container: Container) -> int:
                 namespace=namespace,
             ),
         )
+
+
+@contextmanager
+def _namespace(ids: IdLease | None) -> Iterator[int]:
+    """Make a user namespace that maps a container's ids, -1 for one whose ids are the host's."""
+    if ids is None:
+        yield -1
+        return
+    namespace = syscalls.user_namespace(f"0 {ids.uid} {ids.size}\n", f"0 {ids.gid} {ids.size}\n")
+    try:
+        yield namespace
     finally:
-        if namespace >= 0:
-            os.close(namespace)
+        os.close(namespace)
+
+
+def _cover(engine: Engine, container: Container, root: int, covers: list[view.Cover]) -> int:
+    return _translated(container, lambda: view.covered(root, engine.layout.mountpoint, covers))
 
 
 def _make_places(engine: Engine, container: Container) -> None:
@@ -184,7 +206,7 @@ def _make_places(engine: Engine, container: Container) -> None:
         return
     with engine.lock(container.id):
         root = _writable_at_rest(engine, container)
-        os.close(_translated(container, lambda: view.covered(root, engine.layout.mountpoint, covers)))
+        os.close(_cover(engine, container, root, covers))
 
 
 def _ids(engine: Engine, container: Container) -> IdLease | None:

@@ -209,11 +209,11 @@ class Images:
 
         return rollback(self, name, to)
 
-    def still_reachable(self, image_id: str, keep_seconds: float | None = None) -> bool:
+    def still_reachable(self, image_id: str, keep_seconds: float) -> bool:
         """Say whether `rollback` may still be meant to lead to an image: for who removes images without a name."""
-        from .tag_history import KEEP_SECONDS, still_reachable
+        from .tag_history import still_reachable
 
-        return still_reachable(self.connection, image_id, KEEP_SECONDS if keep_seconds is None else keep_seconds)
+        return still_reachable(self.connection, image_id, keep_seconds)
 
     def forget_incoming(self) -> int:
         """Remove what pulls have left unfinished, but for those that are under way; gives how many bytes that were."""

@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from .store import Images
 
 KEPT_MOVES = 1000  # of one name; older ones are forgotten
-KEEP_SECONDS = (
-    7 * 24 * 3600.0
-)  # how long `image prune` spares what a name led to before, unless the user says otherwise
 
 
 class Move(Record):
@@ -119,7 +116,7 @@ def _chosen(found: list[Move], wanted: str, to: str) -> Move:
     return next(iter(matching.values()))
 
 
-def still_reachable(connection: sqlite3.Connection, image_id: str, keep_seconds: float = KEEP_SECONDS) -> bool:
+def still_reachable(connection: sqlite3.Connection, image_id: str, keep_seconds: float) -> bool:
     """Say whether a name led to an image within the last `keep_seconds`, so that `image rollback` may be meant to lead there again.
 
     For who removes images that have no name any more. 0 spares none.

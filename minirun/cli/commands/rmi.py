@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import NotFound
 from ...output import say
+from ..confirm import keep_seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     force = invocation.parsed.flag("force")
-    keep_seconds = float(invocation.parsed.values.get("keep-history", 0.0))
+    keep = keep_seconds(invocation.parsed) or 0.0
     with invocation.engine() as engine:
 
         def remove(name: str) -> None:
             try:
-                for line in engine.images.remove(name, force=force, keep_seconds=keep_seconds):
+                for line in engine.images.remove(name, force=force, keep_seconds=keep):
                     say(line)
             except NotFound:
                 if not force:

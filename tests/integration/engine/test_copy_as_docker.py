@@ -158,7 +158,8 @@ def test_copies_go_as_with_docker(docker, minirun, busybox, tmp_path, stays):
     try:
         for side in both:
             start(side, SETTING, stays=stays)
-        for words in COPIES.strip().replace("\n", ";").split(";"):
+        # What is written where doesn't depend on whether it runs: then some of them are enough.
+        for words in COPIES.strip().replace("\n", ";").split(";")[:: 3 if stays else 1]:
             theirs, ours = (side.copy(words) for side in both)
             if words in DIFFERENT_WORDS:
                 assert (theirs[0], bool(theirs[1])) == (ours[0], bool(ours[1])), words

@@ -16,7 +16,7 @@ import pytest
 
 from tests.waiting import until
 
-KILLS = int(os.environ.get("MINIRUN_COPY_KILLS", "24"))
+KILLS = int(os.environ.get("MINIRUN_COPY_KILLS", "12"))
 
 # A directory that is one at one moment, and at the next a link to what must not be reached: as far up as links go.
 SWAPPING = """
@@ -146,7 +146,9 @@ def test_deep_and_odd_trees_are_said_in_a_sentence_or_done(minirun, run_containe
 def test_owners_inside_a_user_namespace_are_those_of_the_container(minirun, busybox, engine, tmp_path):
     (tmp_path / "file").write_text("x")
     os.chown(tmp_path / "file", 7, 8)
-    words = ("--network", "none", "--userns", "auto", "--name", "mapped", busybox)
+    (tmp_path / "data").mkdir()
+    volume = f"{tmp_path}/data:/data:idmap"
+    words = ("--network", "none", "--userns", "auto", "--name", "mapped", "-v", volume, busybox)
     minirun("create", *words, "sleep", "600")
     try:
         look = ("exec", "mapped", "stat", "-c", "%u:%g", "/etc/one", "/etc/two", "/etc")
@@ -154,7 +156,10 @@ def test_owners_inside_a_user_namespace_are_those_of_the_container(minirun, busy
         minirun("start", "mapped")
         minirun("cp", str(tmp_path / "file"), "mapped:/etc/two")
         assert minirun(*look).stdout.split() == ["7:8", "7:8", "0:0"]
-        assert minirun("diff", "mapped").stdout.split() == ["C", "/etc", "A", "/etc/one", "A", "/etc/two"]
+        minirun("cp", str(tmp_path / "file"), "mapped:/data")
+        assert minirun("exec", "mapped", "stat", "-c", "%u:%g", "/data/file").stdout == "7:8\n"
+        assert ((tmp_path / "data/file").stat().st_uid, (tmp_path / "data/file").stat().st_gid) == (7, 8)
+        assert minirun("diff", "mapped").stdout.split() == ["A", "/data", "C", "/etc", "A", "/etc/one", "A", "/etc/two"]
         for _ in range(2):  # running, then at rest
             with tarfile.open(
                 fileobj=io.BytesIO(minirun("export", "mapped").stdout.encode(errors="surrogateescape"))
@@ -251,6 +256,12 @@ def test_a_container_is_paused_while_it_is_committed_and_goes_on_whatever_happen
     minirun("rmi", "never-made", check=False)
     assert minirun("images", "-q", "--no-trunc").stdout == before
     assert os.listdir(roots.root / "snapshots/staging") == []
+    minirun("pause", name)
+    minirun("commit", name, "made-of-a-paused-one")
+    assert is_frozen(minirun, name)
+    minirun("cp", "/etc/hostname", f"{name}:/into-a-paused-one")
+    minirun("unpause", name)
+    minirun("rmi", "made-of-a-paused-one")
     minirun("commit", "--pause=false", name, "made-without-a-pause")
     minirun("rmi", "made-without-a-pause")
 
@@ -293,5 +304,6 @@ def test_a_kill_at_any_moment_leaves_nothing_half_made(minirun, busybox, roots, 
                 minirun("rmi", "made-by-victim")
             assert minirun("images", "-q", "--no-trunc").stdout == before
     minirun("rm", "victim")
+    assert sorted(os.listdir(target)) == ["x.tar", "y.tar"]
     for path in (target / "x.tar", target / "y.tar"):
         subprocess.run(["tar", "-tf", path], check=True, capture_output=True)

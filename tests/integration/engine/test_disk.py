@@ -292,3 +292,17 @@ def test_system_prune_says_what_it_will_do_and_does_it(store, fixture_archive):
     assert lines[-1].startswith("Total reclaimed space: ")
     assert store("ps", "-aq").stdout + store("images", "-q").stdout == ""
     assert store("system", "prune", "-f").stdout == NOTHING
+
+
+def test_a_prune_keeps_what_a_rollback_is_to_find(store, fixture_archive):
+    archive = str(fixture_archive("busybox"))
+    first = json.loads(store("inspect", "busybox").stdout)[0]["Id"]
+    store("import", "-m", "another", "-c", "CMD true", archive, "busybox")
+    for noun in ("image", "system"):
+        assert store(noun, "prune", "-f", "--keep-history", "1h").stdout == NOTHING
+    lines = store("image", "prune", "-a", "-f", "--keep-history", "1h").stdout.splitlines()
+    assert (lines[1], lines[-1]) == ("untagged: busybox:latest", "Total reclaimed space: 0B")
+    assert store("image", "rollback", "--to", first[7:], "busybox").stdout == f"{first}\n"
+    store("image", "prune", "-a", "-f", "--keep-history", "0")
+    store("image", "prune", "-a", "-f")
+    assert store("images", "-aq").stdout == ""

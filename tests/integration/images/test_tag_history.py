@@ -89,13 +89,13 @@ def test_a_name_that_was_taken_away_comes_back_when_its_image_was_kept(store):
 
 def test_an_image_is_reachable_for_as_long_as_the_user_says(store):
     first = bring(store, "1")
-    assert not store.still_reachable(first), "it has a name: nobody has to go back to it"
-    bring(store, "2")
-    assert store.still_reachable(first)
-    assert not store.still_reachable(first, 0)
     day = 24 * 3600
+    assert not store.still_reachable(first, day), "it has a name: nobody has to go back to it"
+    bring(store, "2")
+    assert store.still_reachable(first, day)
+    assert not store.still_reachable(first, 0)
     store.connection.execute("UPDATE tag_history SET moved_ns = moved_ns - ?", (8 * day * 10**9,))
-    assert not store.still_reachable(first), "after seven days"
+    assert not store.still_reachable(first, 7 * day)
     assert store.still_reachable(first, 9 * day)
     assert not store.still_reachable("sha256:" + "0" * 64, 9 * day)
 
