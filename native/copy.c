@@ -329,10 +329,13 @@ int mr_copy_tree(int from, int to)
 
 int mr_copy_beneath(int root, const char *path, int to)
 {
-	MR_AUTOCLOSE found = mr_open_beneath(root, path, O_PATH);
+	MR_AUTOCLOSE found = -1;
 	MR_AUTOCLOSE from = -1;
-	int error;
+	int error = mr_mount_setattr(root, 0, MOUNT_ATTR_NOSYMFOLLOW, 0, false); /* of a copy before this one */
 
+	if (error < 0)
+		return error;
+	found = mr_open_beneath(root, path, O_PATH); /* links in the path lead somewhere in the view */
 	if (found < 0)
 		return found;
 	error = mr_mount_setattr(root, MR_HARMLESS, 0, 0, false);

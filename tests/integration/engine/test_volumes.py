@@ -212,6 +212,13 @@ def test_a_link_of_the_image_leads_the_copy_nowhere(volumes, filled):
     assert not set(os.listdir("/etc")) <= copied
 
 
+def test_a_link_leads_to_the_second_volume_as_to_the_first(volumes, filled):
+    """The copy into the first volume follows no links, and leaves that to the next one's path."""
+    volumes("create", "-v", "data:/data", "-v", "alias:/alias", filled, "true")
+    assert os.listdir(data_of(volumes, "alias"))
+    assert sorted(os.listdir(data_of(volumes, "alias"))) == sorted(os.listdir(data_of(volumes, "data")))
+
+
 def test_a_volume_over_a_file_is_refused_and_nothing_is_left(volumes, filled):
     done = volumes("create", "-v", "odd:/data/file", filled, "true", check=False)
     assert (done.returncode, done.stderr) == (1, "minirun: source /data/file is not directory\n")
