@@ -108,8 +108,10 @@ def test_a_large_layer_goes_in_pieces(
 
 def test_all_tags(store: Images, filled: Callable[..., str], registry: DockerRegistry, tmp_path: Path) -> None:
     filled(f"{registry.name}/tags:a")
-    store.tag(f"{registry.name}/tags:a", f"{registry.name}/tags:b")
-    with other_store(tmp_path, "root") as engine:  # the store's own root
+    store.push(f"{registry.name}/tags:a")
+    with other_store(tmp_path, "first") as engine:
+        engine.pull(f"{registry.name}/tags:a")
+        engine.images.tag(f"{registry.name}/tags:a", f"{registry.name}/tags:b")
         assert [each.name.rpartition(":")[2] for each in engine.push_all(f"{registry.name}/tags")] == ["a", "b"]
     with other_store(tmp_path) as engine:
         assert sorted(each.name.rpartition(":")[2] for each in engine.pull_all(f"{registry.name}/tags")) == ["a", "b"]
