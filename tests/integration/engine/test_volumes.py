@@ -380,7 +380,7 @@ def test_the_library_has_the_same_verbs(engine, volumes, busybox):
 def test_a_data_root_that_is_older_than_volumes_gets_them(store):
     root = Path(store.words[store.words.index("--root") + 1])
     with contextlib.closing(sqlite3.connect(root / "minirun.db")) as database:
-        database.executescript("DROP TABLE volumes; PRAGMA user_version = 3")
+        database.executescript("DROP TABLE volumes; DROP TABLE events; PRAGMA user_version = 3")
     assert store("volume", "create", "data").stdout == "data\n"
     assert names(store) == ["data"]
 
