@@ -74,7 +74,7 @@ _CONTAINER: Rows = (
     ("privileged",   "",  "flag",   "",        "Give extended privileges to this container", "", "privileged"),
     ("publish",      "p", "many",   "list",    "Publish a container's port(s) to the host", "ports.publish", "ports"),
     ("publish-all",  "P", "flag",   "",        "Publish all exposed ports to random ports", "", "publish_all"),
-    ("platform",     "",  "one",    "string",  "Set platform if server is multi-platform capable", "scalars.item", ""),
+    ("platform",     "",  "one",    "string",  "Set platform if server is multi-platform capable", "", ""),
     ("pull",         "",  "one",    "string",  'Pull image before running ("always", "missing", "never") (default "missing")', "scalars.pull_policy", ""),
     ("quiet",        "q", "flag",   "",        "Suppress the pull output", "", ""),
     ("read-only",    "",  "flag",   "",        "Mount the container's root filesystem as read only", "", "read_only"),
@@ -160,7 +160,7 @@ _RM: Rows = (
 
 _PULL: Rows = (
     ("all-tags", "a", "flag", "",       "Download all tagged images in the repository", "", ""),
-    ("platform", "",  "one",  "string", "Set platform if server is multi-platform capable", "scalars.item", ""),
+    ("platform", "",  "one",  "string", "Set platform if server is multi-platform capable", "", ""),
     ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
 )
 
@@ -170,9 +170,9 @@ _PUSH: Rows = (
 )
 
 _LOGIN: Rows = (
-    ("password",       "p", "one",  "string", "Password or Personal Access Token (PAT)", "scalars.item", ""),
+    ("password",       "p", "one",  "string", "Password or Personal Access Token (PAT)", "", ""),
     ("password-stdin", "",  "flag", "",       "Take the Password or Personal Access Token (PAT) from stdin", "", ""),
-    ("username",       "u", "one",  "string", "Username", "scalars.item", ""),
+    ("username",       "u", "one",  "string", "Username", "", ""),
 )
 
 _LOGS: Rows = (
