@@ -34,7 +34,8 @@ def pull(engine: Engine, name: str, platform: str, progress: Progress) -> Brough
     reference = parse(name)
     if not reference.digest and not reference.tag:
         progress("", f"Using default tag: {DEFAULT_TAG}", 0, 0)
-    progress("", f"{reference.digest or reference.tag or DEFAULT_TAG}: Pulling from {reference.path}", 0, 0)
+    asked = f"{reference.name}@{reference.digest}" if reference.digest else reference.tag or DEFAULT_TAG
+    progress("", f"{asked}: Pulling from {reference.path}", 0, 0)
     pulled = engine.images.pull(name, platform=platform, progress=progress)
     progress("", f"Digest: {pulled.digest}", 0, 0)
     said = "Downloaded newer image" if pulled.is_new else "Image is up to date"
@@ -52,9 +53,9 @@ def pull_all(engine: Engine, name: str, platform: str, progress: Progress) -> li
 def push(engine: Engine, name: str, progress: Progress) -> Brought:
     """Push one image. Raises what images/store.push raises."""
     reference = parse(name)
-    progress("", f"The push refers to repository [{reference.name}]", 0, 0)
     if not reference.tag:
         progress("", f"Using default tag: {DEFAULT_TAG}", 0, 0)
+    progress("", f"The push refers to repository [{reference.name}]", 0, 0)
     return _push(engine, name, progress)
 
 

@@ -52,21 +52,22 @@ def push(images: Images, reference: Reference, progress: Progress, registries: R
 
     image = _image_of(images, reference)
     row = images.connection.execute(
-        "SELECT manifest_digest, manifest_type FROM images WHERE id = ?", (image.id,)
+        "SELECT manifest_digest, manifest_type, layers FROM images WHERE id = ?", (image.id,)
     ).fetchone()
-    digest, media_type = row
+    digest, media_type, diff_ids = row
     data = images.blobs.read(digest)
     manifest = documents.read_manifest(data, f"manifest {digest}")
     sources = _other_repositories(images, reference)
     with _connected(reference, registries) as registry:
-        blobs = list({layer.digest: layer for layer in manifest.layers}.values())
-        for layer in blobs:
-            progress(layer.digest[7:19], "Preparing", 0, layer.size)
+        pairs = zip(manifest.layers, loads(diff_ids), strict=True)
+        blobs = list({layer.digest: (layer, diff_id[7:19]) for layer, diff_id in pairs}.values())
+        for layer, name in blobs:
+            progress(name, "Preparing", 0, layer.size)
         with ThreadPoolExecutor(AT_A_TIME, "push") as threads:
-            work = [threads.submit(_send, images, registry, layer, sources, progress) for layer in blobs]
+            work = [threads.submit(_send, images, registry, layer, name, sources, progress) for layer, name in blobs]
             for each in work:
                 each.result()
-        _send(images, registry, manifest.config, {}, lambda *_: None)
+        _send(images, registry, manifest.config, "", {}, lambda *_: None)
         registry.put_manifest(reference.tag or "latest", data, media_type)
     with transaction(images.connection):
         set_digest(images.connection, reference.name, digest, image.id)
@@ -127,9 +128,13 @@ def _other_repositories(images: Images, reference: Reference) -> dict[str, str]:
     return found
 
 
-def _send(images: Images, registry: Registry, blob: Descriptor, sources: dict[str, str], progress: Progress) -> None:
-    """Bring one blob, unless it is there; begins again when the connection breaks or the registry is busy."""
-    name = blob.digest[7:19]
+def _send(
+    images: Images, registry: Registry, blob: Descriptor, name: str, sources: dict[str, str], progress: Progress
+) -> None:
+    """Bring one blob, unless it is there; begins again when the connection breaks or the registry is busy.
+
+    `name` is the layer's for users: docker shows what it contains, not how it is compressed.
+    """
     for attempt in range(ATTEMPTS):
         try:
             if registry.has_blob(blob.digest):
@@ -140,7 +145,7 @@ def _send(images: Images, registry: Registry, blob: Descriptor, sources: dict[st
             if not location:
                 progress(name, f"Mounted from {source}", blob.size, blob.size)
                 return
-            _upload(images, registry, blob, location, progress)
+            _upload(images, registry, blob, location, lambda done: progress(name, "Pushing", done, blob.size))
         except (Unreachable, Refused) as error:
             busy = isinstance(error, Unreachable) or error.status in AGAIN
             if not busy or attempt == ATTEMPTS - 1:
@@ -152,20 +157,21 @@ def _send(images: Images, registry: Registry, blob: Descriptor, sources: dict[st
             return
 
 
-def _upload(images: Images, registry: Registry, blob: Descriptor, location: str, progress: Progress) -> None:
-    name = blob.digest[7:19]
+def _upload(
+    images: Images, registry: Registry, blob: Descriptor, location: str, progress: Callable[[int], None]
+) -> None:
     path = images.blobs.path(blob.digest)
     size = images.blobs.size_bytes(blob.digest)
     with open(path, "rb") as file:
         if size <= MONOLITHIC_MAX:
-            progress(name, "Pushing", 0, size)
+            progress(0)
             registry.upload(location, blob.digest, file, size)
             return
         offset = 0
         while piece := file.read(PIECE_BYTES):
             location = registry.upload_piece(location, piece, offset)
             offset += len(piece)
-            progress(name, "Pushing", offset, size)
+            progress(offset)
         with open(os.devnull, "rb") as nothing:
             registry.upload(location, blob.digest, nothing, 0)
 
