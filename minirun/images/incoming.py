@@ -5,8 +5,9 @@ Owns: `Incoming`, the directory; `Part`, one blob that is being fetched. Leaves 
 
     images/incoming/HEX     the bytes so far, from the first on; who writes holds it exclusively, who reads a whole one shares it
 
-One process fetches, however many want it: the others wait for its lock, and then find the file whole. Nobody trusts what lies
-here: it is hashed by everybody who takes it in. What no pull came back for is removed after a week (`sweep`).
+One process fetches, however many want it: the others wait for its lock, and then find the file whole, or gone because it has become
+a blob by then. Nobody trusts what lies here: it is hashed by everybody who takes it in. What no pull came back for is removed
+after a week (`sweep`).
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ LOOK_SECONDS = 0.05
 class Part:
     """A file of which `size` bytes are to come. One thread writes, one reads what has been written."""
 
-    def __init__(self, path: str, size: int) -> None:
+    def __init__(self, path: str, blob: str, size: int) -> None:
         self.path = path
+        self._blob = blob  # what it becomes, by whoever is first
         self.size = size
         self.fd = -1
         self.written = 0
@@ -51,6 +53,10 @@ class Part:
                     named = os.stat(self.path, follow_symlinks=False)
                     here = os.fstat(fd)
                     if (named.st_dev, named.st_ino) == (here.st_dev, here.st_ino):
+                        if self._take_blob():
+                            os.unlink(self.path)
+                            os.close(fd)
+                            return
                         begin = here.st_size
                         if begin > self.size:
                             os.ftruncate(fd, 0)
@@ -61,6 +67,15 @@ class Part:
                 os.close(fd)
                 raise
             os.close(fd)  # it was removed while we waited
+
+    def _take_blob(self) -> bool:
+        """Read from the blob, when it has become one while we waited: it is whole, and nobody writes to it."""
+        try:
+            fd = os.open(self._blob, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        self._begin(fd, self.size)
+        return True
 
     def _lock(self, fd: int, waiting: Callable[[], None], stopped: threading.Event) -> None:
         """flock(2) has no time limit, and a signal doesn't reach a thread: it is asked again and again."""
@@ -169,10 +184,10 @@ class Incoming:
     def __init__(self, root: str) -> None:
         self.directory = f"{root}/incoming"
 
-    def part(self, digest: str, size: int) -> Part:
-        """Give the place of a blob that is to come; the digest has been checked where it came in."""
+    def part(self, digest: str, blob: str, size: int) -> Part:
+        """Give the place of a blob that is to come to the path `blob`; the digest has been checked where it came in."""
         os.makedirs(self.directory, 0o700, exist_ok=True)
-        return Part(f"{self.directory}/{digest[7:]}", size)
+        return Part(f"{self.directory}/{digest[7:]}", blob, size)
 
     def sweep(self, older_than_seconds: float = KEPT_SECONDS) -> int:
         """Remove what nobody has written to for so long and nobody holds; gives how many bytes that were."""

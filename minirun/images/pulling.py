@@ -234,7 +234,7 @@ def _take(images: Images, registry: Registry, reference: Reference, found: Found
                 progress(name, "Already exists", 0, 0)
             elif not images.blobs.has(layer.digest) and layer.digest not in parts:
                 progress(name, "Pulling fs layer", 0, 0)
-                parts[layer.digest] = incoming.part(layer.digest, layer.size)
+                parts[layer.digest] = incoming.part(layer.digest, images.blobs.path(layer.digest), layer.size)
                 stack.callback(parts[layer.digest].close)
         _check_room(images, parts)
         wanted = {layer.digest: layer for layer in found.manifest.layers if layer.digest in parts}

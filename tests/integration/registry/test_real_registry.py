@@ -21,7 +21,19 @@ from minirun.images.registry import Refused
 from minirun.images.store import Images
 from minirun.images.transport import Unreachable
 from tests.dockerd import Docker
-from tests.registries import PASSWORD, USER, DockerRegistry, TokenServer, basic_auth, layer_of, make_certificate
+from tests.registries import (
+    PASSWORD,
+    USER,
+    DockerRegistry,
+    Faulty,
+    Handler,
+    Served,
+    TokenServer,
+    basic_auth,
+    layer_of,
+    make_certificate,
+)
+from tests.waiting import until
 
 MINIRUN = str(Path(sys.executable).parent / "minirun")
 
@@ -403,17 +415,26 @@ def large(filled: Callable[..., str], registry: DockerRegistry, store: Images, n
     return name
 
 
-def test_two_processes_fetch_a_layer_once(
-    store: Images, filled: Callable[..., str], registry: DockerRegistry, tmp_path: Path
-) -> None:
-    name = large(filled, registry, store, f"{registry.name}/twice:1")
+def test_two_processes_fetch_a_layer_once(tmp_path: Path) -> None:
+    served = Faulty()
+    image = Served(layer_of({"one": os.urandom(3_000_000)}), layer_of({"two": os.urandom(3_000_000)}))
+    name = served.add("twice", "1", image)
+
+    def hold_until_both_have_come(handler: Handler) -> bool:
+        if any(layer in handler.path for layer in image.layers):
+            until("both to ask", lambda: len(served.requests("/manifests/")) == 2)
+        return False
+
+    served.faults.append(hold_until_both_have_come)
     roots = ("--root", str(tmp_path / "cli"), "--run-root", str(tmp_path / "cli-run"))
     both = [
         subprocess.Popen([MINIRUN, *roots, "pull", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         for _ in range(2)
     ]
     said = [process.communicate(timeout=60)[0] for process in both]
+    served.end()
     assert [process.returncode for process in both] == [0, 0], said
+    assert [len(served.requests(f"/blobs/{layer}")) for layer in image.layers] == [1, 1]
     assert os.listdir(tmp_path / "cli/images/incoming") == []
     assert minirun(tmp_path, "images", "-q").stdout.count("\n") == 1
 
