@@ -7,6 +7,8 @@
  * Every length is checked when it is written; a name or an address that doesn't fit is -EINVAL, never a longer attribute.
  * The kernel answers a netlink request before sendto(2) returns, so receiving never waits: MSG_DONTWAIT keeps that a fact.
  *
+ * One file: the operations are a few lines each, on one builder of messages and one way to wait for the answer.
+ *
  * Sources: netlink(7), rtnetlink(7), veth(4), linux/rtnetlink.h, linux/if_link.h.
  */
 #include <arpa/inet.h>

@@ -10,6 +10,8 @@
  *
  *     mr_tar_read    header bytes, if any are waiting -> content of the file at hand -> padding -> the next name
  *
+ * One file: a walk that can stop after any byte has one state, and each kind of entry is a few lines of it.
+ *
  * Sources: pax(1) (POSIX), tar(5); "Sparse Formats" of GNU tar's manual; SCHILY.xattr of star(1); image-spec, layer.md.
  * Privilege: CAP_DAC_READ_SEARCH, CAP_SYS_ADMIN (to see trusted.* attributes).
  */

@@ -30,7 +30,8 @@ BROKEN_PIPE = 141
 FAILED = 125
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
-_LIKE_RUN = ("run", "create")  # their complaints begin with the program's name
+# Their complaints begin with the program's name.
+_LIKE_RUN = ("run", "create", "container run", "container create")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -121,7 +122,7 @@ def _complain(error: Exception, spelling: str) -> int:
         known = find(name) is not None or spelling.partition(" ")[0] in NOUNS
         warn(f"minirun: {error}. See 'minirun {spelling + ' ' if known else ''}--help'.")
         return error.exit_code
-    prefix = "minirun:" if (name in _LIKE_RUN and spelling != "volume create") or not name else "Error:"
+    prefix = "minirun:" if spelling in ("", *_LIKE_RUN) else "Error:"
     code = 1
     if isinstance(error, MinirunError):
         warn(f"{prefix} {error}")

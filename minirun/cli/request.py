@@ -1,6 +1,7 @@
 """From parsed words to what the engine takes: the fields of the option table become a ContainerConfig or an ExecConfig.
 
-Owns: this step, and the file that --cidfile names. Leaves to others: everything about single values (cli/values).
+Owns: this step, what `--pull` says of the image, and the file that --cidfile names. Leaves to others: everything about single
+values (cli/values).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ..engine.config import ContainerConfig
-from ..errors import Conflict, InvalidInput
+from ..errors import Conflict, InvalidInput, NotFound
 from ..light import contextmanager
 from ..output import write_all
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..command_line import Parsed
-    from ..engine.container import ExecConfig
+    from ..engine.container import Container, ExecConfig
+    from ..engine.engine import Engine
 
 
 def container_config(parsed: Parsed) -> ContainerConfig:
@@ -30,6 +32,39 @@ def exec_config(parsed: Parsed) -> ExecConfig:
     from ..engine.container import ExecConfig
 
     return ExecConfig(command=parsed.arguments[1:], **parsed.fields())
+
+
+def created(engine: Engine, config: ContainerConfig, parsed: Parsed) -> Container:
+    """Create what `run` and `create` ask for; an image that isn't here, or with `--pull always` any, is pulled first."""
+    policy = parsed.text("pull") or "missing"
+    if policy == "always":
+        _pull(engine, config.image, parsed)
+    try:
+        return engine.create(config)
+    except NotFound:
+        if policy != "missing" or _is_here(engine, config.image):
+            raise
+    _pull(engine, config.image, parsed, "Unable to find image '{}' locally")
+    return engine.create(config)
+
+
+def _is_here(engine: Engine, image: str) -> bool:
+    """Was it something else that wasn't found?"""
+    try:
+        engine.images.resolve(image)
+    except NotFound:
+        return False
+    return True
+
+
+def _pull(engine: Engine, image: str, parsed: Parsed, before: str = "") -> None:
+    from ..engine.bring import shown
+    from .progress import to_stderr
+
+    layers = to_stderr(quiet=parsed.flag("quiet"))
+    if before:
+        layers.say(before.format(shown(image)))
+    engine.pull(shown(image), platform=parsed.text("platform"), progress=layers)
 
 
 @contextmanager

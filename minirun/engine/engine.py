@@ -397,25 +397,25 @@ class Engine:
         """Bring an image from its registry. Blocks; `progress`: see engine/bring."""
         from .bring import pull
 
-        return pull(self, name, platform, progress or _silent)
+        return pull(self, name, platform, progress or (lambda *_: None))
 
     def pull_all(self, name: str, *, platform: str = "", progress: Progress | None = None) -> list[Brought]:
         """Bring every tag of a repository."""
         from .bring import pull_all
 
-        return pull_all(self, name, platform, progress or _silent)
+        return pull_all(self, name, platform, progress or (lambda *_: None))
 
     def push(self, name: str, *, progress: Progress | None = None) -> Brought:
         """Bring an image to the registry that its name says."""
         from .bring import push
 
-        return push(self, name, progress or _silent)
+        return push(self, name, progress or (lambda *_: None))
 
     def push_all(self, name: str, *, progress: Progress | None = None) -> list[Brought]:
         """Bring every tag that a repository has here to its registry."""
         from .bring import push_all
 
-        return push_all(self, name, progress or _silent)
+        return push_all(self, name, progress or (lambda *_: None))
 
     # ---- volumes
 
@@ -467,10 +467,6 @@ class Engine:
         from .info import info
 
         return info(self)
-
-
-def _silent(layer: str, status: str, done: int, total: int) -> None:
-    """Nobody wants to know."""
 
 
 def _schema() -> str:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import urllib3
 
 from ..errors import Corrupt, MinirunError
+from ..light import suppress
 from .layers import host_error
 from .transport import PAUSE_SECONDS, Unreachable
 
@@ -57,15 +58,16 @@ class Fetcher:
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
         for answer in tuple(self._answers):
-            answer.shutdown()  # whoever reads from it reads the end
+            with suppress(RuntimeError):  # it has been read to its end meanwhile
+                answer.shutdown()  # whoever reads from it reads the end
         for thread in self._threads:
             thread.join()
 
     def _work(self) -> None:
-        while not self._queue.empty():
+        while True:
             try:
                 descriptor, part = self._queue.get_nowait()
-            except Exception:  # another thread was faster
+            except Empty:
                 return
             name = descriptor.digest[7:19]
             try:

@@ -6,10 +6,11 @@ Owns: `log_in`, what users call a server. Leaves to others: keeping them (images
 from __future__ import annotations
 
 from ..errors import InvalidInput, MinirunError
+from .answers import Refused
 from .credentials import Credentials
 from .reference import DEFAULT_DOMAIN, parse
 from .registries import Registries
-from .registry import Refused, Registry
+from .registry import Registry
 from .transport import Transport, Unreachable
 
 

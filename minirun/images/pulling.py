@@ -13,14 +13,16 @@ that the configuration names.
 from __future__ import annotations
 
 import os
+from contextlib import closing
 
 from ..errors import Corrupt, Exhausted, MinirunError, NotFound, NotSupported
 from ..jsontext import loads
-from ..light import ExitStack
+from ..light import ExitStack, contextmanager
 from ..record import Record
 from . import configuration, layers
 from . import manifest as documents
 from .adding import Addition, Vanished, chain_ids_above
+from .answers import Refused, read_all
 from .credentials import Keychain
 from .digest import chain_ids, digest_of
 from .fetching import Fetcher
@@ -30,20 +32,19 @@ from .manifest import Descriptor
 from .platform import choose, host
 from .reference import DEFAULT_TAG
 from .registries import Registries
-from .registry import Fetched, Refused, Registry, read_all
+from .registry import Fetched, Registry
 from .transport import Transport, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from .adding import NewImage
+    from .fetching import Progress
     from .incoming import Part
     from .manifest import Platform
     from .reference import Reference
     from .store import Images
-
-    Progress = Callable[[str, str, int, int], None]
 
 ATTEMPTS = 3
 NESTING_MAX = 4
@@ -73,9 +74,8 @@ def pull(
     """Bring one image. Raises NotFound, Refused, Unreachable, Corrupt, Exhausted; then nothing has changed, and what was
     verified or
     fetched so far is kept for the next try. Blocks."""
-    with connect(reference, registries) as found_at:
-        wanted = reference.digest or reference.tag or DEFAULT_TAG
-        registry, fetched = found_at(wanted)
+    wanted = reference.digest or reference.tag or DEFAULT_TAG
+    with _answering(reference, registries, wanted) as (registry, fetched):
         found = _find(registry, fetched, platform)
         for attempt in range(ATTEMPTS):
             try:
@@ -102,35 +102,24 @@ def remote_tags(reference: Reference, registries: Registries) -> list[str]:
     raise failures[0]
 
 
-class connect:
-    """The first address of a registry that answers, for as long as a block lasts; gives a function that fetches a manifest
-    there."""
-
-    def __init__(self, reference: Reference, registries: Registries) -> None:
-        self._reference = reference
-        self._endpoints = registries.endpoints(reference.domain)
-        self._open: list[Registry] = []
-
-    def __enter__(self) -> Callable[[str], tuple[Registry, Fetched]]:
-        return self._fetch
-
-    def __exit__(self, *_: object) -> None:
-        for registry in self._open:
-            registry.close()
-
-    def _fetch(self, wanted: str) -> tuple[Registry, Fetched]:
-        failures: list[MinirunError] = []
-        keychain = Keychain()
-        for endpoint in self._endpoints:
-            registry = Registry(Transport(endpoint), self._reference.path, keychain)
-            self._open.append(registry)
+@contextmanager
+def _answering(reference: Reference, registries: Registries, wanted: str) -> Iterator[tuple[Registry, Fetched]]:
+    """Give the first address of a registry that has the manifest `wanted`, and the manifest; closed at the block's end."""
+    failures: list[MinirunError] = []
+    keychain = Keychain()
+    for endpoint in registries.endpoints(reference.domain):
+        registry = Registry(Transport(endpoint), reference.path, keychain)
+        with closing(registry):
             try:
-                return registry, registry.manifest(wanted)
+                fetched = registry.manifest(wanted)
             except (NotFound, Refused, Unreachable) as error:
                 failures.append(error)
                 if endpoint.domain and not isinstance(error, Unreachable):
                     break  # the registry itself has spoken
-        raise _worded(failures, self._reference, wanted)
+                continue
+            yield registry, fetched
+            return
+    raise _worded(failures, reference, wanted)
 
 
 def _worded(failures: list[MinirunError], reference: Reference, wanted: str) -> MinirunError:

@@ -9,28 +9,32 @@ A layer that the repository has is skipped; one that another repository of the r
 from __future__ import annotations
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
-from ..errors import MinirunError, NotFound
+from ..database import transaction
+from ..errors import NotFound
 from ..jsontext import loads
+from ..light import contextmanager
 from ..record import Record
 from . import manifest as documents
 from .adding import set_digest
+from .answers import Refused
 from .credentials import Keychain
-from .registry import PUSH, Refused, Registry
+from .registry import PUSH, Registry
 from .transport import AGAIN, ATTEMPTS, PAUSE_SECONDS, Transport, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from .fetching import Progress
     from .image import Image
     from .manifest import Descriptor
     from .reference import Reference
     from .registries import Registries
     from .store import Images
-
-    Progress = Callable[[str, str, int, int], None]
 
 AT_A_TIME = 5
 MONOLITHIC_MAX = (
@@ -48,8 +52,6 @@ class Pushed(Record):
 
 def push(images: Images, reference: Reference, progress: Progress, registries: Registries) -> Pushed:
     """Send one image. Raises NotFound (no such image here), Refused, Unreachable. Blocks."""
-    from ..database import transaction
-
     image = _image_of(images, reference)
     row = images.connection.execute(
         "SELECT manifest_digest, manifest_type, layers FROM images WHERE id = ?", (image.id,)
@@ -87,32 +89,23 @@ def _image_of(images: Images, reference: Reference) -> Image:
         ) from error
 
 
-class _connected:
-    """The registry's own address, the first that answers: mirrors are for reading."""
-
-    def __init__(self, reference: Reference, registries: Registries) -> None:
-        self._reference = reference
-        self._endpoints = registries.endpoints(reference.domain, mirrors=False)
-        self._registry: Registry | None = None
-
-    def __enter__(self) -> Registry:
-        failure: MinirunError | None = None
-        keychain = Keychain()
-        for endpoint in self._endpoints:
-            self._registry = Registry(Transport(endpoint), self._reference.path, keychain, PUSH)
+@contextmanager
+def _connected(reference: Reference, registries: Registries) -> Iterator[Registry]:
+    """Give the registry's own address, the first that answers, until the block's end: mirrors are for reading."""
+    failures: list[Unreachable] = []
+    keychain = Keychain()
+    for endpoint in registries.endpoints(reference.domain, mirrors=False):
+        with closing(Registry(Transport(endpoint), reference.path, keychain, PUSH)) as registry:
             try:
-                self._registry.ping()
-                return self._registry
+                registry.ping()
             except Unreachable as error:
-                self._registry.close()
-                failure = failure or error
+                failures.append(error)
+                continue
             except (Refused, NotFound):
-                return self._registry  # it is there; what it refuses will be said at the first upload
-        raise failure or AssertionError("no address")
-
-    def __exit__(self, *_: object) -> None:
-        if self._registry is not None:
-            self._registry.close()
+                pass  # it is there; what it refuses will be said at the first upload
+            yield registry
+            return
+    raise failures[0]
 
 
 def _other_repositories(images: Images, reference: Reference) -> dict[str, str]:
@@ -151,7 +144,7 @@ def _send(
             if not busy or attempt == ATTEMPTS - 1:
                 raise
             progress(name, "Retrying", 0, blob.size)
-            _pause(PAUSE_SECONDS * 2**attempt)
+            time.sleep(PAUSE_SECONDS * 2**attempt)
         else:
             progress(name, "Pushed", blob.size, blob.size)
             return
@@ -174,9 +167,3 @@ def _upload(
             progress(offset)
         with open(os.devnull, "rb") as nothing:
             registry.upload(location, blob.digest, nothing, 0)
-
-
-def _pause(seconds: float) -> None:
-    import time
-
-    time.sleep(seconds)

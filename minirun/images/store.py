@@ -135,7 +135,7 @@ class Images:
         from .registries import Registries
 
         wanted = parse_platform(platform) if platform else None
-        return pull(self, parse(name), wanted, progress or _silent, registries or Registries())
+        return pull(self, parse(name), wanted, progress or (lambda *_: None), registries or Registries())
 
     def remote_tags(self, name: str, registries: Registries | None = None) -> list[str]:
         """Give the tags that a repository has at its registry. Raises as `pull` does."""
@@ -155,7 +155,7 @@ class Images:
         from .pushing import push
         from .registries import Registries
 
-        return push(self, parse(name), progress or _silent, registries or Registries())
+        return push(self, parse(name), progress or (lambda *_: None), registries or Registries())
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name; a name that leads elsewhere is moved. Raises NotFound, InvalidInput."""
@@ -247,10 +247,6 @@ class Images:
     def list(self) -> list[Image]:  # the last one: its name hides the type in what follows
         """Give all images, the newest first."""
         return [from_row(row) for row in self.connection.execute(f"{SELECT} ORDER BY created_ns DESC, id")]
-
-
-def _silent(layer: str, status: str, done: int, total: int) -> None:
-    """Nobody wants to know."""
 
 
 def new_name(text: str) -> str:

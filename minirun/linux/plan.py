@@ -9,6 +9,8 @@ container needs (runtime/compile), sentences about them (linux/explain), walking
     plan.child += [root_bind(0, "/run/minirun/rootfs", "/srv/busybox"), pivot(0), exec_("/bin", ("true",), ())]
     plan.encode()
 
+One file although it is long: a table of operations and a constructor for each, side by side with native/minirun.h.
+
 Numbers may be negative (two's complement travels). Text is bytes of the kernel: `str` is encoded as os.fsencode does
 it. Slots are small numbers that name descriptors in the process that walks the side: 0 to 199, or HOST for "a path of
 the host".

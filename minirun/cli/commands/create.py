@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...output import say
-from ..bring import with_image
-from ..request import cidfile, container_config
+from ..request import cidfile, container_config, created
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     config = container_config(invocation.parsed)
     with invocation.engine() as engine, cidfile(invocation.parsed.text("cidfile")) as write_id:
-        container = with_image(engine, invocation.parsed, config.image, lambda: engine.create(config))
+        container = created(engine, config, invocation.parsed)
         write_id(container.id)
     say(container.id)
     return 0

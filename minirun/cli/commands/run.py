@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ...errors import NotFound, UsageError
+from ...errors import UsageError
 from ...output import say, write
-from ..request import cidfile, container_config
+from ..request import cidfile, container_config, created
 from ..terminal import require, size
 
 TYPE_CHECKING = False
@@ -31,22 +31,9 @@ def run(invocation: Invocation) -> int:
     if not detach:
         require(config.interactive, config.terminal)
     with invocation.engine() as engine, cidfile(parsed.text("cidfile")) as write_id:
-        container = _created(engine, config, parsed)
+        container = created(engine, config, parsed)
         write_id(container.id)
         return _background(engine, container, parsed) if detach else _foreground(engine, container, config, parsed)
-
-
-def _created(engine: Engine, config: ContainerConfig, parsed: Parsed) -> Container:
-    """Create it; an image that isn't here is pulled first, unless `--pull` says otherwise."""
-    if parsed.text("pull") != "always":
-        try:
-            return engine.create(config)
-        except NotFound:
-            if parsed.text("pull") == "never":
-                raise
-    from ..bring import with_image
-
-    return with_image(engine, parsed, config.image, lambda: engine.create(config))
 
 
 def _background(engine: Engine, container: Container, parsed: Parsed) -> int:

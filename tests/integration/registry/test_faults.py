@@ -13,7 +13,8 @@ import pytest
 import zstandard
 
 from minirun.errors import Corrupt, MinirunError, NotFound, NotSupported
-from minirun.images.registry import Refused
+from minirun.images import fetching
+from minirun.images.answers import Refused
 from minirun.images.store import Images
 from minirun.images.transport import Unreachable
 from tests.integration.images.conftest import files_of, rows_of
@@ -69,6 +70,25 @@ def test_an_image_is_pulled_and_its_content_is_there(store: Images, faulty: Faul
     assert os.path.getsize(f"{store.snapshots.root}/{lowers[0]}/second") == 256 * 4096
     assert os.listdir(f"{store.root}/incoming") == []
     assert not store.check(found)
+
+
+def test_an_answer_that_ends_as_the_pull_does_is_no_error(
+    store: Images, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread may have read an answer to its end, and not yet said so, when all has come that was wanted."""
+
+    class Late(set):  # type: ignore[type-arg]
+        def discard(self, answer: object) -> None:
+            pass
+
+    begin = fetching.Fetcher.__enter__
+
+    def enter(self: fetching.Fetcher) -> fetching.Fetcher:
+        self._answers = Late()
+        return begin(self)
+
+    monkeypatch.setattr(fetching.Fetcher, "__enter__", enter)
+    assert store.pull(faulty.add("a", "1", Served(layer_of({"a": b"b"})))).is_new
 
 
 def test_a_second_pull_fetches_no_layer(store: Images, faulty: Faulty, image: Served) -> None:

@@ -16,8 +16,8 @@ import pytest
 from minirun import Engine
 from minirun.engine import login
 from minirun.errors import MinirunError
+from minirun.images.answers import Refused
 from minirun.images.registries import Registries
-from minirun.images.registry import Refused
 from minirun.images.store import Images
 from minirun.images.transport import Unreachable
 from tests.dockerd import Docker
