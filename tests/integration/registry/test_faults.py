@@ -77,7 +77,7 @@ def test_an_answer_that_ends_as_the_pull_does_is_no_error(
 ) -> None:
     """A thread may have read an answer to its end, and not yet said so, when all has come that was wanted."""
 
-    class Late(set):  # type: ignore[type-arg]
+    class Late(set):
         def discard(self, answer: object) -> None:
             pass
 
