@@ -151,7 +151,8 @@ $(VENV)/.tests: $(VENV)/.built
 	@$(call pip_install,$(VENV),--editable '.[dev]')
 	@$(call freeze,$(VENV))
 	@# What the virtual machine, which has no network, builds and installs the package with.
-	@$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels setuptools wheel cffi pyroute2
+	@{ echo setuptools; echo wheel; $(VENV)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")'; } | \
+		$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels --requirement /dev/stdin
 	@touch $@
 
 $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build

@@ -5,9 +5,10 @@ Owns: `Incoming`, the directory; `Part`, one blob that is being fetched. Leaves 
 
     images/incoming/HEX     the bytes so far, from the first on; who writes holds it exclusively, who reads a whole one shares it
 
-One process fetches, however many want it: the others wait for its lock, and then find the file whole, or gone because it has become
-a blob by then. Nobody trusts what lies here: it is hashed by everybody who takes it in. What no pull came back for is removed
-after a week (`sweep`).
+Shared, because two pulls may each have fetched what the other needs, and would wait for each other for ever. One process
+fetches, however many want it: the others wait for its lock, and then find the file whole, or gone because it has become a blob
+by then. Nobody trusts what lies here: it is hashed by everybody who takes it in. What no pull came back for is removed after a
+week (`sweep`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class Part:
     # ---- the writer
 
     def take(self, waiting: Callable[[], None], stopped: threading.Event) -> None:
-        """Open and lock it, alone; `waiting` is called when somebody else has it. Blocks, until `stopped`. Raises OSError."""
+        """Open and lock it, alone unless it is whole; `waiting` is called when somebody else writes to it. Blocks, until `stopped`.
+
+        Raises OSError.
+        """
         while True:
             fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
@@ -53,11 +57,11 @@ class Part:
                     named = os.stat(self.path, follow_symlinks=False)
                     here = os.fstat(fd)
                     if (named.st_dev, named.st_ino) == (here.st_dev, here.st_ino):
-                        if self._take_blob():
+                        begin = here.st_size
+                        if begin < self.size and self._take_blob():
                             os.unlink(self.path)
                             os.close(fd)
                             return
-                        begin = here.st_size
                         if begin > self.size:
                             os.ftruncate(fd, 0)
                             begin = 0
@@ -84,6 +88,11 @@ class Part:
             with suppress(BlockingIOError):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
+            with suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)  # nobody writes
+                if os.fstat(fd).st_size == self.size:
+                    return
+                fcntl.flock(fd, fcntl.LOCK_UN)
             if first:
                 waiting()
                 first = False
