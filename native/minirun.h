@@ -174,6 +174,7 @@ enum mr_create {
 	MR_CREATE_DIRECTORY = 1,
 	MR_CREATE_FILE = 2,
 	MR_CREATE_NO_SYMLINKS = 4, /* a bit: no component may be a symbolic link (/proc, /sys, /dev) */
+	MR_CREATE_ON_SYMLINK = 8, /* a bit: where the path ends at a symbolic link, on the link itself */
 };
 
 /* 0 when the plan is well formed, else -errno: EINVAL malformed, EPROTONOSUPPORT another version, E2BIG too long. */
