@@ -6,8 +6,8 @@ Leaves to others: one start without one call, which every run has (faults/test_m
 A test may fail there for one reason: minirun has said, while that test ran, that the kernel lacks just the calls that were taken
 away. It is then reported as `xfailed`, with what was said. Everything else is as ever: a test that doesn't need the call passes,
 a command that hangs or shows a traceback is a failure whatever it said, and the census finds what was left behind. What a
-command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a test may drop it. Tests of the
-virtual machine are left out: its kernel has all calls.
+command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a test may drop it. Left out are
+tests of the virtual machine, whose kernel has all calls, and those of such runs, which take away others.
 """
 
 from __future__ import annotations
@@ -92,21 +92,28 @@ def _heard_since(length: int) -> list[str]:
     return Path(os.environ["HEARD_FILE"]).read_bytes()[length:].decode(errors="replace").splitlines()
 
 
-def note() -> None:
-    """Take as said what a test has seen itself: the core below all commands has numbers instead of sentences."""
+def note(said: str = "") -> None:
+    """Take as said what a test has seen itself; without words, ENOSYS: the core below all commands has numbers instead."""
     if file := os.environ.get("HEARD_FILE"):
+        said = said or f"the core: {syscalls.reason(errno.ENOSYS)}"
         with open(file, "a", encoding="utf-8") as notes:
-            notes.write(f"the core: {syscalls.reason(errno.ENOSYS)}\n")
+            notes.write(" ".join(said.split()) + "\n")
+
+
+def note_if_said(output: str) -> None:
+    """Take as said what another engine has repeated: it doesn't write through the library that listens."""
+    if _BEGINNING in output:
+        note(output)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what would run in the virtual machine."""
+    """Leave out what has a kernel of its own."""
     if not config.stash[_CALLS]:
         return
-    there = [item for item in items if belongs_into_guest(item)]
-    config.hook.pytest_deselected(items=there)
-    items[:] = [item for item in items if item not in there]
+    out = [item for item in items if item.path.name == "test_runs_without.py" or belongs_into_guest(item)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
 
 
 @pytest.hookimpl(tryfirst=True)
