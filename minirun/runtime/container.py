@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Conflict, MinirunError, NotSupported, StartFailed
+from ..errors import Conflict, MinirunError, NotFound, NotSupported, StartFailed
 from ..light import contextmanager
 from ..linux import syscalls
 from ..record import Record
@@ -121,8 +121,12 @@ class Container:
         """Give the configuration that it was made with."""
         from . import bundle
 
-        with open(self.directory.config, "rb") as file:
-            return bundle.parse(self.record.bundle, file.read())
+        try:
+            with open(self.directory.config, "rb") as file:
+                content = file.read()
+        except FileNotFoundError:  # deleted since we looked
+            raise NotFound("container does not exist") from None
+        return bundle.parse(self.record.bundle, content)
 
     # ---- what is done to it
 
@@ -195,7 +199,7 @@ class Container:
     def _has_pid_namespace(self) -> bool:
         try:
             ours, theirs = os.stat("/proc/self/ns/pid"), os.stat(f"/proc/{self.record.pid}/ns/pid")
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # the latter when it ends while we look
             return True
         return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
 
