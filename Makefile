@@ -72,7 +72,7 @@ define check_root
 [[ $$EUID == 0 ]] || { echo "minirun: run this as root: containers need it" >&2; exit 1; }
 endef
 
-.PHONY: help demo test check lint bench install images uninstall build clean \
+.PHONY: help demo test check lint docs bench install images uninstall build clean \
 	packages-build packages-run packages-demo packages-test packages-bench
 
 help: ## this list
@@ -91,6 +91,9 @@ check: test ## what CI runs: the tests; lint and types are tests too
 
 lint: packages-build $(VENV)/.tests ## only style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
+docs: build ## the pages that are made from the code: docs/commands.md
+	@$(VENV)/bin/python -m reference
 
 bench: packages-bench build ## minirun beside docker, podman, runc and crun; prints a table
 	@$(check_root)

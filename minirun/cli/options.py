@@ -140,7 +140,6 @@ _START: Rows = (
     ("attach",      "a", "flag", "",       "Attach STDOUT/STDERR and forward signals", "", ""),
     ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
     ("interactive", "i", "flag", "",       "Attach container's STDIN", "", ""),
-    ("sig-proxy",   "",  "flag", "",       "", "", ""),
 )
 
 _STOP: Rows = (
@@ -470,14 +469,15 @@ ABSENT = frozenset(
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
     memory-swappiness
     network-alias no-healthcheck oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
-    tlskey tlsverify tree use-api-socket uts""".split()
+    tlskey tlsverify tree use-api-socket uts
+    availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx compose config context manifest network plugin
-        prune search service stack swarm trust""".split(),
+        """builder buildx checkpoint compose config context manifest network node plugin
+        search secret service stack swarm trust""".split(),
         "",
     ),
     "build": ": bring images with 'minirun pull', 'minirun import' or 'minirun load'",
