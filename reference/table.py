@@ -21,7 +21,7 @@ _HEAD = """\
 
 Every command and option of docker {version} and of minirun, made from the option table by `make docs`; a test compares this page with
 the table, and with `docker COMMAND --help` where that client is. *same*: letter, kind of value, default and effect are docker's.
-*own*: docker has no such thing. Options without a row in docker's help (`--net`, `--dns-opt`, `stop --time`) are taken as docker takes them.
+*own*: docker's help has no such thing. Options without a row in docker's help (`--net`, `--dns-opt`, `stop --time`) are taken as docker takes them.
 
 """
 

@@ -348,6 +348,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
     ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
     ("commit",  "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",          "Create a new image from a container's changes",      OTHER, 1, 2, False, _COMMIT),
+    ("completion", "bash|zsh|fish",                                "Print the completion script of a shell",             OTHER, 1, -1, True, ()),
     ("cp",      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tminirun cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem", OTHER, 2, 2, False, _CP),
     ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
     ("diff",    "CONTAINER",                                       "Inspect changes to files or directories on a container's filesystem", OTHER, 1, 1, False, ()),
