@@ -46,8 +46,15 @@ class Sequences(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         type(self).sequences += 1
+        if type(self).sequences % 50 == 0:
+            self.report()
         self.model = Model()
         self.copies = 0
+
+    @classmethod
+    def report(cls) -> None:
+        """Say how far it has got: for a long run (pytest -s)."""
+        print(f"{cls.sequences} sequences, {cls.commands} commands, {len(cls.subjects)} subjects")
 
     def all(self, expected: Answer, *words: str, patient: bool = False) -> list[str]:
         """Run a command everywhere; gives what each wrote. `patient`: what it brings about takes its time (Subject.settle)."""
@@ -237,7 +244,7 @@ def run_sequences(machine: type[Sequences], count: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    print(f"{machine.__name__}: {machine.sequences} sequences, {machine.commands} commands")
+    machine.report()
 
 
 def test_any_sequence_does_what_the_model_says(store, roots, tmp_path):
