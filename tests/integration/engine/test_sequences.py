@@ -1,8 +1,8 @@
 """Commands in any order, against a model of what docker makes of them, and against docker itself.
 
-Three names, so that commands meet containers of every state, and none at all. After each command all states, exit codes and the
-class of what was said are the model's; after each sequence nothing is left behind. minirun's own processes are killed meanwhile: the
-command in its middle, the monitor of a container.
+Three names, so that commands meet containers of every state, and none at all. After each command all states, exit codes and
+the class of what was said are the model's; after each sequence nothing is left behind. minirun's own processes are killed
+meanwhile: the command in its middle, the monitor of a container.
 
 MINIRUN_SEQUENCES=500 runs that many, drawn anew; without it a few, the same ones in every run.
 """
