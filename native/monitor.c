@@ -251,8 +251,14 @@ int main(void)
 	status = settings_read(&settings, plan, length, &failed);
 	if (status == 0 && settings.stdio != MR_STDIO_INHERIT)
 		leave_stdio();
-	if (status == 0)
+	if (status == 0 && settings.delays) {
+		failed = settings.run_operation;
+		status = settings.run_directory && settings.hook ? delay_run(&settings) : -EINVAL;
+		if (status == 0)
+			return 0;
+	} else if (status == 0) {
 		status = prepare(&container, &settings, &failed);
+	}
 	if (status < 0)
 		fail_at(&container, failed, status);
 	if (settings.await_owner && clients_await_owner() < 0)

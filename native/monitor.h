@@ -3,6 +3,7 @@
  *     monitor.c            main: the steps of a container's life, in order
  *     monitor_plan.c       the plan and what comes with it, from the owner
  *     monitor_settings.c   the monitor's side of the plan, as a struct
+ *     monitor_delay.c      a monitor without a container: a time passes, the hook runs
  *     monitor_loop.c       epoll: one descriptor, one function
  *     monitor_output.c     from the container to the log and to clients
  *     monitor_input.c      from clients to the container
@@ -61,12 +62,20 @@ struct settings {
 	uid_t stdio_uid; /* 0: the pipes stay ours */
 	gid_t stdio_gid;
 	bool open_stdin, await_owner;
+	bool delays; /* nothing is started: `delay_ns`, then the hook */
+	uint64_t delay_ns;
 	char **hook, **hook_environment; /* NULL: none */
 	uint32_t log_operation, run_operation; /* places in the plan, for FAILED */
 };
 
 /* 0, or -errno with *failed the place of the operation. */
 int settings_read(struct settings *settings, const void *plan, size_t length, uint32_t *failed);
+
+/* ---- Delay (monitor_delay.c) ----------------------------------------------------------------------------------------- */
+
+/* Tells the owner STARTED, lets `delay_ns` pass and runs the hook, unless the run directory is removed before. 0, or -errno with
+ * nothing told and nothing left. */
+int delay_run(const struct settings *settings);
 
 /* ---- Streams and clients ------------------------------------------------------------------------------------- */
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DELAY_MAX_MS 86400000 /* a day: poll(2) takes an int */
+
 /* argv or environment as execve(2) wants it, in one block. */
 static char **copy_vector(const struct mr_argument *argument)
 {
@@ -49,6 +51,12 @@ static int read_one(struct settings *settings, const struct mr_operation *operat
 		return settings->hook && settings->hook_environment ? 0 : -ENOMEM;
 	case MR_OP_AWAIT_OWNER:
 		settings->await_owner = true;
+		return 0;
+	case MR_OP_DELAY:
+		if (argument[0].number > DELAY_MAX_MS)
+			return -EINVAL;
+		settings->delays = true;
+		settings->delay_ns = argument[0].number * 1000000;
 		return 0;
 	case MR_OP_RUN_DIRECTORY:
 		settings->run_directory = argument[0].data;

@@ -78,7 +78,7 @@ _CONTAINER: Rows = (
     ("pull",         "",  "one",    "string",  'Pull image before running ("always", "missing", "never") (default "missing")', "scalars.pull_policy", ""),
     ("quiet",        "q", "flag",   "",        "Suppress the pull output", "", ""),
     ("read-only",    "",  "flag",   "",        "Mount the container's root filesystem as read only", "", "read_only"),
-    ("restart",      "",  "one",    "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", ""),
+    ("restart",      "",  "spread", "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", "restart_policy restart_retries"),
     ("rm",           "",  "flag",   "",        "Automatically remove the container and its associated anonymous volumes when it exits", "", "auto_remove"),
     ("security-opt", "",  "many",   "list",    "Security Options", "security.option", "security_options"),
     ("shm-size",     "",  "one",    "bytes",   "Size of /dev/shm", "scalars.size", "shm_size_bytes"),
@@ -216,6 +216,7 @@ _UPDATE: Rows = (
     ("memory-reservation", "",  "one", "bytes",   "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",        "",  "one", "bytes",   "Swap limit equal to memory plus swap: -1 to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
     ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
+    ("restart",            "",  "spread", "string", "Restart policy to apply when a container exits", "scalars.restart_policy", "restart_policy restart_retries"),
 )
 
 _CP: Rows = (

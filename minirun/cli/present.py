@@ -68,11 +68,11 @@ def _code(letter: str) -> str:
 
 def status(container: Container, now_ns: int) -> str:
     """Say what a container does and since when: `Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`."""
-    state = container.status
+    state = container.state
     if state in ("running", "paused"):
         up = f"Up {_since(container.started_ns, now_ns)}"
         return f"{up} (Paused)" if state == "paused" else up
-    if state in ("created", "starting", "creating"):
+    if state == "created":
         return "Created"
     if state == "removing":
         return "Removal In Progress"
@@ -148,7 +148,7 @@ def container_columns(*, truncate: bool, size: Callable[[Container], str] = lamb
         "CreatedAt": Column(heading="CREATED AT", value=lambda c: local_time(c.created_ns)),
         "RunningFor": Column(heading="CREATED", value=lambda c: f"{_since(c.created_ns, now_ns)} ago"),
         "Status": Column(heading="STATUS", value=lambda c: status(c, now_ns)),
-        "State": Column(heading="STATE", value=lambda c: c.status),
+        "State": Column(heading="STATE", value=lambda c: c.state),
         "Ports": Column(heading="PORTS", value=lambda c: ports(c.ports, both_families=bool(c.address6))),
         "Names": Column(heading="NAMES", value=lambda c: c.name),
         "Labels": Column(

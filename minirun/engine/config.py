@@ -125,6 +125,8 @@ class ContainerConfig(Record):
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    restart_policy: str = "no"  # on-failure always unless-stopped
+    restart_retries: int = 0  # of on-failure, in a row; 0: any number
     stop_signal: str = ""
     stop_timeout_seconds: int | None = None
     log_max_bytes: int = 16 * 1024 * 1024

@@ -483,5 +483,6 @@ def _steps() -> tuple[tuple[int, str], ...]:
     """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
     from ..images.schema import DIGESTS, TAG_HISTORY
     from ..storage.schema import VOLUMES
+    from .schema import RESTARTS
 
-    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS), (6, RESTARTS))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-_STATES = {"creating": "created", "starting": "created"}  # passing states have no name outside
-
 
 def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
     """Give a container, or else an image, or else a volume; `kind` asks for one of them. Raises NotFound in docker's words."""
@@ -85,7 +83,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "HostsPath": f"{directory}/hosts",
         "LogPath": layout.log(container.id),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "Driver": "overlay",
         "Platform": "linux",
         "MountLabel": "",
@@ -102,12 +100,12 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
 
 def state_json(container: Container) -> Json:
     """Give what a container does: State of ContainerInspect."""
-    status = _STATES.get(container.status, container.status)
+    status = container.state
     return {
         "Status": status,
-        "Running": container.is_running,
+        "Running": container.is_running or container.is_restarting,
         "Paused": container.is_paused,
-        "Restarting": status == "restarting",
+        "Restarting": container.is_restarting,
         "OOMKilled": container.oom_killed,
         "Dead": status == "dead",
         "Pid": container.pid,
@@ -129,7 +127,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         },
         "NetworkMode": config.network,
         "PortBindings": port_bindings(config.ports),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {"Name": config.restart_policy, "MaximumRetryCount": config.restart_retries},
         "AutoRemove": config.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": list(config.volumes_from) or None,

@@ -61,7 +61,7 @@ def _by_status(engine: Engine, values: list[str]) -> Callable[[Container], bool]
     for value in values:
         if value not in STATES:
             raise InvalidInput(f"invalid filter 'status={value}'")
-    return lambda row: row.status in values
+    return lambda row: row.state in values
 
 
 def _by_exit_code(engine: Engine, values: list[str]) -> Callable[[Container], bool]:

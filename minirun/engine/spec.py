@@ -171,6 +171,10 @@ def check(config: ContainerConfig, image: Image) -> None:
         from . import userns
 
         userns.check(config)
+    if config.restart_policy != "no" or config.restart_retries:
+        from . import restarts
+
+        restarts.check(config)
     plain = config.hostname.replace("-", "").replace(".", "").replace("_", "")
     if config.hostname and not (len(config.hostname) <= 64 and plain.isascii() and plain.isalnum()):
         raise InvalidInput(f"invalid hostname: {config.hostname[:80]!r}: up to 64 letters, digits, dots and hyphens")

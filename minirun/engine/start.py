@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from .container import Container
     from .engine import Engine
 
-RUNNING = {"status": "running", "error": "", "exit_code": 0, "oom_killed": False}
+RUNNING = {"status": "running", "error": "", "exit_code": 0, "oom_killed": False, "restart_at_ns": 0}
+BY_HAND = {"restart_count": 0, "restart_delay_ms": 0, "restart_at_ns": 0, "stopped_by_hand": False}
 
 
 def start(engine: Engine, container: Container, attachment: Attachment | None) -> Session:
@@ -56,8 +57,10 @@ def _at_rest(engine: Engine, container: Container) -> Container | None:
     return None if current.is_running else current
 
 
-def start_locked(engine: Engine, container: Container, attachment: Attachment) -> Session:
-    """As `start`, for a container at rest and a caller that holds its lock."""
+def start_locked(engine: Engine, container: Container, attachment: Attachment, *, by_hand: bool = True) -> Session:
+    """As `start`, for a container at rest and a caller that holds its lock. `by_hand` makes its policy begin anew."""
+    if by_hand and any(getattr(container, name) != value for name, value in BY_HAND.items()):
+        engine.rows.update(container.id, **BY_HAND)
     with ExitStack() as undo:
         session = _start(engine, container, attachment, undo)
         undo.pop_all()
@@ -142,12 +145,21 @@ def _make_run_directory(path: str) -> None:
 def _mark_failed(engine: Engine, container: Container, error: BaseException | None) -> None:
     """Put the row to rest again, with the reason; the last step of the undo."""
     code = error.exit_code if isinstance(error, MinirunError) else 125
-    status = container.status if container.status != "starting" else "created"
+    status = {"starting": "created", "restarting": "exited"}.get(container.status, container.status)
     # Names of files may be no UTF-8, the database is.
     text = str(error or "").encode("utf-8", "backslashreplace").decode()
     with database.transaction(engine.connection):
         engine.rows.update(
-            container.id, status=status, pid=0, error=text, exit_code=code, address4="", address6="", mac="", ports=()
+            container.id,
+            status=status,
+            pid=0,
+            error=text,
+            exit_code=code,
+            address4="",
+            address6="",
+            mac="",
+            ports=(),
+            restart_at_ns=0,
         )
 
 

@@ -75,6 +75,13 @@ def _pidfd_of_member(engine: Engine, container: Container, pid: int) -> int | No
 def kill(engine: Engine, container: Container, signal: str) -> None:
     """Send a signal by name or number; raises Conflict when the container doesn't run."""
     number = signal_number(signal)
+    if container.is_restarting:
+        from .restarts import call_off
+
+        current = call_off(engine, container)
+        if current is not None and current.status == "exited":
+            return  # there was no process, and there won't be one
+        container = current or container
     if not container.is_running or not _send_noted(engine, container, number):
         raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
     if container.is_paused and _wakes(engine, container, number):
@@ -99,12 +106,23 @@ def stop(engine: Engine, container: Container, timeout_seconds: float | None, si
     `signal` takes the place of the container's own stop signal. Raises InvalidInput when there is no such signal. Gives why it
     was killed without patience, "" when it wasn't: no time-out is waited for that a signal can't make use of.
     """
-    if not container.is_running:
+    if not container.is_running and not container.is_restarting:
         return ""
-    reason = _end(engine, container, timeout_seconds, signal)
+    from .restarts import call_off
     from .session import wait
 
-    wait(engine, container)
+    reason = ""
+    current: Container | None = container
+    while current is not None:
+        if current.is_restarting:
+            current = call_off(engine, current)
+        if current is None or not current.is_running:
+            break
+        reason = _end(engine, current, timeout_seconds, signal)
+        wait(engine, current)
+        current = engine.rows.get(container.id)
+        if current is not None and not current.stopped_by_hand:
+            break  # it was started by hand meanwhile
     engine.rows.note_alone(container, "stop")
     return reason
 
@@ -164,13 +182,13 @@ def _end(
 
 
 def _kill_all(engine: Engine, container: Container) -> None:
-    engine.rows.note_alone(container, "kill", signal=str(int(_signal.SIGKILL)))
+    engine.rows.note_stop(container, "kill", signal=str(int(_signal.SIGKILL)))
     engine.hierarchy.kill(container.id)
 
 
 def _send_noted(engine: Engine, container: Container, number: int) -> bool:
-    """As `send` to the first process, and record it. Whoever records the end that this brings does so after us."""
-    engine.rows.note_alone(container, "kill", signal=str(int(number)))
+    """As `send` to the first process, and record it. Whoever records the end that this brings does so after us, and knows it."""
+    engine.rows.note_stop(container, "kill", signal=str(int(number)))
     return send(engine, container, number)
 
 

@@ -53,6 +53,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     7: ("CLONE", "u", "flags"),
     8: ("ENTER", "suu", "pid_namespace_of start_time flags"),
     9: ("STDIO_OWNER", "uu", "uid gid"),
+    10: ("DELAY", "u", "milliseconds"),
     16: ("SYNC", "u", "stage"),
     17: ("TAKE", "uu", "slot descriptor"),
     18: ("OPEN", "uusu", "slot beneath path flags"),
@@ -168,6 +169,11 @@ def stdio(mode: int, open_stdin: bool = False, rows: int = 0, columns: int = 0) 
 def exit_hook(argv: Sequence[Text], environment: Sequence[Text]) -> Operation:
     """Run this program when nobody acknowledged the exit."""
     return Operation(code=3, arguments=(argv, environment))
+
+
+def delay(milliseconds: int) -> Operation:
+    """Start nothing: let the time pass, then run the exit hook, unless the run directory is removed before."""
+    return Operation(code=10, arguments=(milliseconds,))
 
 
 def await_owner() -> Operation:
