@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     from .life import settle
 
     root, run_root, container_id, *what = arguments
-    with Engine(root, run_root) as engine:
+    with Engine(root, run_root, until_exit=True) as engine:
         if what == ["restart"]:
             from .restarts import start_again
 

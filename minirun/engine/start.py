@@ -19,7 +19,8 @@ from .session import Attachment, Session, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from ..linux.plan import Plan
     from ..network.networks import Endpoint
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 RUNNING = {"status": "running", "error": "", "exit_code": 0, "oom_killed": False, "restart_at_ns": 0}
-BY_HAND = {"restart_count": 0, "restart_delay_ms": 0, "restart_at_ns": 0, "stopped_by_hand": False}
+STARTING = {"status": "starting"}
+STARTING_BY_HAND = {
+    **STARTING, "restart_count": 0, "restart_delay_ms": 0, "restart_at_ns": 0, "stopped_by_hand": False,
+}  # fmt: skip
 
 
 def start(engine: Engine, container: Container, attachment: Attachment | None) -> Session:
@@ -59,15 +63,15 @@ def _at_rest(engine: Engine, container: Container) -> Container | None:
 
 def start_locked(engine: Engine, container: Container, attachment: Attachment, *, by_hand: bool = True) -> Session:
     """As `start`, for a container at rest and a caller that holds its lock. `by_hand` makes its policy begin anew."""
-    if by_hand and any(getattr(container, name) != value for name, value in BY_HAND.items()):
-        engine.rows.update(container.id, **BY_HAND)
     with ExitStack() as undo:
-        session = _start(engine, container, attachment, undo)
+        session = _start(engine, container, attachment, undo, STARTING_BY_HAND if by_hand else STARTING)
         undo.pop_all()
         return session
 
 
-def _start(engine: Engine, container: Container, attachment: Attachment, undo: ExitStack) -> Session:
+def _start(
+    engine: Engine, container: Container, attachment: Attachment, undo: ExitStack, starting: Mapping[str, Any]
+) -> Session:
     from ..monitor.connection import LaunchFailed
     from .life import give_back
 
@@ -79,7 +83,7 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
         connection = engine.launcher.launch(monitors, new_network=own_network)
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
-        joined = _join_network(engine, container, lent)
+        joined = _join_network(engine, container, lent, starting)
         plan = _prepare(engine, container, joined.endpoint, attachment.window)
         connection.give_plan(plan, named=joined.named, held=joined.held)
     try:
@@ -172,19 +176,19 @@ class _Joined(Record):
     held: tuple[int, ...] = ()
 
 
-def _join_network(engine: Engine, container: Container, lent: ExitStack) -> _Joined:
-    """Mark the row as starting and lease what the mode asks for. Descriptors are closed by `lent`."""
+def _join_network(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:
+    """Mark the row as `starting` and lease what the mode asks for. Descriptors are closed by `lent`."""
     from . import etc
     from .borrow import lender_of, open_network_namespace
     from .surroundings import NETWORK_DESCRIPTOR
 
     mode = container.config.network
     if mode == "bridge":
-        return _join_bridge(engine, container, lent)
+        return _join_bridge(engine, container, lent, starting)
     lender = lender_of(engine, container)
     if lender is None and mode not in ("none", "host"):
         raise NotFound(f"network {mode} not found: there are bridge, host, none and container:NAME")
-    engine.rows.update(container.id, status="starting")
+    engine.rows.update(container.id, **starting)
     _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, None, lender)
     if lender is None:
@@ -194,7 +198,7 @@ def _join_network(engine: Engine, container: Container, lent: ExitStack) -> _Joi
     return _Joined(named={NETWORK_DESCRIPTOR: descriptor})
 
 
-def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> _Joined:
+def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:
     from . import etc
 
     engine.networks.ensure()
@@ -203,7 +207,7 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> _Join
         endpoint = engine.networks.lease(container.id)
         reservation = engine.networks.reserve(container.id, endpoint, mappings)
         # All that engine/reconcile needs to say when it finds the container running and this command dead.
-        engine.rows.update(container.id, status="starting", ports=reservation.mappings, **_addresses(endpoint))
+        engine.rows.update(container.id, **starting, ports=reservation.mappings, **_addresses(endpoint))
     lent.callback(reservation.close)
     engine.networks.publish(container.id)
     _make_run_directory(engine.layout.run(container.id))

@@ -18,7 +18,7 @@ from minirun.engine.container import ExecConfig
 # What `run` reads itself, because it says how to run and nothing about the container.
 OF_THE_COMMAND = {"cidfile", "detach", "explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
 # One value is possible, and it is what happens anyway.
-CHECKED_ONLY = {"log-driver", "restart", "volume-driver"}
+CHECKED_ONLY = {"log-driver", "volume-driver"}
 
 # A value for each option of run that isn't a switch: what is given, and what ContainerConfig then holds.
 SAMPLES: dict[str, tuple[str, str, Any]] = {
@@ -49,6 +49,7 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "net": ("host", "network", "host"),
     "pids-limit": ("-1", "pids_limit", -1),
     "publish": ("80", "ports", None),
+    "restart": ("always", "restart_policy", "always"),
     "security-opt": ("no-new-privileges", "security_options", ("no-new-privileges",)),
     "shm-size": ("1g", "shm_size_bytes", 1 << 30),
     "stop-signal": ("SIGINT", "stop_signal", "SIGINT"),
