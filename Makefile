@@ -15,6 +15,9 @@ WITHOUT ?=
 
 VENV := .venv
 HOME_OF_INSTALL := $(PREFIX)/lib/minirun
+UNIT := $(PREFIX)/lib/systemd/system/minirun.service
+# systemd looks into these two alone; elsewhere the unit is there to be copied.
+ENABLES := $(filter $(PREFIX),/usr/local /usr)
 export DEBIAN_FRONTEND := noninteractive
 export NEEDRESTART_SUSPEND := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -105,7 +108,8 @@ images: packages-demo install ## busybox and hello-world for the installed minir
 uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
 	@$(check_root)
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
-	@rm -rf $(HOME_OF_INSTALL)
+	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
+	@rm -rf $(HOME_OF_INSTALL) $(UNIT)
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
@@ -155,7 +159,7 @@ $(VENV)/.tests: $(VENV)/.built
 		$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels --requirement /dev/stdin
 	@touch $@
 
-$(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
+$(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-build
 	@$(check_root)
 	@mkdir -p $(PREFIX)/lib $(PREFIX)/bin
 	@echo "installing minirun into $(HOME_OF_INSTALL)"
@@ -164,4 +168,7 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@$(call pip_install,$(HOME_OF_INSTALL),.)
 	@$(call freeze,$(HOME_OF_INSTALL))
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
+	@mkdir -p $(dir $(UNIT))
+	@sed 's|@PREFIX@|$(PREFIX)|' packaging/minirun.service >$(UNIT)
+	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
 	@touch $@

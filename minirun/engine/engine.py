@@ -196,6 +196,12 @@ class Engine:
 
         unpause(self, self.rows.find(reference))
 
+    def after_boot(self) -> list[Container]:
+        """Give the containers at rest that their restart policy starts with the machine, in the order to start them in."""
+        from .restarts import after_boot
+
+        return after_boot(self)
+
     def rename(self, reference: str, name: str) -> None:
         """Give a container another name; raises Conflict when it is taken, InvalidInput when it can't be one."""
         from .rename import rename

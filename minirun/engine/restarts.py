@@ -132,3 +132,22 @@ def wait_until_started(engine: Engine, container: Container) -> Container | None
     with engine.lock(container.id):  # it may be being started just now
         current = engine.rows.get(container.id)
         return settle_restart(engine, current) if current is not None and current.status == "restarting" else current
+
+
+def after_boot(engine: Engine) -> list[Container]:
+    """Give the containers at rest that their policy starts with the machine, the oldest first.
+
+    `always` ones, and `unless-stopped` ones that nobody stopped by hand, if they have ever run. One that joins another's network
+    comes after all that have their own.
+    """
+    wanted = [
+        container
+        for container in reversed(engine.rows.all())
+        if container.status in ("created", "exited") and container.started_ns and _comes_with_boot(container)
+    ]
+    return sorted(wanted, key=lambda container: container.config.network.startswith("container:"))
+
+
+def _comes_with_boot(container: Container) -> bool:
+    policy = container.config.restart_policy
+    return policy == "always" or (policy == "unless-stopped" and not container.stopped_by_hand)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 import pytest
@@ -81,7 +82,9 @@ def rows() -> list[tuple[str, Option]]:
 
 @pytest.mark.parametrize("name", names())
 def test_every_command_has_a_file(name: str) -> None:
-    file = importlib.import_module(f"minirun.cli.commands.{'import_' if name == 'import' else name.replace(' ', '_')}")
+    file = importlib.import_module(
+        f"minirun.cli.commands.{'import_' if name == 'import' else re.sub('[ -]', '_', name)}"
+    )
     assert callable(file.run)
     assert (file.__doc__ or "").startswith(f"`minirun {name}`")
 
