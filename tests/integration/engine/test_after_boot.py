@@ -27,7 +27,7 @@ def power_cut(store) -> None:
     while pids := ours():
         for pid in pids:
             kill(pid)
-        until("their end", lambda pids=pids: not set(pids) & set(ours()))
+        until("their end", lambda pids=frozenset(pids): not pids & set(ours()))
     shutil.rmtree(run_root)
 
 
