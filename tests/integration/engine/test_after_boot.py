@@ -24,10 +24,12 @@ def power_cut(store) -> None:
     def ours() -> list[int]:
         return hooks_of(root) + monitors_of(run_root)
 
-    while pids := ours():
-        for pid in pids:
+    def are_gone() -> bool:
+        for pid in ours():
             kill(pid)
-        until("their end", lambda pids=frozenset(pids): not pids & set(ours()))
+        return not ours()
+
+    until("all to be dead", are_gone)
     shutil.rmtree(run_root)
 
 
