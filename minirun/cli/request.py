@@ -27,6 +27,8 @@ def container_config(parsed: Parsed) -> ContainerConfig:
     config = ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **parsed.fields())
     if config.auto_remove and config.restart_policy != "no":
         raise UsageError("conflicting options: cannot specify both --restart and --rm")
+    if config.no_healthcheck and any(name.startswith("health-") for name in parsed.values):
+        raise UsageError("--no-healthcheck conflicts with --health-* options")
     return config
 
 

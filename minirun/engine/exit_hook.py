@@ -1,7 +1,7 @@
 """What a monitor runs: when a container ended and no owner took care of it, record the exit, remove if asked to; when the delay
-before a container's next run is over, start it.
+before a container's next run is over, start it; when its health has changed, take note.
 
-    python -I -m minirun.engine.exit_hook ROOT RUN_ROOT ID [restart]
+    python -I -m minirun.engine.exit_hook ROOT RUN_ROOT ID [restart | healthy | unhealthy]
 
 Owns: this command line. Leaves to others: everything else (engine/life, engine/restarts). It has no terminal and nobody reads it.
 """
@@ -28,6 +28,10 @@ def main(arguments: list[str]) -> int:
             from .restarts import start_again
 
             start_again(engine, container_id)
+        elif what:
+            from .health import changed
+
+            changed(engine, container_id, *what)
         else:
             settle(engine, container_id)
     return 0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..errors import NotFound
 from ..units import rfc3339
+from .health import healthcheck_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,12 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
             if kind == "container":
                 raise
         else:
-            return container_json(container, _image_config(engine, container.image_id), engine.layout)
+            details = container_json(container, _image_config(engine, container.image_id), engine.layout)
+            if container.config.has_health_check:
+                from .health import of_container
+
+                details["State"]["Health"] = of_container(engine, container)
+            return details
     try:
         image = engine.images.resolve(reference)
         return image_json(image, engine.images.configuration(image))
@@ -171,6 +177,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         "PidsLimit": config.pids_limit or None,
         "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits],
         "Init": config.init,
+        "RestartOnUnhealthy": config.restart_on_unhealthy,
     }
 
 
@@ -203,6 +210,7 @@ def config_json(container: Container, image_config: Json) -> Json:
         "Labels": (image_config.get("Labels") or {}) | config.labels,
         "StopSignal": config.stop_signal or image_config.get("StopSignal") or "SIGTERM",
         "StopTimeout": config.stop_timeout_seconds,
+        **({"Healthcheck": healthcheck_json(config)} if config.health_command else {}),
     }
 
 

@@ -162,7 +162,9 @@ def _by_health(engine: Engine, values: list[str]) -> Callable[[Container], bool]
     for value in values:
         if value not in HEALTH:
             raise InvalidInput(f"unrecognised filter value for health: {value}")
-    return lambda row: "none" in values
+    from .health import status
+
+    return lambda row: status(engine, row) in values
 
 
 def _by_task(engine: Engine, values: list[str]) -> Callable[[Container], bool]:

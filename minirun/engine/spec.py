@@ -150,6 +150,13 @@ def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surro
     return _with_own_ids(spec, surroundings)
 
 
+def build_check(config: ContainerConfig, image: Image, command: tuple[str, ...], surroundings: Surroundings) -> Spec:
+    """Give the spec of a health check: a further process as the container's own user."""
+    from .container import ExecConfig
+
+    return build_exec(config, image, ExecConfig(command=command), surroundings)
+
+
 def _with_own_ids(spec: Spec, surroundings: Surroundings) -> Spec:
     if surroundings.ids is None:
         return spec

@@ -132,7 +132,15 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
-    return compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
+    plan = compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
+    if container.config.has_health_check:
+        from . import health
+
+        check = specs.build_check(
+            container.config, image, health.command_of(container.config, image), of_container(engine, container)
+        )
+        plan.monitor.append(health.operation(engine, container, check, cgroup.path))
+    return plan
 
 
 def _make_run_directory(path: str) -> None:
