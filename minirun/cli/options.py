@@ -56,6 +56,12 @@ _CONTAINER: Rows = (
     ("env-file",     "",  "many",   "list",    "Read in a file of environment variables", "environment.variables_of_file", "environment"),
     ("env",          "e", "many",   "list",    "Set environment variables", "environment.variable", "environment"),
     ("group-add",    "",  "many",   "list",    "Add additional groups to join", "security.group", "groups_add"),
+    ("health-cmd",   "",  "one",    "string",  "Command to run to check health", "health.command", "health_command"),
+    ("health-interval", "", "one",  "duration", "Time between running the check (ms|s|m|h) (default 0s)", "health.time", "health_interval_ns"),
+    ("health-retries", "", "one",   "int",     "Consecutive failures needed to report unhealthy", "health.count", "health_retries"),
+    ("health-start-interval", "", "one", "duration", "Time between running the check during the start period (ms|s|m|h) (default 0s)", "health.time", "health_start_interval_ns"),
+    ("health-start-period", "", "one", "duration", "Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)", "health.time", "health_start_period_ns"),
+    ("health-timeout", "", "one",   "duration", "Maximum time to allow one check to run (ms|s|m|h) (default 0s)", "health.time", "health_timeout_ns"),
     ("hostname",     "h", "one",    "string",  "Container host name", "network.hostname", "hostname"),
     ("init",         "",  "flag",   "",        "Run an init inside the container that forwards signals and reaps processes", "", "init"),
     ("interactive",  "i", "flag",   "",        "Keep STDIN open even if not attached", "", "interactive"),
@@ -70,6 +76,7 @@ _CONTAINER: Rows = (
     ("name",         "",  "one",    "string",  "Assign a name to the container", "scalars.container_name", "name"),
     ("network",      "",  "one",    "network", "Connect a container to a network", "network.mode", "network"),
     ("net",          "",  "one",    "network", "", "network.mode", "network"),
+    ("no-healthcheck", "", "flag",  "",        "Disable any container-specified HEALTHCHECK", "", "no_healthcheck"),
     ("pids-limit",   "",  "one",    "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
     ("privileged",   "",  "flag",   "",        "Give extended privileges to this container", "", "privileged"),
     ("publish",      "p", "many",   "list",    "Publish a container's port(s) to the host", "ports.publish", "ports"),
@@ -78,7 +85,8 @@ _CONTAINER: Rows = (
     ("pull",         "",  "one",    "string",  'Pull image before running ("always", "missing", "never") (default "missing")', "scalars.pull_policy", ""),
     ("quiet",        "q", "flag",   "",        "Suppress the pull output", "", ""),
     ("read-only",    "",  "flag",   "",        "Mount the container's root filesystem as read only", "", "read_only"),
-    ("restart",      "",  "one",    "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", ""),
+    ("restart",      "",  "spread", "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", "restart_policy restart_retries"),
+    ("restart-on-unhealthy", "", "flag", "",   "Stop and start the container when its health check says that it is unhealthy", "", "restart_on_unhealthy"),
     ("rm",           "",  "flag",   "",        "Automatically remove the container and its associated anonymous volumes when it exits", "", "auto_remove"),
     ("security-opt", "",  "many",   "list",    "Security Options", "security.option", "security_options"),
     ("shm-size",     "",  "one",    "bytes",   "Size of /dev/shm", "scalars.size", "shm_size_bytes"),
@@ -215,6 +223,7 @@ _UPDATE: Rows = (
     ("memory-reservation", "",  "one", "bytes",   "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",        "",  "one", "bytes",   "Swap limit equal to memory plus swap: -1 to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
     ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
+    ("restart",            "",  "spread", "string", "Restart policy to apply when a container exits", "scalars.restart_policy", "restart_policy restart_retries"),
 )
 
 _CP: Rows = (
@@ -382,6 +391,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
     ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
     ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
+    ("system start-all", "", "Start the containers whose restart policy asks for it after a reboot", BELOW, 0, 0, False, ()),
     ("volume create",   "[OPTIONS] [VOLUME]", "Create a volume", BELOW, 0, 1, False, _VOLUME_CREATE),
     ("volume inspect",  "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", BELOW, 1, -1, False, _DESCRIBE),
     ("volume ls",       "[OPTIONS]", "List volumes", BELOW, 0, 0, False, _VOLUME_LS),
@@ -448,6 +458,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "events": "events",
         "info": "info",
         "prune": "system prune",
+        "start-all": "system start-all",
     },
     "volume": {
         "": "Manage volumes",
@@ -465,11 +476,11 @@ NOUNS: dict[str, dict[str, str]] = {
 ABSENT = frozenset(
     """annotation blkio-weight blkio-weight-device cgroup-parent cgroupns checkpoint checkpoint-dir config context cpu-count
     cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems details device-cgroup-rule device-read-bps
-    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus health-cmd
-    health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
+    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus
+         host io-maxbandwidth io-maxiops
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
     memory-swappiness
-    network-alias no-healthcheck oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
+    network-alias oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
     tlskey tlsverify tree use-api-socket uts
     availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
 )
