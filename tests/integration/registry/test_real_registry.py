@@ -406,13 +406,7 @@ def test_create_pulls_as_it_is_told(
     assert ("Image is up to date" in second.stderr) == (policy == "always")
 
 
-# ---- two at once, and kills
-
-
-def large(filled: Callable[..., str], registry: DockerRegistry, store: Images, name: str) -> str:
-    filled(name, {f"file-{number}": os.urandom(2_000_000) for number in range(12)})
-    store.push(name)
-    return name
+# ---- two at once
 
 
 def test_two_processes_fetch_a_layer_once(tmp_path: Path) -> None:
@@ -437,29 +431,3 @@ def test_two_processes_fetch_a_layer_once(tmp_path: Path) -> None:
     assert [len(served.requests(f"/blobs/{layer}")) for layer in image.layers] == [1, 1]
     assert os.listdir(tmp_path / "cli/images/incoming") == []
     assert minirun(tmp_path, "images", "-q").stdout.count("\n") == 1
-
-
-def test_a_killed_pull_is_finished_by_the_next(
-    store: Images, filled: Callable[..., str], registry: DockerRegistry, tmp_path: Path
-) -> None:
-    """At many moments; what had come is kept, and in the end the store is whole."""
-    name = large(filled, registry, store, f"{registry.name}/killed:1")
-    roots = ("--root", str(tmp_path / "cli"), "--run-root", str(tmp_path / "cli-run"))
-    rounds = int(os.environ.get("MINIRUN_PULL_KILLS", "8"))
-    begun = time.monotonic()
-    minirun(tmp_path, "pull", name)
-    whole = time.monotonic() - begun
-    for number in range(rounds):
-        minirun(tmp_path, "rmi", name)
-        process = subprocess.Popen(
-            [MINIRUN, *roots, "pull", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(whole * number / rounds)
-        process.kill()
-        process.wait()
-        minirun(tmp_path, "pull", name)
-        with Engine(str(tmp_path / "cli"), str(tmp_path / "cli-run")) as engine:
-            assert not engine.images.check(engine.images.resolve(name))
-        assert os.listdir(tmp_path / "cli/images/incoming") == []
-        stages = tmp_path / "cli/snapshots/staging"
-        assert not stages.exists() or os.listdir(stages) == []
