@@ -87,6 +87,13 @@ def pull_policy(text: str) -> str:
     return text
 
 
+def image_document(text: str) -> str:
+    """Which of an image's documents: its configuration or its manifest."""
+    if text not in ("config", "manifest"):
+        raise InvalidInput(f"invalid document: '{text}': must be one of 'config' or 'manifest'")
+    return text
+
+
 def restart_policy(text: str) -> str:
     """Only `no` for now: nothing may look as if it were kept running that isn't."""
     if text != "no":

@@ -224,12 +224,34 @@ def test_token_auth(store: Images, filled: Callable[..., str], tmp_path: Path) -
         login.log_in(running.name, USER, PASSWORD)
         store.push(private)
         store.push(public)
-        assert any("repository:private/app:pull" in scope for query in tokens.given for scope in query.get("scope", []))
+        assert any("repository:private/app:pull" in scope for form in tokens.posted for scope in form.get("scope", []))
         login.log_out(running.name)
         with other_store(tmp_path) as engine:
             assert engine.images.pull(public).is_new  # for everybody
             with pytest.raises(Refused, match="pull access denied"):
                 engine.images.pull(private)
+    finally:
+        running.end()
+        tokens.end()
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 405])
+def test_a_token_server_that_knows_no_oauth_is_asked_by_get(
+    store: Images, filled: Callable[..., str], tmp_path: Path, status: int
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    tokens = TokenServer(certificate, key)
+    tokens.refuses_post = status
+    running = DockerRegistry(tmp_path / "token", auth=tokens.settings(certificate))
+    try:
+        name = f"{running.name}/private/app:1"
+        filled(name)
+        login.log_in(running.name, USER, PASSWORD)
+        assert store.push(name).digest
+        assert tokens.posted[-1]["grant_type"] == ["password"]
+        assert any("repository:private/app:pull" in scope for query in tokens.given for scope in query.get("scope", []))
+        with pytest.raises(Refused, match="incorrect username or password"):
+            login.log_in(running.name, USER, "wrong")
     finally:
         running.end()
         tokens.end()
