@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tarfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def _pull(setting: Setting, programs: ImagePrograms, name: str, archive: Path) -
     quietly([*pusher.words, "import", str(archive), image])
     quietly([*pusher.words, "push", *(["--tls-verify=false"] if pusher.name == "podman" else []), image])
     subjects = [
-        Subject(each.name, programs.pull(each, f"{name}:bench"), before=lambda each=each: programs.forget(each))  # type: ignore[misc]
+        Subject(each.name, programs.pull(each, f"{name}:bench"), before=partial(programs.forget, each))
         for each in programs.programs
     ]
     return _against_peers(f"pull {name}", subjects, setting).fraction_of("podman", 1 / 4)
@@ -86,7 +87,7 @@ def _load(setting: Setting, programs: ImagePrograms, what: str, archive: Path) -
     quietly([*programs.minirun.words, "import", str(archive), "loaded:bench"])
     quietly([*programs.minirun.words, "save", "-o", str(saved), "loaded:bench"])
     subjects = [
-        Subject(each.name, [*each.words, "load", "-i", str(saved)], before=lambda each=each: programs.forget(each))  # type: ignore[misc]
+        Subject(each.name, [*each.words, "load", "-q", "-i", str(saved)], before=partial(programs.forget, each))
         for each in programs.programs
     ]
     row = _against_peers(f"load, {what}", subjects, setting)

@@ -310,6 +310,13 @@ class Images:
 
         return check(self, image)
 
+    def refetch(self, digest: str, registries: Registries | None = None) -> str:
+        """Replace a damaged blob by what a registry has; gives the repository. Raises NotFound (none is known), Unreachable."""
+        from .refetching import refetch
+        from .registries import Registries
+
+        return refetch(self, digest, registries or Registries())
+
     def _collect(self, aside: str) -> None:
         from .adding import index_entries
         from .removing import collect_blobs
