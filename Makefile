@@ -40,7 +40,7 @@ DEMO_PACKAGES := busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) docker-registry mmdebstrap curl iproute2 iptables procps redis-tools mariadb-client skopeo docker.io \
 	dbus-daemon systemd bash-completion zsh fish podman buildah containerd runc crun libcap2-bin umoci \
 	$(QEMU) $(KERNEL)
-BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io podman runc crun iproute2
+BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io docker-registry mmdebstrap podman runc crun iproute2
 
 SOURCES := pyproject.toml setup.py $(shell find native -name '*.[ch]' -o -name '*.py' | sort)
 PACKAGE := $(SOURCES) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
