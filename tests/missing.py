@@ -97,7 +97,9 @@ for line in sys.stdin:
 
     def __init__(self) -> None:
         words = [sys.executable, "-I", "-c", self.PROGRAM]
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         assert self._process.stdin is not None
