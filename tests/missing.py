@@ -75,6 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
     _outside.append(_Outside())
     config.add_cleanup(lambda: _outside.pop().close())
     _listen(Path(place.name))
+    # The files and commands of a test that is cut short, whenever they are collected: they are the test's own.
+    config.addinivalue_line("filterwarnings", "ignore::ResourceWarning")
     waiting.doubts.append(has_been_said)
     _take_away([known[call] for call in calls])
     # What minirun says from now on. Calls that it has no sentence for excuse nothing.
