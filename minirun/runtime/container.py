@@ -11,7 +11,7 @@ processes (exec), files (state), the cgroup (cgroups/).
               +----- kill, or the process is killed ----+
 
 What a container is stands nowhere: it is looked up. No process: stopped. A frozen cgroup: paused, before its start too. A gate
-that nobody has opened: created. A process is known by its id and its start time. runtime.md, config.md.
+at which somebody waits: created. A process is known by its id and its start time. runtime.md, config.md.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Container:
             return "stopped"
         if self.cgroup.is_frozen():
             return "paused"
-        return "created" if os.path.exists(self.directory.gate) else "running"
+        return "created" if self.directory.is_waited_at() else "running"
 
     def state(self) -> dict[str, Any]:
         """Give the state as the specification has it, with the keys that runc adds."""
@@ -226,7 +226,7 @@ class Container:
 
         `waiting` takes one that waits for its start as well, without force: what runc and crun do.
         """
-        if force and self.status == "running":
+        if force and self.status in ("running", "paused"):
             self.signal(_SIGKILL)  # a `start` that waits for a hook inside holds the lock, and ends with the process
         with self._locked():
             status = self.status

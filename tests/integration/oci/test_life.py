@@ -396,3 +396,41 @@ def test_device_nodes_of_the_image_lead_nowhere_where_none_are_filtered(oci: Oci
     elsewhere = [{"path": "/data/null", "type": "c", "major": 1, "minor": 3}]
     oci.config("sh", "-c", "echo > /data/null", linux={"devices": elsewhere})
     oci("--cgroup-manager=disabled", "run", ID)
+
+
+@pytest.mark.parametrize("word", ["unspoken", "spoken"])
+def test_a_start_that_is_killed_leaves_a_container_that_says_what_it_is(
+    oci: Oci, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """Before the word it waits as it did, and can be started again; after it, it runs."""
+    oci.config("sleep", "1000")
+    oci("create", ID)
+    container = find(Runtime(root=str(oci.root)), ID)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if word == "unspoken":
+        monkeypatch.setattr("minirun.runtime.gate.os.write", die)
+    else:
+        monkeypatch.setattr(container.directory, "close_gate", die)
+    with pytest.raises(KeyboardInterrupt):
+        container.start()
+    monkeypatch.undo()
+    if word == "unspoken":
+        assert oci.state(ID)["status"] == "created"
+        oci("start", ID)
+    oci.wait_until(ID, "running")
+    assert "cannot start an already running container" in oci("start", ID, check=False).stderr
+    assert oci("exec", ID, "cat", "/proc/1/cmdline").stdout.split("\0")[:2] == ["sleep", "1000"]
+
+
+def test_delete_force_ends_a_start_that_waits_for_a_hook_whatever_state_it_is_in(oci: Oci) -> None:
+    hook = {"path": "/bin/sleep", "args": ["sleep", "1000"]}
+    oci.config("true", hooks={"startContainer": [hook]})
+    oci("create", ID)
+    starting = oci.start_process("start", ID, stderr=subprocess.PIPE)
+    until("the hook", lambda: len(oci.processes()) > 1)
+    oci("delete", "--force", ID, timeout=20)
+    assert starting.wait(timeout=20) in (0, 1)
+    assert "container does not exist" in oci("state", ID, check=False).stderr
