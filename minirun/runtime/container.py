@@ -186,9 +186,14 @@ class Container:
             raise
 
     def kill(self, signal: int, *, all: bool = False) -> None:
-        """Send a signal to the first process, with `all` to every one. Conflict: none. NotSupported: no cgroup."""
+        """Send a signal to the first process; Conflict when there is none. With `all` to every one, of which there may be none.
+
+        NotSupported without a cgroup.
+        """
         cgroup = self.cgroup
         if not self._is_alive() and not (all and cgroup.is_populated()):
+            if all:
+                return
             raise Conflict("container not running")
         ends_all = signal == _SIGKILL and self._has_pid_namespace()
         if all and not (ends_all and not self.record.cgroup):

@@ -78,6 +78,16 @@ def test_a_stopped_container_cannot_be_started_nor_killed(oci: Oci) -> None:
     assert "cannot start a container that has stopped" in oci("start", ID, check=False).stderr
     assert "container not running" in oci("kill", ID, "TERM", check=False).stderr
     assert oci("kill", ID, "KILL", check=False).returncode == 1
+    assert oci("kill", ID, "0", check=False).returncode == 1
+    oci("kill", "--all", ID, "KILL")  # who wants nobody left has it
+
+
+def test_signal_0_asks_whether_there_is_a_process(oci: Oci, container: str) -> None:
+    oci("kill", container, "0")
+    oci("kill", "--all", container, "0")
+    assert oci.state(container)["status"] == "running"
+    assert 'unknown signal "65"' in oci("kill", container, "65", check=False).stderr
+    assert 'unknown signal "-9"' in oci("kill", container, "--", "-9", check=False).stderr
 
 
 def test_a_container_killed_before_its_start_is_stopped(oci: Oci) -> None:
@@ -429,7 +439,7 @@ def test_delete_force_ends_a_start_that_waits_for_a_hook_whatever_state_it_is_in
     hook = {"path": "/bin/sleep", "args": ["sleep", "1000"]}
     oci.config("true", hooks={"startContainer": [hook]})
     oci("create", ID)
-    starting = oci.start_process("start", ID, stderr=subprocess.PIPE)
+    starting = oci.start_process("start", ID, stderr=subprocess.DEVNULL)
     until("the hook", lambda: len(oci.processes()) > 1)
     oci("delete", "--force", ID, timeout=20)
     assert starting.wait(timeout=20) in (0, 1)
