@@ -86,8 +86,8 @@ def test_signal_0_asks_whether_there_is_a_process(oci: Oci, container: str) -> N
     oci("kill", container, "0")
     oci("kill", "--all", container, "0")
     assert oci.state(container)["status"] == "running"
-    assert 'unknown signal "65"' in oci("kill", container, "65", check=False).stderr
-    assert 'unknown signal "-9"' in oci("kill", container, "--", "-9", check=False).stderr
+    for words in ((container, "65"), (container, "--", "-9"), (container, "00x")):
+        assert "unknown signal" in oci("kill", *words, check=False).stderr
 
 
 def test_a_container_killed_before_its_start_is_stopped(oci: Oci) -> None:
