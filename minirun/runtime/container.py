@@ -180,7 +180,7 @@ class Container:
 
         try:
             # It ran, and may have ended meanwhile: what a hook is told is which point of the life it was called at.
-            hooks.run("poststart", self.bundle().spec.hooks.poststart, self.state_text("running"))
+            hooks.run("poststart", self.bundle().spec.hooks.poststart, self.state_text("running"), self.record.bundle)
         except StartFailed:
             self.signal(_SIGKILL)
             raise
@@ -280,7 +280,7 @@ class Container:
             from . import hooks
 
             try:
-                hooks.run("poststop", (hook,), state)
+                hooks.run("poststop", (hook,), state, self.record.bundle)
             except StartFailed as error:
                 self.runtime.warn(str(error))
 
