@@ -29,3 +29,9 @@ def number_of(text: str) -> int | None:
         if _signal.SIGRTMIN <= shifted <= _signal.SIGRTMAX:
             return int(shifted)
     return None
+
+
+def names() -> list[str]:
+    """Give the names of all signals, without the real-time ones that have only a number."""
+    found = (name for name in dir(_signal) if name.startswith("SIG") and name[3:4].isalpha() and name.isalnum())
+    return sorted(name for name in found if isinstance(getattr(_signal, name), int) and getattr(_signal, name) > 0)

@@ -26,7 +26,7 @@ from .view import reading, shows_own_ids, writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..images.store import Stream
     from .container import Container
@@ -40,7 +40,15 @@ PASSWD_MAX = 1 << 20
 # ---- out of a container
 
 
-def copy_from(engine: Engine, reference: str, path: str, destination: str, *, follow: bool = False) -> int:
+def copy_from(
+    engine: Engine,
+    reference: str,
+    path: str,
+    destination: str,
+    *,
+    follow: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Copy `path` of a container to the host; gives the bytes of the archive that it went through.
 
     Files belong to who copies, as with docker. Raises NotFound, InvalidInput, Exhausted, MinirunError; what was copied by then
@@ -62,7 +70,8 @@ def copy_from(engine: Engine, reference: str, path: str, destination: str, *, fo
                 Tar(top, new_name or name, sparse=True) as tar,
                 Untar(into, max_entries=EVERYTHING, max_bytes=EVERYTHING, copy=True, owners=False) as untar,
             ):
-                _unpack(untar, pieces(tar, f"copy from container {container.name}"), f"copy to {directory}")
+                plain = _counted(pieces(tar, f"copy from container {container.name}"), progress)
+                _unpack(untar, plain, f"copy to {directory}")
                 return tar.bytes_read
         finally:
             os.close(into)
@@ -128,7 +137,14 @@ def _opened(view: View, path: str, *, follow: bool) -> Iterator[int]:
 
 
 def copy_to(
-    engine: Engine, reference: str, source: str, path: str, *, archive: bool = False, follow: bool = False
+    engine: Engine,
+    reference: str,
+    source: str,
+    path: str,
+    *,
+    archive: bool = False,
+    follow: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Copy `source` of the host to `path` of a container; gives the bytes of the archive that it went through.
 
@@ -145,7 +161,8 @@ def copy_to(
         try:
             with Tar(top, new_name or name, sparse=True) as tar:
                 what = f"copy {source}"
-                _extract(engine, container, view, directory, pieces(tar, what), archive=archive)
+                plain = _counted(pieces(tar, what), progress)
+                _extract(engine, container, view, directory, plain, archive=archive)
                 return tar.bytes_read
         finally:
             os.close(top)
@@ -217,6 +234,16 @@ def _check_writable(container: Container, into: int, view: View) -> None:
             raise InvalidInput("mounted volume is marked read-only")
     elif container.config.read_only:
         raise InvalidInput("container rootfs is marked read-only")
+
+
+def _counted(plain: Iterable[bytes], progress: Callable[[int], None] | None) -> Iterator[bytes]:
+    """Pass pieces on, and tell of the bytes that have gone by."""
+    done = 0
+    for piece in plain:
+        yield piece
+        done += len(piece)
+        if progress is not None:
+            progress(done)
 
 
 def _unpack(untar: Untar, plain: Iterable[bytes], what: str) -> None:

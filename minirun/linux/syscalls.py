@@ -22,10 +22,24 @@ _PF_EXITING = 0x4  # include/linux/sched.h
 
 
 def reason(number: int) -> str:
-    """Say why a call has failed; a call that the kernel doesn't have is a matter of its version."""
-    if number == _ENOSYS:
-        return "this kernel can't do it; minirun needs Linux 5.15 or newer"
-    return os.strerror(number)
+    """Say why a call has failed. Where the kernel lacks it, ENOSYS, that is which calls it lacks, of those that minirun needs."""
+    if number != _ENOSYS:
+        return os.strerror(number)
+    lacking = _lacking()
+    if not lacking:
+        return "this kernel can't do it"
+    if len(lacking) == 1:
+        what = f"the system call {lacking[0]} (or a seccomp filter hides it)"
+    else:
+        what = f"the system calls {', '.join(lacking[:-1])} and {lacking[-1]} (or a seccomp filter hides them)"
+    return f"this kernel lacks {what}; minirun needs Linux 5.15 or newer"
+
+
+def _lacking() -> list[str]:
+    names: list[str] = []
+    while (name := lib.mr_lacking_call(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
+    return names
 
 
 def _checked(result: int, call: str, path: Text | None = None) -> int:

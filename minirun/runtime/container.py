@@ -176,11 +176,9 @@ class Container:
         """config.md, poststart: when one fails, the container is stopped."""
         if "poststart" not in self.record.later_hooks:
             return
-        from . import hooks
-
         try:
             # It ran, and may have ended meanwhile: what a hook is told is which point of the life it was called at.
-            hooks.run("poststart", self.bundle().spec.hooks.poststart, self.state_text("running"), self.record.bundle)
+            self._run_hooks("poststart", self.bundle().spec.hooks.poststart, self.state_text("running"))
         except StartFailed:
             self.signal(_SIGKILL)
             raise
@@ -277,12 +275,16 @@ class Container:
         state = self.state_text("stopped") if wanted else ""
         self.directory.remove()
         for hook in wanted:
-            from . import hooks
-
             try:
-                hooks.run("poststop", (hook,), state, self.record.bundle)
+                self._run_hooks("poststop", (hook,), state)
             except StartFailed as error:
                 self.runtime.warn(str(error))
+
+    def _run_hooks(self, kind: str, wanted: tuple[Hook, ...], state: str) -> None:
+        from . import hooks
+        from .config.annotations import hook_files
+
+        hooks.run(kind, wanted, state, self.record.bundle, **hook_files(self.record.annotations))
 
     def _poststop_hooks(self) -> tuple[Hook, ...]:
         """Give the hooks; a configuration that can't be read any more keeps no container from being deleted."""

@@ -17,13 +17,11 @@ from ..errors import (
     NotSupported,
     StartFailed,
 )
+from ..linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..linux.plan import Operation, Plan
-
-
-_OLD_KERNEL = "this kernel can't do it; minirun needs Linux 5.15 or newer"
 
 _MOMENT_MS = 1000
 _ENDED_EARLY = {
@@ -36,11 +34,11 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     """Give the exception for a plan whose operation at `place` failed with `error`; None: no operation's fault."""
     operations = plan.operations()
     if place is None or place >= len(operations):
-        reason = _ENDED_EARLY.get(error) or os.strerror(error) + _hint(error)
+        reason = _ENDED_EARLY.get(error) or syscalls.reason(error) + _hint(error)
         return StartFailed(f"start the container's first process: {reason}")
     operation = operations[place][1]
     if error == errno.ENOSYS:
-        return NotSupported(f"{plan.describe(place)}: {_OLD_KERNEL}")
+        return NotSupported(f"{plan.describe(place)}: {syscalls.reason(error)}")
     special = {"EXEC": _exec, "EXECUTABLE": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory}.get(operation.name)
     if special is not None:
         return special(operation, error)
@@ -56,7 +54,7 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error == errno.EOPNOTSUPP:
-        return NotSupported(f"{attempt}: {_OLD_KERNEL}")
+        return NotSupported(f"{attempt}: the kernel or the file system can't do it")
     return StartFailed(f"{attempt}: {os.strerror(error)}{_hint(error)}")
 
 
