@@ -148,7 +148,6 @@ _START: Rows = (
     ("attach",      "a", "flag", "",       "Attach STDOUT/STDERR and forward signals", "", ""),
     ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
     ("interactive", "i", "flag", "",       "Attach container's STDIN", "", ""),
-    ("sig-proxy",   "",  "flag", "",       "", "", ""),
 )
 
 _STOP: Rows = (
@@ -358,6 +357,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
     ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
     ("commit",  "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",          "Create a new image from a container's changes",      OTHER, 1, 2, False, _COMMIT),
+    ("completion", "bash|zsh|fish",                                "Print the completion script of a shell",             OTHER, 1, -1, True, ()),
     ("cp",      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tminirun cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem", OTHER, 2, 2, False, _CP),
     ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
     ("diff",    "CONTAINER",                                       "Inspect changes to files or directories on a container's filesystem", OTHER, 1, 1, False, ()),
@@ -476,19 +476,18 @@ NOUNS: dict[str, dict[str, str]] = {
 ABSENT = frozenset(
     """annotation blkio-weight blkio-weight-device cgroup-parent cgroupns checkpoint checkpoint-dir config context cpu-count
     cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems details device-cgroup-rule device-read-bps
-    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus
-         host io-maxbandwidth io-maxiops
-    ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
+    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus host io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
     memory-swappiness
-    network-alias  oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
-    tlskey tlsverify tree use-api-socket uts""".split()
+    network-alias oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
+    tlskey tlsverify tree use-api-socket uts
+    availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx compose config context manifest network plugin
-        prune search service stack swarm trust""".split(),
+        """builder buildx checkpoint compose config context manifest network node plugin
+        search secret service stack swarm trust""".split(),
         "",
     ),
     "build": ": bring images with 'minirun pull', 'minirun import' or 'minirun load'",
