@@ -19,10 +19,12 @@ MISSING: dict[str, str] = {
     "checkpoint": "no checkpoints (CRIU)",
     **dict.fromkeys(("config", "node", "secret", "service", "stack", "swarm", "volume update"), _SWARM),
     "context": "no daemon, so none to choose; --root and --run-root choose a store",
-    "manifest": _LATER,
     "network": "no networks of one's own yet",
     "plugin": "no plugins: nothing of minirun stays in memory to talk to one",
-    "search": "Docker Hub's own interface, which other registries don't have",
+    **dict.fromkeys(
+        ("manifest create --insecure", "manifest inspect --insecure", "manifest push --insecure"),
+        "insecure registries are named in the configuration, as for pull and push",
+    ),
     "trust": "no signatures by Notary v1, which is being retired",
     # ---- global options
     "--config": "logins are read where DOCKER_CONFIG says, else in ~/.docker",
@@ -66,11 +68,10 @@ MISSING: dict[str, str] = {
     "--checkpoint": "no checkpoints (CRIU)",
     "--checkpoint-dir": "no checkpoints (CRIU)",
     "--details": _LATER,
-    "--tree": "an image here is of one platform, so there is no tree",
     "container inspect --size": "ps --size measures it",
     "inspect --size": "ps --size measures it",
     **dict.fromkeys(
-        ("image inspect --platform", "import --platform", "load --platform", "push --platform", "rmi --platform"),
+        ("import --platform", "load --platform", "rmi --platform"),
         "an image here is of one platform",
     ),
     "volume create --availability": _CLUSTER,

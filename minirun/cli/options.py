@@ -142,6 +142,7 @@ _IMAGES: Rows = (
     ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
     ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
     ("quiet",    "q", "flag", "",       "Only show image IDs", "", ""),
+    ("tree",     "",  "flag", "",       "List multi-platform images as a tree", "", ""),
 )
 
 _START: Rows = (
@@ -171,9 +172,17 @@ _PULL: Rows = (
     ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
 )
 
+_SEARCH: Rows = (
+    ("filter",   "f", "many", "filter", "Filter output based on conditions provided", "scalars.filter_condition", ""),
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("limit",    "",  "one",  "int",    "Max number of search results", "scalars.integer", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+)
+
 _PUSH: Rows = (
-    ("all-tags", "a", "flag", "", "Push all tags of an image to the repository", "", ""),
-    ("quiet",    "q", "flag", "", "Suppress verbose output", "", ""),
+    ("all-tags", "a", "flag", "",       "Push all tags of an image to the repository", "", ""),
+    ("platform", "",  "one",  "string", 'Push a platform-specific manifest as a single-platform image to the registry. Formatted as "os[/arch[/variant]]"', "", ""),
+    ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
 )
 
 _LOGIN: Rows = (
@@ -318,6 +327,32 @@ _SYSTEM_CHECK: Rows = (
     ("repair", "", "flag", "", "Remove or rebuild what is damaged, where that is possible", "", ""),
 )
 
+_IMAGE_INSPECT: Rows = (
+    ("format",   "f", "one", "string", _OBJECT_FORMAT_HELP, "", ""),
+    ("platform", "",  "one", "string", 'Inspect a specific platform of the multi-platform image. Formatted as "os[/arch[/variant]]"', "", ""),
+    ("raw",      "",  "one", "string", 'Print a document of the image as it is stored ("config", "manifest")', "scalars.image_document", ""),
+)
+
+_MANIFEST_CREATE: Rows = (
+    ("amend", "a", "flag", "", "Amend an existing manifest list", "", ""),
+)
+
+_MANIFEST_ANNOTATE: Rows = (
+    ("arch",        "", "one",  "string", "Set architecture", "", ""),
+    ("os",          "", "one",  "string", "Set operating system", "", ""),
+    ("os-features", "", "many", "strings", "Set operating system feature", "scalars.item", ""),
+    ("os-version",  "", "one",  "string", "Set operating system version", "", ""),
+    ("variant",     "", "one",  "string", "Set architecture variant", "", ""),
+)
+
+_MANIFEST_INSPECT: Rows = (
+    ("verbose", "v", "flag", "", "Output additional info including layers and platform", "", ""),
+)
+
+_MANIFEST_PUSH: Rows = (
+    ("purge", "p", "flag", "", "Remove the local manifest list after push", "", ""),
+)
+
 _VOLUME_CREATE: Rows = (
     ("driver", "d", "one",  "string", 'Specify volume driver name (default "local")', "", ""),
     ("label",  "",  "map",  "list",   "Set metadata for a volume", "environment.label", ""),
@@ -351,6 +386,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("pull",    "[OPTIONS] NAME[:TAG|@DIGEST]",                    "Download an image from a registry",                  COMMON, 1, 1, False, _PULL),
     ("push",    "[OPTIONS] NAME[:TAG]",                            "Upload an image to a registry",                      COMMON, 1, 1, False, _PUSH),
     ("images",  "[OPTIONS] [REPOSITORY[:TAG]]",                    "List images",                                        COMMON, 0, 1, False, _IMAGES),
+    ("search",  "[OPTIONS] TERM",                                  "Search Docker Hub for images",                       COMMON, 1, 1, False, _SEARCH),
     ("login",   "[OPTIONS] [SERVER]",                              "Authenticate to a registry",                         COMMON, 0, 1, False, _LOGIN),
     ("logout",  "[SERVER]",                                        "Log out from a registry",                            COMMON, 0, 1, False, ()),
     ("version", "[OPTIONS]",                                       "Show the minirun version information",               COMMON, 0, 0, False, _DESCRIBE),
@@ -387,6 +423,12 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("update",  "[OPTIONS] CONTAINER [CONTAINER...]",              "Update configuration of one or more containers",     OTHER, 1, -1, False, _UPDATE),
     ("wait",    "CONTAINER [CONTAINER...]",                        "Block until one or more containers stop, then print their exit codes", OTHER, 1, -1, False, ()),
     ("container prune", "[OPTIONS]", "Remove all stopped containers", BELOW, 0, 0, False, _CONTAINER_PRUNE),
+    ("image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images", BELOW, 1, -1, False, _IMAGE_INSPECT),
+    ("manifest annotate", "[OPTIONS] MANIFEST_LIST MANIFEST", "Add additional information to a local image manifest", BELOW, 2, 2, False, _MANIFEST_ANNOTATE),
+    ("manifest create", "[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]", "Create a local manifest list for annotating and pushing to a registry", BELOW, 2, -1, False, _MANIFEST_CREATE),
+    ("manifest inspect", "[OPTIONS] [MANIFEST_LIST] MANIFEST", "Display an image manifest, or manifest list", BELOW, 1, 2, False, _MANIFEST_INSPECT),
+    ("manifest push", "[OPTIONS] MANIFEST_LIST", "Push a manifest list to a repository", BELOW, 1, 1, False, _MANIFEST_PUSH),
+    ("manifest rm", "MANIFEST_LIST [MANIFEST_LIST...]", "Delete one or more manifest lists from local storage", BELOW, 1, -1, False, ()),
     ("image prune",     "[OPTIONS]", "Remove unused images", BELOW, 0, 0, False, _IMAGE_PRUNE),
     ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
     ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
@@ -437,7 +479,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "": "Manage images",
         "history": "history",
         "import": "import",
-        "inspect": "inspect",
+        "inspect": "image inspect",
         "list": "images",
         "load": "load",
         "log": "image log",
@@ -450,6 +492,14 @@ NOUNS: dict[str, dict[str, str]] = {
         "rollback": "image rollback",
         "save": "save",
         "tag": "tag",
+    },
+    "manifest": {
+        "": "Manage image manifests and manifest lists",
+        "annotate": "manifest annotate",
+        "create": "manifest create",
+        "inspect": "manifest inspect",
+        "push": "manifest push",
+        "rm": "manifest rm",
     },
     "system": {
         "": "Manage minirun",
@@ -476,18 +526,18 @@ NOUNS: dict[str, dict[str, str]] = {
 ABSENT = frozenset(
     """annotation blkio-weight blkio-weight-device cgroup-parent cgroupns checkpoint checkpoint-dir config context cpu-count
     cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems details device-cgroup-rule device-read-bps
-    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus host io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
-    memory-swappiness
+    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus host insecure
+    io-maxbandwidth io-maxiops ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address memory-swappiness
     network-alias oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
-    tlskey tlsverify tree use-api-socket uts
+    tlskey tlsverify use-api-socket uts
     availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx checkpoint compose config context manifest network node plugin
-        search secret service stack swarm trust""".split(),
+        """builder buildx checkpoint compose config context network node plugin
+        secret service stack swarm trust""".split(),
         "",
     ),
     "build": ": bring images with 'minirun pull', 'minirun import' or 'minirun load'",

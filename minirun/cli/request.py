@@ -45,18 +45,26 @@ def created(engine: Engine, config: ContainerConfig, parsed: Parsed) -> Containe
     if policy == "always":
         _pull(engine, config.image, parsed)
     try:
+        _check_platform(engine, config.image, parsed)
         return engine.create(config)
     except NotFound:
-        if policy != "missing" or _is_here(engine, config.image):
+        if policy != "missing" or _is_here(engine, config.image, parsed):
             raise
     _pull(engine, config.image, parsed, "Unable to find image '{}' locally")
     return engine.create(config)
 
 
-def _is_here(engine: Engine, image: str) -> bool:
+def _check_platform(engine: Engine, image: str, parsed: Parsed) -> None:
+    """Raise NotFound when the image that is here isn't for the platform that was asked for."""
+    if wanted := parsed.text("platform"):
+        engine.images.check_platform(image, wanted)
+
+
+def _is_here(engine: Engine, image: str, parsed: Parsed) -> bool:
     """Was it something else that wasn't found?"""
     try:
         engine.images.resolve(image)
+        _check_platform(engine, image, parsed)
     except NotFound:
         return False
     return True

@@ -481,17 +481,17 @@ class Engine:
 
         return pull_all(self, name, platform, progress or (lambda *_: None))
 
-    def push(self, name: str, *, progress: Progress | None = None) -> Brought:
+    def push(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Brought:
         """Bring an image to the registry that its name says."""
         from .bring import push
 
-        return push(self, name, progress or (lambda *_: None))
+        return push(self, name, platform, progress or (lambda *_: None))
 
-    def push_all(self, name: str, *, progress: Progress | None = None) -> list[Brought]:
+    def push_all(self, name: str, *, platform: str = "", progress: Progress | None = None) -> list[Brought]:
         """Bring every tag that a repository has here to its registry."""
         from .bring import push_all
 
-        return push_all(self, name, progress or (lambda *_: None))
+        return push_all(self, name, platform, progress or (lambda *_: None))
 
     # ---- volumes
 

@@ -102,6 +102,13 @@ def restart_policy(text: str) -> tuple[tuple[str, str | int], ...]:
     return (("restart_policy", name or "no"), ("restart_retries", retries))
 
 
+def image_document(text: str) -> str:
+    """Which of an image's documents: its configuration or its manifest."""
+    if text not in ("config", "manifest"):
+        raise InvalidInput(f"invalid document: '{text}': must be one of 'config' or 'manifest'")
+    return text
+
+
 def object_type(text: str) -> str:
     """Read what `inspect` should look for."""
     if text not in ("container", "image", "volume"):
