@@ -208,6 +208,20 @@ def test_a_removed_container_is_not_waited_for(busybox, engine):
             box.wait_for_log("ready")
 
 
+def test_a_container_with_a_real_check_is_waited_for(busybox, engine):
+    check = ("CMD-SHELL", "test -e /ready")
+    config = ContainerConfig(
+        image=busybox, command=("sh", "-c", "sleep 0.3; touch /ready; sleep 600"),
+        health_command=check, health_interval_ns=50_000_000, health_retries=1000,
+    )  # fmt: skip
+    with engine.running(config) as box:
+        box.wait_until_healthy()
+        assert engine.inspect(box.id)["State"]["Health"]["Status"] == "healthy"
+    sick = config.replace(health_command=("CMD", "false"), health_retries=1)
+    with engine.running(sick) as box, pytest.raises(NotReady, match="is unhealthy"):
+        box.wait_until_healthy()
+
+
 def test_health_is_waited_for(busybox, engine, monkeypatch):
     with engine.running(sleeper()) as box:
         with pytest.raises(InvalidInput, match="has no health check"):
