@@ -121,9 +121,13 @@ def test_an_interrupted_run_leaves_nothing(busybox, roots, engine):
         "    engine.run(ContainerConfig(image='busybox', command=('sleep', '1000'), network='none'))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, cwd=CHECKOUT)
-    until("the container runs", engine.containers)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    try:
+        until("the container runs", engine.containers)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert b"KeyboardInterrupt" in said
     assert not engine.containers(all=True)
 
