@@ -18,6 +18,7 @@ from ..errors import Exhausted, InvalidInput, MinirunError, NotFound
 from ..light import contextmanager
 from ..linux.tar import Tar
 from ..linux.untar import BadArchive, Untar
+from ..units import ID_MAX, whole_number
 from . import copy_paths as paths
 from .copy_paths import Place
 from .export import PIECE, pieces
@@ -288,10 +289,11 @@ def _account(view: View, file: str, name: str, *, with_group: bool) -> tuple[int
         numbers = fields[2 : 4 if with_group else 3]
         if not (fields[0] == name or (name.isdecimal() and numbers[:1] == [name])):
             continue
-        if all(each.isascii() and each.isdecimal() and int(each) < 2**32 - 1 for each in numbers) and numbers:
-            return int(numbers[0]), int(numbers[-1]) if with_group and len(numbers) == 2 else 0
-    if name.isascii() and name.isdecimal() and int(name) < 2**32 - 1:
-        return int(name), 0
+        ids = [number for each in numbers if (number := whole_number(each, ID_MAX)) is not None]
+        if ids and len(ids) == len(numbers):
+            return ids[0], ids[1] if len(ids) == 2 else 0
+    if (number := whole_number(name, ID_MAX)) is not None:
+        return number, 0
     raise NotFound(f"unable to find {'user' if with_group else 'group'} {name}: no matching entries in {file[5:]} file")
 
 

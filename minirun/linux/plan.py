@@ -37,7 +37,7 @@ OPTIONAL = 1
 # enum mr_stdio
 STDIO_NULL, STDIO_PIPES, STDIO_TERMINAL, STDIO_INHERIT = range(4)
 # enum mr_create
-CREATE_NOTHING, CREATE_DIRECTORY, CREATE_FILE, CREATE_NO_SYMLINKS = 0, 1, 2, 4
+CREATE_NOTHING, CREATE_DIRECTORY, CREATE_FILE, CREATE_NO_SYMLINKS, CREATE_ON_SYMLINK = 0, 1, 2, 4, 8
 
 SIDES = ("monitor", "parent", "child", "prepare", "enter")  # in the order of enum mr_side
 ORDER = ("monitor", "prepare", "enter", "parent", "child")  # as things happen
