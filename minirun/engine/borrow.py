@@ -25,6 +25,7 @@ def lender_of(engine: Engine, container: Container) -> Container | None:
     lender = engine.rows.find(reference)
     if lender.id == container.id:
         raise InvalidInput("a container can't join its own network")
+    lender.refuse_restarting()
     if not lender.is_running:
         raise Conflict(f"cannot join network of a non running container: {lender.id}")
     return lender

@@ -125,6 +125,16 @@ class ContainerConfig(Record):
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    restart_policy: str = "no"  # on-failure always unless-stopped
+    restart_retries: int = 0  # of on-failure, in a row; 0: any number
+    restart_on_unhealthy: bool = False
+    health_command: tuple[str, ...] = ()  # as docker's Healthcheck.Test: NONE, CMD and words, CMD-SHELL and a line
+    health_interval_ns: int = 0  # 0: the image's, or else docker's
+    health_timeout_ns: int = 0
+    health_start_period_ns: int = 0
+    health_start_interval_ns: int = 0
+    health_retries: int = 0
+    no_healthcheck: bool = False  # the image's isn't wanted
     stop_signal: str = ""
     stop_timeout_seconds: int | None = None
     log_max_bytes: int = 16 * 1024 * 1024
@@ -135,6 +145,17 @@ class ContainerConfig(Record):
     def has_user_namespace(self) -> bool:
         """Does the container get user ids of its own?"""
         return self.userns not in ("", "host")
+
+    @property
+    def health_fields_given(self) -> bool:
+        """Does the request say anything about health?"""
+        fields = (name for name in type(self)._fields if name.startswith("health_"))
+        return self.no_healthcheck or self.restart_on_unhealthy or any(getattr(self, name) for name in fields)
+
+    @property
+    def has_health_check(self) -> bool:
+        """Is its health checked while it runs? Of a container, whose image has had its say by then."""
+        return len(self.health_command) > 1
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:

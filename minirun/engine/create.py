@@ -28,6 +28,10 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
         from .volume_mounts import resolve
 
         config = resolve(engine, config, image)
+    if config.health_fields_given or image.config.get("Healthcheck"):
+        from .health import resolve as resolve_health
+
+        config = resolve_health(config, image)
     container = describe(config, image)
     _check_kernel()
     if config.has_user_namespace:

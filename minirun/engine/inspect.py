@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..errors import NotFound
 from ..units import rfc3339
+from .health import healthcheck_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
     Json = dict[str, Any]
 
-_STATES = {"creating": "created", "starting": "created"}  # passing states have no name outside
-
 
 def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
     """Give a container, or else an image, or else a volume; `kind` asks for one of them. Raises NotFound in docker's words."""
@@ -38,7 +37,12 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
             if kind == "container":
                 raise
         else:
-            return container_json(container, _image_config(engine, container.image_id), engine.layout)
+            details = container_json(container, _image_config(engine, container.image_id), engine.layout)
+            if container.config.has_health_check:
+                from .health import of_container
+
+                details["State"]["Health"] = of_container(engine, container)
+            return details
     try:
         image = engine.images.resolve(reference)
         return image_json(image, engine.images.configuration(image))
@@ -85,7 +89,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "HostsPath": f"{directory}/hosts",
         "LogPath": layout.log(container.id),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "Driver": "overlay",
         "Platform": "linux",
         "MountLabel": "",
@@ -102,12 +106,12 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
 
 def state_json(container: Container) -> Json:
     """Give what a container does: State of ContainerInspect."""
-    status = _STATES.get(container.status, container.status)
+    status = container.state
     return {
         "Status": status,
-        "Running": container.is_running,
+        "Running": container.is_running or container.is_restarting,
         "Paused": container.is_paused,
-        "Restarting": status == "restarting",
+        "Restarting": container.is_restarting,
         "OOMKilled": container.oom_killed,
         "Dead": status == "dead",
         "Pid": container.pid,
@@ -129,7 +133,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         },
         "NetworkMode": config.network,
         "PortBindings": port_bindings(config.ports),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {"Name": config.restart_policy, "MaximumRetryCount": config.restart_retries},
         "AutoRemove": config.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": list(config.volumes_from) or None,
@@ -173,6 +177,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         "PidsLimit": config.pids_limit or None,
         "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits],
         "Init": config.init,
+        "RestartOnUnhealthy": config.restart_on_unhealthy,
     }
 
 
@@ -205,6 +210,7 @@ def config_json(container: Container, image_config: Json) -> Json:
         "Labels": (image_config.get("Labels") or {}) | config.labels,
         "StopSignal": config.stop_signal or image_config.get("StopSignal") or "SIGTERM",
         "StopTimeout": config.stop_timeout_seconds,
+        **({"Healthcheck": healthcheck_json(config)} if config.health_command else {}),
     }
 
 

@@ -150,6 +150,13 @@ def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surro
     return _with_own_ids(spec, surroundings)
 
 
+def build_check(config: ContainerConfig, image: Image, command: tuple[str, ...], surroundings: Surroundings) -> Spec:
+    """Give the spec of a health check: a further process as the container's own user."""
+    from .container import ExecConfig
+
+    return build_exec(config, image, ExecConfig(command=command), surroundings)
+
+
 def _with_own_ids(spec: Spec, surroundings: Surroundings) -> Spec:
     if surroundings.ids is None:
         return spec
@@ -171,6 +178,10 @@ def check(config: ContainerConfig, image: Image) -> None:
         from . import userns
 
         userns.check(config)
+    if config.restart_policy != "no" or config.restart_retries:
+        from . import restarts
+
+        restarts.check(config)
     plain = config.hostname.replace("-", "").replace(".", "").replace("_", "")
     if config.hostname and not (len(config.hostname) <= 64 and plain.isascii() and plain.isalnum()):
         raise InvalidInput(f"invalid hostname: {config.hostname[:80]!r}: up to 64 letters, digits, dots and hyphens")

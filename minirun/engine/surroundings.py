@@ -49,7 +49,7 @@ def placement_of(
     engine: Engine, container: Container, chain_id: str, endpoint: Endpoint | None, cgroup: str
 ) -> Placement:
     """Give where the container lies and who watches it."""
-    from .exit_hook import command
+    from .exit_hook import ENVIRONMENT, command
 
     layout, snapshots = engine.layout, engine.snapshots
     directory = layout.container(container.id)
@@ -68,7 +68,7 @@ def placement_of(
         endpoint=endpoint,
         namespaces={"network": NETWORK_DESCRIPTOR} if container.config.network.startswith("container:") else {},
         exit_hook=tuple(command(layout.root, layout.run_root, container.id)),
-        exit_hook_environment=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",),
+        exit_hook_environment=ENVIRONMENT,
         keyring=container.id,
         cache_directory=f"{layout.root}/seccomp",
     )

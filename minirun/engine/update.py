@@ -1,4 +1,5 @@
-"""Changing the limits of a container that exists: in its cgroup at once, in its configuration for every later start.
+"""Changing the limits of a container that exists: in its cgroup at once, in its configuration for every later start. Its restart
+policy, too, which is asked when its process ends.
 
 Owns: `update`, and what docker makes of a value that isn't given. Leaves to others: what limits mean and which can't be
 (engine/spec_limits), cgroup files and putting them back after a failure (runtime/cgroups/making).
@@ -30,10 +31,13 @@ class Limits(Record):
     cpu_shares: int = 0
     cpuset_cpus: str = ""
     pids_limit: int = 0
+    restart_policy: str = ""
+    restart_retries: int = 0
 
     def given(self) -> dict[str, int | str]:
-        """Give those that say something."""
-        return {name: value for name in type(self)._fields if (value := getattr(self, name))}
+        """Give those that say something. A policy says how often, too."""
+        given = {name: value for name in type(self)._fields if (value := getattr(self, name))}
+        return {**given, "restart_retries": self.restart_retries} if self.restart_policy else given
 
 
 def update(engine: Engine, container: Container, limits: Limits) -> None:
@@ -47,11 +51,13 @@ def update(engine: Engine, container: Container, limits: Limits) -> None:
             raise NotFound(f"No such container: {container.name}")
         config = current.config.replace(**given)
         _check_swap(config, given)
+        _check_restarts(current, config, given)
         check(config)
         if not given:
             return
         with database.transaction(engine.connection):
             engine.rows.update(container.id, config=config)
+            engine.rows.note(current, "update")
             _enforce(engine, current, _resources(config, given))
 
 
@@ -61,6 +67,20 @@ def _check_swap(config: ContainerConfig, given: dict[str, int | str]) -> None:
         raise Conflict(
             "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
         )
+
+
+def _check_restarts(container: Container, config: ContainerConfig, given: dict[str, int | str]) -> None:
+    """Its next end is the first that a new policy is asked about; docker's rule is that --rm and a policy exclude each other."""
+    if "restart_policy" not in given:
+        return
+    from . import restarts
+
+    if config.auto_remove and config.restart_policy != "no":
+        raise Conflict(
+            f"Cannot update container {container.id}: "
+            "Restart policy cannot be updated because AutoRemove is enabled for the container"
+        )
+    restarts.check(config)
 
 
 def _resources(config: ContainerConfig, given: dict[str, int | str]) -> Resources:
