@@ -75,6 +75,18 @@ def test_one_that_is_never_ready_fails_with_its_log_and_is_removed(run, engine):
     assert not left(engine)
 
 
+def test_health_can_be_waited_for(run, engine):
+    run(
+        """
+        def test_healthy(minirun):
+            check = {"health_command": ("CMD", "true"), "health_interval_ns": 100_000_000}
+            box = minirun.start("busybox", "sleep", "1000", network="none", wait_until_healthy=True, **check)
+            assert minirun.engine.inspect(box.id)["State"]["Health"]["Status"] == "healthy"
+        """
+    ).assert_outcomes(passed=1)
+    assert not left(engine)
+
+
 def test_a_test_that_removes_its_container_is_left_alone(run, engine):
     run(
         """
