@@ -363,6 +363,8 @@ def listing(runtime: Runtime) -> list[Container]:
     for name in states.ids(runtime.root):
         try:
             found.append(Container(runtime, name))
-        except Unreadable:
-            continue  # no container, or one that went meanwhile
+        except NotFound:  # it went meanwhile
+            continue
+        except Unreadable as error:  # nobody can say what it is, but it must not be overlooked
+            runtime.warn(f"load container {name}: {error}")
     return found
