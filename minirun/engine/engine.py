@@ -199,6 +199,12 @@ class Engine:
 
         unpause(self, self.rows.find(reference))
 
+    def after_boot(self) -> list[Container]:
+        """Give the containers at rest that their restart policy starts with the machine, in the order to start them in."""
+        from .restarts import after_boot
+
+        return after_boot(self)
+
     def rename(self, reference: str, name: str) -> None:
         """Give a container another name; raises Conflict when it is taken, InvalidInput when it can't be one."""
         from .rename import rename
@@ -475,17 +481,17 @@ class Engine:
 
         return pull_all(self, name, platform, progress or (lambda *_: None))
 
-    def push(self, name: str, *, progress: Progress | None = None) -> Brought:
+    def push(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Brought:
         """Bring an image to the registry that its name says."""
         from .bring import push
 
-        return push(self, name, progress or (lambda *_: None))
+        return push(self, name, platform, progress or (lambda *_: None))
 
-    def push_all(self, name: str, *, progress: Progress | None = None) -> list[Brought]:
+    def push_all(self, name: str, *, platform: str = "", progress: Progress | None = None) -> list[Brought]:
         """Bring every tag that a repository has here to its registry."""
         from .bring import push_all
 
-        return push_all(self, name, progress or (lambda *_: None))
+        return push_all(self, name, platform, progress or (lambda *_: None))
 
     # ---- volumes
 
@@ -553,5 +559,6 @@ def _steps() -> tuple[tuple[int, str], ...]:
     """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
     from ..images.schema import DIGESTS, TAG_HISTORY
     from ..storage.schema import VOLUMES
+    from .schema import RESTARTS
 
-    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS), (6, RESTARTS))
