@@ -39,11 +39,7 @@ MISSING: dict[str, str] = {
         ("--cpu-rt-period", "--cpu-rt-runtime", "--kernel-memory"), "of cgroup v1; version 2 has no such limit"
     ),
     **dict.fromkeys(("--memory-swappiness", "--oom-kill-disable"), "of cgroup v1; version 2 has no such switch"),
-    **dict.fromkeys(("--blkio-weight", "--blkio-weight-device"), _LATER),
-    **dict.fromkeys(("--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops"), _LATER),
-    **dict.fromkeys(("--cpu-period", "--cpu-quota"), "--cpus says the same in one number"),
-    "--cpuset-mems": _LATER,
-    "--device-cgroup-rule": "--device names the devices that a container may use",
+    "--blkio-weight-device": _LATER,
     "--disable-content-trust": "there is no content trust to disable",
     **dict.fromkeys(
         ("--ip", "--ip6", "--link-local-ip", "--mac-address", "--network-alias"), "no networks of one's own yet"
@@ -52,15 +48,7 @@ MISSING: dict[str, str] = {
     "run --link": "no links, which docker keeps for old programs only",
     "rm --link": "no links, which docker keeps for old programs only",
     "--cgroup-parent": _LATER,
-    "--cgroupns": "each container has a cgroup namespace of its own",
-    "--ipc": "each container has an IPC namespace of its own",
-    "--pid": "each container has a pid namespace of its own",
-    "--uts": "each container has a UTS namespace of its own",
-    "--annotation": _LATER,
-    "--domainname": "a NIS domain, which nothing in a container reads; --hostname takes a full name",
-    "--expose": _LATER,
     "--gpus": "no driver for it; --device hands over device nodes",
-    "--oom-score-adj": _LATER,
     "--runtime": "one runtime, minirun's own",
     "--storage-opt": "no quotas",
     "--use-api-socket": "no daemon, so no socket of it",
@@ -115,6 +103,7 @@ DIFFERS: dict[str, str] = {
     "--log-opt": "`max-size` and `max-file`",
     "run --network": "`none`, `host`, `bridge`, `container:NAME`",
     "create --network": "`none`, `host`, `bridge`, `container:NAME`",
+    "--ipc": "no `container:NAME`",
     "--mount": "`volume`, `bind`, `tmpfs`",
     "run --volume": "`owner` and `idmap` besides ([user-namespaces.md](user-namespaces.md))",
     "create --volume": "`owner` and `idmap` besides ([user-namespaces.md](user-namespaces.md))",
@@ -124,7 +113,20 @@ DIFFERS: dict[str, str] = {
     "create --env": "`NAME` alone, when it isn't set, gives nothing; docker also takes the image's own away",
     "exec --env": "`NAME` alone, when it isn't set, gives nothing; docker also takes the image's own away",
     **dict.fromkeys(
-        ("--memory", "--memory-reservation", "--memory-swap", "--cpus", "--cpu-shares", "--cpuset-cpus"), _LIMITS
+        (
+            *(
+                "--memory",
+                "--memory-reservation",
+                "--memory-swap",
+                "--cpus",
+                "--cpu-period",
+                "--cpu-quota",
+                "--cpu-shares",
+            ),
+            *("--cpuset-cpus", "--cpuset-mems", "--blkio-weight"),
+            *("--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops"),
+        ),
+        _LIMITS,
     ),
     "--pids-limit": "4,096 where the host can count and nothing is said; docker has no limit then",
     "exec --detach": "leaves no `exec_die` event: nobody is there to see the end",

@@ -166,7 +166,7 @@ def test_ps_says_that_it_is_restarting(minirun, failing):
 
 
 def test_nothing_of_python_is_in_memory_meanwhile(minirun, roots, failing):
-    assert processes_of(roots) == []
+    until("the end of the hook that recorded the exit", lambda: not processes_of(roots))
     (waiting,) = monitors_of(roots.run_root)
     resident = int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{waiting}/status").read_text())[1])
     assert resident < 500, "KiB of its own"
