@@ -85,6 +85,7 @@ def describe(config: ContainerConfig, image: Image) -> Container:
 
     check(config, image)
     container_id = new_id()
+    shares_name = "host" in (config.network, config.uts_mode)
     return Container(
         id=container_id,
         name=check_name(config.name) if config.name else new_name(),
@@ -92,7 +93,7 @@ def describe(config: ContainerConfig, image: Image) -> Container:
         image_name=config.image,
         config=config,
         arguments=arguments_of(config, image),
-        hostname=config.hostname or (os.uname().nodename if config.network == "host" else container_id[:12]),
+        hostname=config.hostname or (os.uname().nodename if shares_name else container_id[:12]),
         status="creating",
         created_ns=time.time_ns(),
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..images.store import Image
-    from .config import ContainerConfig, PortMapping
+    from .config import ContainerConfig, DeviceRate, PortMapping
     from .container import Container
     from .engine import Engine
     from .layout import Layout
@@ -139,21 +139,21 @@ def host_config_json(config: ContainerConfig) -> Json:
         "VolumesFrom": list(config.volumes_from) or None,
         "CapAdd": list(config.capabilities_add) or None,
         "CapDrop": list(config.capabilities_drop) or None,
-        "CgroupnsMode": "private",
+        "CgroupnsMode": config.cgroupns_mode or "private",
         "Dns": list(config.dns),
         "DnsOptions": list(config.dns_options),
         "DnsSearch": list(config.dns_search),
         "ExtraHosts": list(config.extra_hosts) or None,
         "GroupAdd": list(config.groups_add) or None,
-        "IpcMode": "private",
-        "OomScoreAdj": 0,
-        "PidMode": "",
+        "IpcMode": config.ipc_mode or "private",
+        "OomScoreAdj": config.oom_score_adj,
+        "PidMode": config.pid_mode,
         "Privileged": config.privileged,
         "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options) or None,
         "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs},
-        "UTSMode": "",
+        "UTSMode": config.uts_mode,
         "UsernsMode": config.userns,
         "ShmSize": config.shm_size_bytes,
         "Sysctls": dict(config.sysctls),
@@ -161,8 +161,15 @@ def host_config_json(config: ContainerConfig) -> Json:
         "CpuShares": config.cpu_shares,
         "Memory": config.memory_bytes,
         "NanoCpus": config.nano_cpus,
+        "BlkioWeight": config.block_weight,
+        "BlkioDeviceReadBps": _rates(config.device_read_bytes),
+        "BlkioDeviceWriteBps": _rates(config.device_write_bytes),
+        "BlkioDeviceReadIOps": _rates(config.device_read_operations),
+        "BlkioDeviceWriteIOps": _rates(config.device_write_operations),
+        "CpuPeriod": config.cpu_period_us,
+        "CpuQuota": config.cpu_quota_us,
         "CpusetCpus": config.cpuset_cpus,
-        "CpusetMems": "",
+        "CpusetMems": config.cpuset_mems,
         "Devices": [
             {
                 "PathOnHost": device.host_path,
@@ -171,6 +178,7 @@ def host_config_json(config: ContainerConfig) -> Json:
             }
             for device in config.devices
         ],
+        "DeviceCgroupRules": list(config.device_rules) or None,
         "MemoryReservation": config.memory_reservation_bytes,
         "MemorySwap": config.memory_swap_bytes,
         "OomKillDisable": False,
@@ -178,7 +186,12 @@ def host_config_json(config: ContainerConfig) -> Json:
         "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits],
         "Init": config.init,
         "RestartOnUnhealthy": config.restart_on_unhealthy,
+        **({"Annotations": dict(config.annotations)} if config.annotations else {}),
     }
+
+
+def _rates(rates: Sequence[DeviceRate]) -> list[Json]:
+    return [{"Path": rate.path, "Rate": rate.rate} for rate in rates]
 
 
 def config_json(container: Container, image_config: Json) -> Json:
@@ -189,9 +202,10 @@ def config_json(container: Container, image_config: Json) -> Json:
     streams = config.attach or ("stdin", "stdout", "stderr")
     anonymous: Json = {volume.target: {} for volume in config.volumes if volume.is_anonymous}
     exposed: Json = {f"{mapping.container_port}/{mapping.protocol}": {} for mapping in config.ports}
+    exposed |= {port: {} for port in config.exposed}
     return {
         "Hostname": container.hostname,
-        "Domainname": "",
+        "Domainname": config.domainname,
         "User": config.user or image_config.get("User") or "",
         "AttachStdin": config.interactive and "stdin" in streams,
         "AttachStdout": "stdout" in streams,

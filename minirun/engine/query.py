@@ -121,9 +121,9 @@ def _by_exposed(engine: Engine, values: list[str]) -> Callable[[Container], bool
     def test(row: Container) -> bool:
         exposed = {(mapping.protocol, mapping.container_port) for mapping in (*row.config.ports, *row.ports)}
         with suppress(NotFound):
-            texts = engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}
+            texts = [*(engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}), *row.config.exposed]
             with suppress(InvalidInput):
-                exposed |= _ports("expose", list(texts))
+                exposed |= _ports("expose", texts)
         return bool(exposed & wanted)
 
     return test

@@ -84,6 +84,7 @@ def _start(
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
         joined = _join_network(engine, container, lent, starting)
+        joined = _join_pids(engine, container, joined, lent)
         plan = _prepare(engine, container, joined.endpoint, attachment.window)
         connection.give_plan(plan, named=joined.named, held=joined.held)
     try:
@@ -187,13 +188,13 @@ class _Joined(Record):
 def _join_network(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:
     """Mark the row as `starting` and lease what the mode asks for. Descriptors are closed by `lent`."""
     from . import etc
-    from .borrow import lender_of, open_network_namespace
-    from .surroundings import NETWORK_DESCRIPTOR
+    from .borrow import lender_of, open_namespace
+    from .surroundings import LENT
 
     mode = container.config.network
     if mode == "bridge":
         return _join_bridge(engine, container, lent, starting)
-    lender = lender_of(engine, container)
+    lender = lender_of(engine, container, "network")
     if lender is None and mode not in ("none", "host"):
         raise NotFound(f"network {mode} not found: there are bridge, host, none and container:NAME")
     engine.rows.update(container.id, **starting)
@@ -201,9 +202,22 @@ def _join_network(engine: Engine, container: Container, lent: ExitStack, startin
     etc.write(engine, container, None, lender)
     if lender is None:
         return _Joined()
-    descriptor = open_network_namespace(engine, lender)
+    descriptor = open_namespace(engine, lender, "network")
     lent.callback(os.close, descriptor)
-    return _Joined(named={NETWORK_DESCRIPTOR: descriptor})
+    return _Joined(named={LENT["network"]: descriptor})
+
+
+def _join_pids(engine: Engine, container: Container, joined: _Joined, lent: ExitStack) -> _Joined:
+    """Add the pid namespace of another container's, if that is wanted."""
+    from .borrow import lender_of, open_namespace
+    from .surroundings import LENT
+
+    lender = lender_of(engine, container, "pid")
+    if lender is None:
+        return joined
+    descriptor = open_namespace(engine, lender, "pid")
+    lent.callback(os.close, descriptor)
+    return joined.replace(named={**joined.named, LENT["pid"]: descriptor})
 
 
 def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:
@@ -233,7 +247,8 @@ def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...
         return ports
     taken = {(mapping.container_port, mapping.protocol) for mapping in ports}
     exposed = []
-    for text in engine.images.resolve(container.image_id).config.get("ExposedPorts") or {}:
+    of_image = engine.images.resolve(container.image_id).config.get("ExposedPorts") or {}
+    for text in dict.fromkeys((*of_image, *container.config.exposed)):
         number, _, protocol = text.partition("/")
         port = whole_number(number, 65535)
         if not port:

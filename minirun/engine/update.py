@@ -28,8 +28,12 @@ class Limits(Record):
     memory_swap_bytes: int = 0
     memory_reservation_bytes: int = 0
     nano_cpus: int = 0
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
     cpu_shares: int = 0
     cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    block_weight: int = 0
     pids_limit: int = 0
     restart_policy: str = ""
     restart_retries: int = 0
@@ -85,7 +89,7 @@ def _check_restarts(container: Container, config: ContainerConfig, given: dict[s
 
 def _resources(config: ContainerConfig, given: dict[str, int | str]) -> Resources:
     """Give the limits of `config` that `given` touches: what wasn't asked for stays as the cgroup has it."""
-    from ..runtime.spec import Cpu, Memory, Resources
+    from ..runtime.spec import BlockIo, Cpu, Memory, Resources
     from .spec_limits import resources_of
 
     whole = resources_of(config, (), counts_processes=False)
@@ -94,13 +98,20 @@ def _resources(config: ContainerConfig, given: dict[str, int | str]) -> Resource
         memory = whole.memory.replace(reservation=None)
     if "memory_reservation_bytes" in given:
         memory = memory.replace(reservation=whole.memory.reservation)
-    if "nano_cpus" in given:
+    if any(name in given for name in ("nano_cpus", "cpu_period_us", "cpu_quota_us")):
         cpu = cpu.replace(quota=whole.cpu.quota, period=whole.cpu.period)
     if "cpu_shares" in given:
         cpu = cpu.replace(shares=whole.cpu.shares)
     if "cpuset_cpus" in given:
         cpu = cpu.replace(cpus=whole.cpu.cpus)
-    return Resources(memory=memory, cpu=cpu, pids_limit=whole.pids_limit if "pids_limit" in given else None)
+    if "cpuset_mems" in given:
+        cpu = cpu.replace(mems=whole.cpu.mems)
+    return Resources(
+        memory=memory,
+        cpu=cpu,
+        pids_limit=whole.pids_limit if "pids_limit" in given else None,
+        block_io=BlockIo(weight=whole.block_io.weight if "block_weight" in given else None),
+    )
 
 
 def _enforce(engine: Engine, container: Container, resources: Resources) -> None:

@@ -13,7 +13,7 @@ from minirun.cli.options import ABSENT, NOUNS, find, global_options, names
 from minirun.cli.parse import parse_command
 from minirun.cli.request import container_config, exec_config
 from minirun.command_line import Command, Option
-from minirun.engine.config import ContainerConfig
+from minirun.engine.config import ContainerConfig, DeviceRate
 from minirun.engine.container import ExecConfig
 
 # What `run` reads itself, because it says how to run and nothing about the container.
@@ -24,6 +24,23 @@ CHECKED_ONLY = {"log-driver", "volume-driver"}
 # A value for each option of run that isn't a switch: what is given, and what ContainerConfig then holds.
 SAMPLES: dict[str, tuple[str, str, Any]] = {
     "add-host": ("db:10.0.0.1", "extra_hosts", ("db:10.0.0.1",)),
+    "annotation": ("a=b", "annotations", {"a": "b"}),
+    "blkio-weight": ("500", "block_weight", 500),
+    "cgroupns": ("host", "cgroupns_mode", "host"),
+    "cpu-period": ("50000", "cpu_period_us", 50000),
+    "cpu-quota": ("25000", "cpu_quota_us", 25000),
+    "cpuset-mems": ("0-1", "cpuset_mems", "0-1"),
+    "device-cgroup-rule": ("c 1:3 rwm", "device_rules", ("c 1:3 rwm",)),
+    "device-read-bps": ("/dev/sda:1mb", "device_read_bytes", (DeviceRate(path="/dev/sda", rate=1 << 20),)),
+    "device-read-iops": ("/dev/sda:10", "device_read_operations", (DeviceRate(path="/dev/sda", rate=10),)),
+    "device-write-bps": ("/dev/sda:1k", "device_write_bytes", (DeviceRate(path="/dev/sda", rate=1 << 10),)),
+    "device-write-iops": ("/dev/sda:10", "device_write_operations", (DeviceRate(path="/dev/sda", rate=10),)),
+    "domainname": ("example.org", "domainname", "example.org"),
+    "expose": ("80-81/udp", "exposed", ("80/udp", "81/udp")),
+    "ipc": ("none", "ipc_mode", "none"),
+    "oom-score-adj": ("-500", "oom_score_adj", -500),
+    "pid": ("container:x", "pid_mode", "container:x"),
+    "uts": ("host", "uts_mode", "host"),
     "attach": ("STDOUT", "attach", ("stdout",)),
     "cap-add": ("net_admin", "capabilities_add", ("CAP_NET_ADMIN",)),
     "cap-drop": ("all", "capabilities_drop", ("ALL",)),
