@@ -15,6 +15,10 @@ WITHOUT ?=
 
 VENV := .venv
 HOME_OF_INSTALL := $(PREFIX)/lib/minirun
+# Where each shell looks for completions below a prefix: bash-completion(1), zshcontrib(1) fpath, fish's vendor_completions.d.
+COMPLETION_bash := $(PREFIX)/share/bash-completion/completions/minirun
+COMPLETION_zsh := $(PREFIX)/share/zsh/site-functions/_minirun
+COMPLETION_fish := $(PREFIX)/share/fish/vendor_completions.d/minirun.fish
 export DEBIAN_FRONTEND := noninteractive
 export NEEDRESTART_SUSPEND := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -31,7 +35,7 @@ BUILD_PACKAGES := $(PYTHON_PACKAGES) gcc libc6-dev ca-certificates
 RUN_PACKAGES := nftables kmod
 DEMO_PACKAGES := busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) docker-registry mmdebstrap curl iproute2 iptables procps redis-tools mariadb-client skopeo docker.io \
-	dbus-daemon systemd podman buildah containerd runc crun libcap2-bin umoci \
+	dbus-daemon systemd bash-completion zsh fish podman buildah containerd runc crun libcap2-bin umoci \
 	$(QEMU) $(KERNEL)
 BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io docker-registry mmdebstrap podman runc crun iproute2
 
@@ -72,7 +76,7 @@ define check_root
 [[ $$EUID == 0 ]] || { echo "minirun: run this as root: containers need it" >&2; exit 1; }
 endef
 
-.PHONY: help demo test check lint bench install images uninstall build clean \
+.PHONY: help demo test check lint docs bench install images uninstall build clean \
 	packages-build packages-run packages-demo packages-test packages-bench
 
 help: ## this list
@@ -92,6 +96,9 @@ check: test ## what CI runs: the tests; lint and types are tests too
 lint: packages-build $(VENV)/.tests ## only style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
+docs: build ## the pages that are made from the code: docs/commands.md
+	@$(VENV)/bin/python -m reference
+
 bench: packages-bench build ## minirun beside docker, podman, runc and crun; prints a table
 	@$(check_root)
 	@$(VENV)/bin/python -m bench $(BENCH)
@@ -106,6 +113,7 @@ uninstall: ## the program, bridge, rules; images and containers in /var/lib/mini
 	@$(check_root)
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -rf $(HOME_OF_INSTALL)
+	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
@@ -164,4 +172,5 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@$(call pip_install,$(HOME_OF_INSTALL),.)
 	@$(call freeze,$(HOME_OF_INSTALL))
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
+	@$(foreach sh,bash zsh fish,mkdir -p $(dir $(COMPLETION_$(sh))) && $(PREFIX)/bin/minirun completion $(sh) >$(COMPLETION_$(sh));)
 	@touch $@

@@ -174,6 +174,7 @@ enum mr_create {
 	MR_CREATE_DIRECTORY = 1,
 	MR_CREATE_FILE = 2,
 	MR_CREATE_NO_SYMLINKS = 4, /* a bit: no component may be a symbolic link (/proc, /sys, /dev) */
+	MR_CREATE_ON_SYMLINK = 8, /* a bit: where the path ends at a symbolic link, on the link itself */
 };
 
 /* 0 when the plan is well formed, else -errno: EINVAL malformed, EPROTONOSUPPORT another version, E2BIG too long. */
@@ -242,6 +243,9 @@ int mr_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, u
  * no parent that would have to wait for it: its number is nobody's business, the answer is 0. */
 int mr_launch(int executable, const char *path, char *const *argv, char *const *environment, const int *targets, const int *sources,
 	      int count, int cgroup, int orphan);
+/* The name of the system call number `place`, from 0, of those that this kernel lacks (ENOSYS) and minirun needs; NULL when there
+ * are no more (lacking.c). */
+const char *mr_lacking_call(int place);
 /* PR_SET_CHILD_SUBREAPER, prctl(2). */
 int mr_set_subreaper(int reaps);
 int mr_pidfd_open(int pid);

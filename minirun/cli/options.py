@@ -141,7 +141,6 @@ _START: Rows = (
     ("attach",      "a", "flag", "",       "Attach STDOUT/STDERR and forward signals", "", ""),
     ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
     ("interactive", "i", "flag", "",       "Attach container's STDIN", "", ""),
-    ("sig-proxy",   "",  "flag", "",       "", "", ""),
 )
 
 _STOP: Rows = (
@@ -385,6 +384,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
     ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
     ("commit",  "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",          "Create a new image from a container's changes",      OTHER, 1, 2, False, _COMMIT),
+    ("completion", "bash|zsh|fish",                                "Print the completion script of a shell",             OTHER, 1, -1, True, ()),
     ("cp",      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tminirun cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem", OTHER, 2, 2, False, _CP),
     ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
     ("diff",    "CONTAINER",                                       "Inspect changes to files or directories on a container's filesystem", OTHER, 1, 1, False, ()),
@@ -520,14 +520,15 @@ ABSENT = frozenset(
     ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
     memory-swappiness
     network-alias no-healthcheck oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
-    tlskey tlsverify use-api-socket uts""".split()
+    tlskey tlsverify use-api-socket uts
+    availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx compose config context network plugin
-        prune service stack swarm trust""".split(),
+        """builder buildx checkpoint compose config context network node plugin
+        secret service stack swarm trust""".split(),
         "",
     ),
     "build": ": bring images with 'minirun pull', 'minirun import' or 'minirun load'",

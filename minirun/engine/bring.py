@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..images.image import Image
     from ..images.searching import Result
     from .engine import Engine
 
@@ -43,6 +44,15 @@ def pull(engine: Engine, name: str, platform: str, progress: Progress) -> Brough
     progress("", f"Status: {said} for {shown(name)}", 0, 0)
     full = f"{reference.name}@{reference.digest}" if reference.digest else reference.full
     return Brought(name=full, digest=pulled.digest, is_new=pulled.is_new)
+
+
+def pull_missing(engine: Engine, name: str, platform: str, progress: Progress) -> Image:
+    """Pull an image that isn't here. Raises what images/store.pull raises."""
+    try:
+        return engine.images.resolve(name)
+    except NotFound:
+        pull(engine, shown(name), platform, progress)
+        return engine.images.resolve(name)
 
 
 def pull_all(engine: Engine, name: str, platform: str, progress: Progress) -> list[Brought]:

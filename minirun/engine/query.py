@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..errors import InvalidInput, NotFound
 from ..light import suppress
+from ..units import whole_number
 from .container import Container
 
 TYPE_CHECKING = False
@@ -138,9 +139,10 @@ def _ports(key: str, values: list[str]) -> set[tuple[str, int]]:
             raise InvalidInput(
                 f"invalid filter '{key}={value}': a port is a number, with /tcp, /udp or /sctp behind it"
             )
-        if not 0 < int(first) <= int(last or first) <= _HIGHEST_PORT:
+        low, high = whole_number(first, _HIGHEST_PORT), whole_number(last or first, _HIGHEST_PORT)
+        if not (low and high and low <= high):
             raise InvalidInput(f"invalid filter '{key}={value}': ports are numbers from 1 to {_HIGHEST_PORT}")
-        found |= {(protocol or "tcp", port) for port in range(int(first), int(last or first) + 1)}
+        found |= {(protocol or "tcp", port) for port in range(low, high + 1)}
     return found
 
 

@@ -192,14 +192,17 @@ def _as_owner(config: ContainerConfig, bind: BindMount, mount: Mount) -> Mount:
         return mount.replace(id_map="ridmap" if mount.recursive else "idmap")
     if not bind.as_owner:
         return mount
+    from ..units import ID_MAX, whole_number
+
     user, _, group = config.user.partition(":")
-    if not (user or "0").isdecimal() or not (group or "0").isdecimal():
-        raise InvalidInput(f"volume option owner: give --user as a number, {config.user!r} is known inside only")
+    uid, gid = whole_number(user or "0", ID_MAX), whole_number(group or "0", ID_MAX)
+    if uid is None or gid is None:
+        raise InvalidInput(f"volume option owner: give --user as a number, {config.user[:64]!r} is known inside only")
     status = os.stat(bind.source)
     return mount.replace(
         id_map="ridmap" if mount.recursive else "idmap",
-        uid_mappings=(IdMapping(container_id=status.st_uid, host_id=int(user or 0), size=1),),
-        gid_mappings=(IdMapping(container_id=status.st_gid, host_id=int(group or 0), size=1),),
+        uid_mappings=(IdMapping(container_id=status.st_uid, host_id=uid, size=1),),
+        gid_mappings=(IdMapping(container_id=status.st_gid, host_id=gid, size=1),),
     )
 
 

@@ -201,6 +201,7 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> _Join
 
 def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...]:
     """Give the port mappings that were asked for; with `--publish-all` one for each port that the image exposes."""
+    from ..units import whole_number
     from .config import PortMapping
 
     ports = container.config.ports
@@ -210,10 +211,11 @@ def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...
     exposed = []
     for text in engine.images.resolve(container.image_id).config.get("ExposedPorts") or {}:
         number, _, protocol = text.partition("/")
-        if not number.isdecimal():
-            raise InvalidInput(f"the image exposes {text!r}, which is no port")
-        if (int(number), protocol or "tcp") not in taken:
-            exposed.append(PortMapping(container_port=int(number), protocol=protocol or "tcp"))
+        port = whole_number(number, 65535)
+        if not port:
+            raise InvalidInput(f"the image exposes {text[:64]!r}, which is no port")
+        if (port, protocol or "tcp") not in taken:
+            exposed.append(PortMapping(container_port=port, protocol=protocol or "tcp"))
     return ports + tuple(exposed)
 
 

@@ -152,6 +152,8 @@ class Containers:
 
 
 def _to_sql(value: Any) -> Any:
+    if type(value) is str or type(value) is int:
+        return value
     if isinstance(value, ContainerConfig):
         return dumps(value.as_json())
     if isinstance(value, tuple):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 
 from ..errors import InvalidInput
+from ..units import whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,16 +91,15 @@ def _expose(config: Config, rest: str) -> None:
         ports, slash, protocol = word.partition("/")
         protocol = protocol.lower() if slash else "tcp"
         first, dash, last = ports.partition("-")
-        numbers = (first, last) if dash else (first, first)
-        if protocol not in PROTOCOLS or not all(
-            each.isascii() and each.isdigit() and 0 < int(each) < 65536 for each in numbers
-        ):
+        low = whole_number(first, 65535)
+        high = whole_number(last, 65535) if dash else low
+        if protocol not in PROTOCOLS or not (low and high):
             raise ValueError(
                 f"'{word}' is no port: a number from 1 to 65535, or two joined by '-', with /tcp, /udp or /sctp"
             )
-        if int(numbers[0]) > int(numbers[1]):
+        if low > high:
             raise ValueError(f"'{word}': the range ends before it begins")
-        for number in range(int(numbers[0]), int(numbers[1]) + 1):
+        for number in range(low, high + 1):
             config.setdefault("ExposedPorts", {})[f"{number}/{protocol}"] = {}
 
 

@@ -48,6 +48,7 @@ class Images:
         self.root = root
         self.connection = connection
         self.snapshots = snapshots
+        self._seen: tuple[tuple[Any, ...], Image] | None = None  # a verb resolves its image several times
 
     @cached_property
     def blobs(self) -> Blobs:
@@ -82,7 +83,9 @@ class Images:
             row = rows[0] if rows else None
         if row is None:
             raise NotFound(f"No such image: {wanted}")
-        return from_row(row)
+        if self._seen is None or self._seen[0] != row:
+            self._seen = (row, from_row(row))
+        return self._seen[1]
 
     def configuration(self, image: Image) -> dict[str, Any]:
         """Give the whole configuration document of an image (history, author and what else it holds). Raises Corrupt."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from ...engine.config import Ulimit
 from ...errors import InvalidInput
-from ...units import parse_size
+from ...units import parse_size, whole_number
 
+_CPU_MAX = (1 << 31) - 1  # what the host has is seen at the start
 _ULIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),
     *("nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"),
@@ -41,9 +42,10 @@ def ulimit(text: str) -> tuple[Ulimit, ...]:
 def _limit(text: str, whole: str) -> int:
     if text == "-1":
         return -1
-    if not (text.isascii() and text.isdecimal()) or int(text) >= 1 << 63:
+    number = whole_number(text, (1 << 63) - 1)
+    if number is None:
         raise InvalidInput(f"invalid ulimit argument: {whole}: '{text}' is not a number")
-    return int(text)
+    return number
 
 
 def sysctl(text: str) -> tuple[tuple[str, str], ...]:
@@ -60,8 +62,9 @@ def cpu_set(text: str) -> str:
     """Check a list of CPUs such as `0-3,7`."""
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        numbers = (first, last) if dash else (first,)
-        if not all(number.isascii() and number.isdecimal() for number in numbers) or int(numbers[0]) > int(numbers[-1]):
+        low = whole_number(first, _CPU_MAX)
+        high = whole_number(last, _CPU_MAX) if dash else low
+        if low is None or high is None or low > high:
             raise InvalidInput(f"Invalid value {text} for cpuset cpus")
     return text
 
@@ -84,7 +87,8 @@ def log_option(text: str) -> tuple[tuple[str, int], ...]:
             raise InvalidInput(f"max-size must be a positive number: '{value}'")
         return (("log_max_bytes", size),)
     if key == "max-file" and equals:
-        if not (value.isascii() and value.isdecimal()) or not 1 <= int(value) <= 1000:
+        files = whole_number(value, 1000)
+        if not files:
             raise InvalidInput("max-file cannot be less than 1 or more than 1000")
-        return (("log_max_files", int(value)),)
+        return (("log_max_files", files),)
     raise InvalidInput(f"unknown log opt '{key}' for json-file log driver: there are max-size and max-file")
