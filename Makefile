@@ -19,6 +19,9 @@ HOME_OF_INSTALL := $(PREFIX)/lib/minirun
 COMPLETION_bash := $(PREFIX)/share/bash-completion/completions/minirun
 COMPLETION_zsh := $(PREFIX)/share/zsh/site-functions/_minirun
 COMPLETION_fish := $(PREFIX)/share/fish/vendor_completions.d/minirun.fish
+UNIT := $(PREFIX)/lib/systemd/system/minirun.service
+# systemd looks into these two alone; elsewhere the unit is there to be copied.
+ENABLES := $(filter $(PREFIX),/usr/local /usr)
 export DEBIAN_FRONTEND := noninteractive
 export NEEDRESTART_SUSPEND := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -112,8 +115,9 @@ images: packages-demo install ## busybox and hello-world for the installed minir
 uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
 	@$(check_root)
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
-	@rm -rf $(HOME_OF_INSTALL)
 	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
+	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
+	@rm -rf $(HOME_OF_INSTALL) $(UNIT)
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
@@ -163,7 +167,7 @@ $(VENV)/.tests: $(VENV)/.built
 		$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels --requirement /dev/stdin
 	@touch $@
 
-$(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
+$(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-build
 	@$(check_root)
 	@mkdir -p $(PREFIX)/lib $(PREFIX)/bin
 	@echo "installing minirun into $(HOME_OF_INSTALL)"
@@ -173,4 +177,7 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@$(call freeze,$(HOME_OF_INSTALL))
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
 	@$(foreach sh,bash zsh fish,mkdir -p $(dir $(COMPLETION_$(sh))) && $(PREFIX)/bin/minirun completion $(sh) >$(COMPLETION_$(sh));)
+	@mkdir -p $(dir $(UNIT))
+	@sed 's|@PREFIX@|$(PREFIX)|' packaging/minirun.service >$(UNIT)
+	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
 	@touch $@

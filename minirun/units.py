@@ -121,6 +121,19 @@ def parse_span(text: str) -> int | None:
     return total if text else None
 
 
+def go_duration(length_ns: int) -> str:
+    """Show a length of time as Go does: `500ms`, `1.5s`, `1m30s`, `2h0m0s`."""
+    if length_ns < SECOND_NS:
+        for unit, size in (("ms", 10**6), ("\u00b5s", 10**3), ("ns", 1)):
+            if length_ns >= size:
+                return f"{length_ns / size:.9f}".rstrip("0").rstrip(".") + unit
+        return "0s"
+    minutes, rest = divmod(length_ns, 60 * SECOND_NS)
+    seconds = f"{rest // SECOND_NS}.{rest % SECOND_NS:09d}".rstrip("0").rstrip(".")
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else "") + f"{seconds}s"
+
+
 def rfc3339(time_ns: int) -> str:
     """Show an instant in UTC as JSON has it: `2026-01-02T03:04:05.12Z`; 0 is Go's zero time, which Docker shows for
     never."""

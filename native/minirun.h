@@ -84,6 +84,8 @@ struct mr_op_header {
 	X(CGROUP, 6, "s", "path")                             /* CLONE_INTO_CGROUP, and memory.events at the end */        \
 	X(CLONE, 7, "u", "flags")                             /* clone3 flags, CLONE_NEW* */                               \
 	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */       \
+	X(DELAY, 10, "u", "milliseconds")                     /* no process: let the time pass, then run EXIT_HOOK */       \
+	X(HEALTH, 11, "buuuuuss", "plan interval_ns timeout_ns start_period_ns start_interval_ns retries late path") /* ENTER's process is our own */ \
 	X(STDIO_OWNER, 9, "uu", "uid gid")                    /* who owns the pipes of 0, 1, 2: root of a user namespace can't take them */
 
 #define MR_ACTIONS(X)                                                                                                      \

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ..engine.config import ContainerConfig
-from ..errors import Conflict, InvalidInput, NotFound
+from ..errors import Conflict, InvalidInput, NotFound, UsageError
 from ..light import contextmanager
 from ..output import write_all
 
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 def container_config(parsed: Parsed) -> ContainerConfig:
     """Build the request of `run` and `create`: the first argument is the image, the rest its command."""
-    return ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **parsed.fields())
+    config = ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **parsed.fields())
+    if config.auto_remove and config.restart_policy != "no":
+        raise UsageError("conflicting options: cannot specify both --restart and --rm")
+    if config.no_healthcheck and any(name.startswith("health-") for name in parsed.values):
+        raise UsageError("--no-healthcheck conflicts with --health-* options")
+    return config
 
 
 def exec_config(parsed: Parsed) -> ExecConfig:

@@ -273,7 +273,9 @@ def _runs(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
         return give
 
     rows = engine.rows.all()
-    live = {row.id for row in rows if row.is_running or row.status in ("starting", "creating", "removing")}
+    live = {
+        row.id for row in rows if row.is_running or row.status in ("starting", "restarting", "creating", "removing")
+    }
     held = {
         "addresses and ports": {row[0] for row in engine.connection.execute(_HELD).fetchall()},
         "cgroup": set(_cgroups(engine)),

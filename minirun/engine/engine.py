@@ -199,6 +199,12 @@ class Engine:
 
         unpause(self, self.rows.find(reference))
 
+    def after_boot(self) -> list[Container]:
+        """Give the containers at rest that their restart policy starts with the machine, in the order to start them in."""
+        from .restarts import after_boot
+
+        return after_boot(self)
+
     def rename(self, reference: str, name: str) -> None:
         """Give a container another name; raises Conflict when it is taken, InvalidInput when it can't be one."""
         from .rename import rename
@@ -553,5 +559,6 @@ def _steps() -> tuple[tuple[int, str], ...]:
     """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
     from ..images.schema import DIGESTS, TAG_HISTORY
     from ..storage.schema import VOLUMES
+    from .schema import RESTARTS
 
-    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS), (6, RESTARTS))

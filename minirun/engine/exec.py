@@ -29,6 +29,7 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     from ..monitor import exits
     from ..monitor.connection import LaunchFailed
 
+    container.refuse_restarting()
     started = exits.read_started(engine.layout.run(container.id)) if container.is_running else None
     if started is None:
         raise Conflict(f"container {container.id} is not running")

@@ -62,7 +62,7 @@ def _by_status(engine: Engine, values: list[str]) -> Callable[[Container], bool]
     for value in values:
         if value not in STATES:
             raise InvalidInput(f"invalid filter 'status={value}'")
-    return lambda row: row.status in values
+    return lambda row: row.state in values
 
 
 def _by_exit_code(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
@@ -121,9 +121,9 @@ def _by_exposed(engine: Engine, values: list[str]) -> Callable[[Container], bool
     def test(row: Container) -> bool:
         exposed = {(mapping.protocol, mapping.container_port) for mapping in (*row.config.ports, *row.ports)}
         with suppress(NotFound):
-            texts = engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}
+            texts = [*(engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}), *row.config.exposed]
             with suppress(InvalidInput):
-                exposed |= _ports("expose", list(texts))
+                exposed |= _ports("expose", texts)
         return bool(exposed & wanted)
 
     return test
@@ -164,7 +164,9 @@ def _by_health(engine: Engine, values: list[str]) -> Callable[[Container], bool]
     for value in values:
         if value not in HEALTH:
             raise InvalidInput(f"unrecognised filter value for health: {value}")
-    return lambda row: "none" in values
+    from .health import status
+
+    return lambda row: status(engine, row) in values
 
 
 def _by_task(engine: Engine, values: list[str]) -> Callable[[Container], bool]:

@@ -79,8 +79,7 @@ def mounts_of(config: ContainerConfig, surroundings: Surroundings) -> tuple[Moun
         _PTS,
         _SYS.replace(attributes=_SYS.attributes | read_only),
         _CGROUP.replace(attributes=_CGROUP.attributes | read_only),
-        _MQUEUE,
-        _shared_memory(config.shm_size_bytes),
+        *_of_ipc(config),
     )
     users = [*(_as_owner(config, bind, _bind(bind)) for bind in config.binds), *map(_tmpfs, config.tmpfs)]
     users += [_volume(config, volume) for volume in config.volumes]
@@ -130,6 +129,16 @@ def without_devices(mount: Mount) -> Mount:
     if mount.destination in ("/dev", "/dev/pts") and mount.type != "bind":
         return mount
     return mount.replace(attributes=mount.attributes | MOUNT_ATTR_NODEV)
+
+
+def _of_ipc(config: ContainerConfig) -> tuple[Mount, ...]:
+    """Shared memory and message queues go with the IPC namespace."""
+    if config.ipc_mode == "host":
+        paths = ("/dev/mqueue", "/dev/shm")  # noqa: S108  (the host's own, on purpose)
+        return tuple(Mount(destination=path, type="bind", source=path) for path in paths if os.path.ismount(path))
+    if config.ipc_mode == "none":
+        return (_MQUEUE,)
+    return _MQUEUE, _shared_memory(config.shm_size_bytes)
 
 
 def _shared_memory(size_bytes: int) -> Mount:

@@ -53,6 +53,8 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     7: ("CLONE", "u", "flags"),
     8: ("ENTER", "suu", "pid_namespace_of start_time flags"),
     9: ("STDIO_OWNER", "uu", "uid gid"),
+    10: ("DELAY", "u", "milliseconds"),
+    11: ("HEALTH", "buuuuuss", "plan interval_ns timeout_ns start_period_ns start_interval_ns retries late path"),
     16: ("SYNC", "u", "stage"),
     17: ("TAKE", "uu", "slot descriptor"),
     18: ("OPEN", "uusu", "slot beneath path flags"),
@@ -168,6 +170,29 @@ def stdio(mode: int, open_stdin: bool = False, rows: int = 0, columns: int = 0) 
 def exit_hook(argv: Sequence[Text], environment: Sequence[Text]) -> Operation:
     """Run this program when nobody acknowledged the exit."""
     return Operation(code=3, arguments=(argv, environment))
+
+
+def delay(milliseconds: int) -> Operation:
+    """Start nothing: let the time pass, then run the exit hook, unless the run directory is removed before."""
+    return Operation(code=10, arguments=(milliseconds,))
+
+
+def health(
+    plan: bytes,
+    interval_ns: int,
+    timeout_ns: int,
+    start_period_ns: int,
+    start_interval_ns: int,
+    retries: int,
+    late: Text,
+    path: Text,
+) -> Operation:
+    """Run this plan of a further process again and again; its ENTER means the container that the monitor is about to start.
+
+    `late` is what is said of one that didn't end within its time-out; the results are written to the file `path`.
+    """
+    numbers = (interval_ns, timeout_ns, start_period_ns, start_interval_ns, retries)
+    return Operation(code=11, arguments=(plan, *numbers, late, path))
 
 
 def await_owner() -> Operation:

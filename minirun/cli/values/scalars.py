@@ -90,17 +90,22 @@ def pull_policy(text: str) -> str:
     return text
 
 
+def restart_policy(text: str) -> tuple[tuple[str, str | int], ...]:
+    """Read `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:N`. Whether there is such a policy the engine says."""
+    name, colon, count = text.partition(":")
+    if colon and not name:
+        raise InvalidInput("invalid restart policy format: no policy provided before colon")
+    try:
+        retries = integer(count) if colon else 0
+    except InvalidInput as error:
+        raise InvalidInput("invalid restart policy format: maximum retry count must be an integer") from error
+    return (("restart_policy", name or "no"), ("restart_retries", retries))
+
+
 def image_document(text: str) -> str:
     """Which of an image's documents: its configuration or its manifest."""
     if text not in ("config", "manifest"):
         raise InvalidInput(f"invalid document: '{text}': must be one of 'config' or 'manifest'")
-    return text
-
-
-def restart_policy(text: str) -> str:
-    """Only `no` for now: nothing may look as if it were kept running that isn't."""
-    if text != "no":
-        raise InvalidInput('minirun has no restart policies yet; only "no" can be given')
     return text
 
 

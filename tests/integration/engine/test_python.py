@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import signal
 import subprocess
@@ -43,7 +44,7 @@ def test_the_page_works_as_shown(number, busybox, roots, monkeypatch, tmp_path, 
 
 
 def test_each_command_has_its_call_on_the_page():
-    shown = set(re.findall(r"`([a-z ]+)`", "".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))))
+    shown = set(re.findall(r"`([a-z -]+)`", "".join(re.findall(r"^\| (`.*?) \|", PAGE, re.MULTILINE))))
     assert set(options.names()) - {"completion"} <= shown
 
 
@@ -53,10 +54,11 @@ def test_each_call_on_the_page_is_there(engine):
     missing = []
     for call in set(calls) - {"the", "minirun.__version__"}:
         target = {"minirun": library}.get(call.partition(".")[0], engine)
-        if call.startswith("minirun.engine.login"):
-            from minirun.engine import login as target
+        if call.startswith("minirun.engine."):
+            module, _, call = call.rpartition(".")
+            target = importlib.import_module(module)
         try:
-            for name in call.removeprefix("minirun.engine.login.").removeprefix("minirun.").split("."):
+            for name in call.removeprefix("minirun.").split("."):
                 target = getattr(target, name)
         except AttributeError:
             missing.append(call)
