@@ -382,6 +382,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
     ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
     ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
+    ("system warm",     "start|stop|status", "Manage the process that lets commands start fast", BELOW, 1, 1, False, ()),
     ("volume create",   "[OPTIONS] [VOLUME]", "Create a volume", BELOW, 0, 1, False, _VOLUME_CREATE),
     ("volume inspect",  "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", BELOW, 1, -1, False, _DESCRIBE),
     ("volume ls",       "[OPTIONS]", "List volumes", BELOW, 0, 0, False, _VOLUME_LS),
@@ -448,6 +449,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "events": "events",
         "info": "info",
         "prune": "system prune",
+        "warm": "system warm",
     },
     "volume": {
         "": "Manage volumes",
