@@ -5,7 +5,7 @@
  * Owns: the client's half of the protocol, and the decision between warm and cold. Leaves to others: the preloaded process and all
  * checks that protect it (minirun/warm/), the commands. docs/decisions/0017 says why it is as it is.
  *
- *     request   (memfd, directory, token, descriptors...)  ->    one message, see struct request
+ *     request   (memfd, token, other end of a pair)   ->    see struct request; in the pair waits (directory, descriptors...)
  *               <-  SEEN                                    the preloaded process has it
  *               <-  COLD                                    no: run it yourself
  *               <-  ACCEPTED pid (pidfd of the worker)      the worker has taken the token, and the command is its own
@@ -49,8 +49,8 @@
 #define CONFIGURATION "/etc/minirun/warm.conf"
 #define DESCRIPTORS_MAX 250 /* SCM_RIGHTS takes 253: unix(7) */
 #define ANSWER_MS 2 /* so long for the first answer of a process that may hang */
-#define BUSY_MS 1000 /* so long when it is seen to live */
-#define ADOPTED_MS 5000 /* so long for a worker to be ready */
+#define BUSY_MS 5000 /* so long when it is seen to live: it may have fifty callers */
+#define ADOPTED_MS 5000 /* so long, again, for a worker to be ready */
 #define LOCK 3 /* the preloaded process's descriptor */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -63,8 +63,10 @@ struct answer {
 	int32_t value;
 };
 
-/* The descriptors of the request come in this order, then the caller's own. */
-enum { REQUEST, DIRECTORY, TOKEN, SENT };
+/* The descriptors of the request come in this order. Those of the caller, its working directory first, lie in a socket pair whose
+ * other end goes along: as long as no worker has fetched them, we can take them back. In the queue of a preloaded process that hangs,
+ * the caller's pipes would never end. */
+enum { REQUEST, TOKEN, PAIR, SENT };
 
 /* At the beginning of the memfd. `count` descriptor numbers follow, then strings, each with its NUL: home of the installation, path
  * of the program, its arguments, the variables. */
@@ -321,7 +323,7 @@ static void leave_one_behind(const char *socket_path)
 /* ---- the request --------------------------------------------------------------------------------------------------- */
 
 /* Gives the numbers of our descriptors, all of them the caller's. Their count, or -1 when they can't go along. */
-static int list_descriptors(uint32_t *numbers)
+static int list_descriptors(int *numbers)
 {
 	DIR *directory = opendir("/proc/self/fd");
 	struct dirent *entry;
@@ -336,14 +338,14 @@ static int list_descriptors(uint32_t *numbers)
 		if (count == DESCRIPTORS_MAX)
 			count = -1;
 		else
-			numbers[count++] = (uint32_t)number;
+			numbers[count++] = number;
 	}
 	closedir(directory);
 	return count;
 }
 
 /* Gives a memfd with all that isn't a descriptor, or -1. */
-static int write_request(const uint32_t *numbers, uint32_t count)
+static int write_request(const int *numbers, uint32_t count)
 {
 	struct request request = { .version = VERSION, .count = count };
 	int file = memfd_create("minirun-command", MFD_CLOEXEC), terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
@@ -375,21 +377,28 @@ static int write_request(const uint32_t *numbers, uint32_t count)
 	return fflush(stream) == 0 ? file : -1;
 }
 
-static bool send_request(int connection, const int *first, const uint32_t *numbers, size_t count)
+/* Sends a byte and descriptors. False also when one of them couldn't be made. */
+static bool send_descriptors(int socket_fd, const int *descriptors, size_t count)
 {
-	char control[CMSG_SPACE(sizeof(int) * (DESCRIPTORS_MAX + SENT))] = { 0 };
-	size_t length = sizeof(int) * (SENT + count);
+	char control[CMSG_SPACE(sizeof(int) * (DESCRIPTORS_MAX + 1))] = { 0 };
+	size_t length = sizeof(int) * count;
 	struct iovec part = { .iov_base = (char[]){ VERSION }, .iov_len = 1 };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(length) };
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	int *sent = (int *)(void *)CMSG_DATA(header);
 
 	*header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(length), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
-	for (size_t i = 0; i < SENT; i++)
-		sent[i] = first[i];
-	for (size_t i = 0; i < count; i++)
-		sent[SENT + i] = (int)numbers[i];
-	return sendmsg(connection, &message, MSG_NOSIGNAL) == 1; /* EBADF when one of the first couldn't be made */
+	memcpy(CMSG_DATA(header), descriptors, length);
+	return sendmsg(socket_fd, &message, MSG_NOSIGNAL) == 1;
+}
+
+/* Takes the caller's descriptors back, if nobody has fetched them: what comes twice here closes with exec. */
+static void take_back(int pair)
+{
+	char control[CMSG_SPACE(sizeof(int) * (DESCRIPTORS_MAX + 1))], byte;
+	struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+
+	recvmsg(pair, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 }
 
 /* ---- the talk ------------------------------------------------------------------------------------------------------ */
@@ -544,8 +553,8 @@ static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 /* Returns only when nothing has been done and the command is ours to run. */
 static void run_warm(const char *socket_path)
 {
-	uint32_t numbers[DESCRIPTORS_MAX];
-	int count = list_descriptors(numbers), worker = -1, connection, signals, sent[SENT];
+	int caller[DESCRIPTORS_MAX + 1], sent[SENT], ends[2];
+	int count = list_descriptors(caller + 1), worker = -1, connection, signals;
 	pid_t preloaded, pid;
 	bool absent;
 	sigset_t all;
@@ -555,19 +564,24 @@ static void run_warm(const char *socket_path)
 	connection = reach(socket_path, &preloaded, &absent);
 	if (absent)
 		leave_one_behind(socket_path);
-	if (connection < 0)
+	if (connection < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
 	sigfillset(&all); /* what comes from now on is the worker's, or, kept by the kernel, the cold program's */
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
-	sent[REQUEST] = write_request(numbers, (uint32_t)count);
-	sent[DIRECTORY] = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	caller[0] = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	sent[REQUEST] = write_request(caller + 1, (uint32_t)count);
 	sent[TOKEN] = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (signals >= 0 && send_request(connection, sent, numbers, (size_t)count)) {
+	sent[PAIR] = ends[1];
+	if (signals >= 0 && send_descriptors(ends[0], caller, (size_t)count + 1) && send_descriptors(connection, sent, SENT)) {
 		pid = await_accepted(connection, preloaded, sent[TOKEN], &worker);
-		if (pid > 0)
+		if (pid > 0) {
+			close(ends[0]);
+			close(ends[1]);
 			follow(connection, signals, pid, worker);
+		}
 	}
+	take_back(ends[1]);
 	close(connection); /* the others close with exec */
 }
 

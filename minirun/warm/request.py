@@ -1,8 +1,8 @@
 """What the launcher sends, and what it is answered: native/launcher.c draws the talk and has the same numbers.
 
 Owns: the bytes. Leaves to others: believing them (caller), acting on them (adopt, server).
-A request is a memfd with everything that isn't a descriptor; it comes in one message with the descriptors: the memfd, the working
-directory, the token (an eventfd: who reads it runs the command), then the caller's own, whose numbers the memfd has.
+A request is a memfd with everything that isn't a descriptor. With it come the token (an eventfd: who reads it runs the command) and
+a socket, from which the worker fetches the working directory and the caller's descriptors, whose numbers the memfd has.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ VERSION = 1
 SEEN, COLD, ACCEPTED, STOPPED, EXITED = range(1, 6)
 ANSWER = Struct("=Ii")
 HEAD = Struct("=IIIIQQ")  # version, arguments, variables, descriptors, blocked signals, has a controlling terminal
-OWN_DESCRIPTORS = 3
+SENT = 3
 DESCRIPTORS_MAX = 250
 LENGTH_MAX = 64 << 20  # execve(2) refuses more than a quarter of the stack limit: 6 MiB by default
+NUMBER_MAX = 1 << 20  # of a descriptor: fs.nr_open's default, proc_sys_fs(5)
 _FD = Struct("=i")
 
 
@@ -44,9 +45,8 @@ class Request(Record):
     blocked: int  # signals: bit n - 1 for signal n
     has_terminal: bool  # a controlling one
     numbers: tuple[int, ...]  # of the caller's descriptors
-    directory: int
     token: int
-    descriptors: tuple[int, ...]  # ours, in the order of `numbers`
+    pair: int
 
 
 def answer(socket: _socket.socket, kind: int, value: int = 0, descriptor: int = -1) -> None:
@@ -55,24 +55,26 @@ def answer(socket: _socket.socket, kind: int, value: int = 0, descriptor: int = 
     socket.sendmsg([ANSWER.pack(kind, value)], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
 
 
-def receive(socket: _socket.socket) -> tuple[bool, list[int]]:
-    """Give whether a whole message of our version has come, and its descriptors, which are the caller's to close.
+def receive(socket: _socket.socket, count: int) -> list[int]:
+    """Give the descriptors of a message, which are ours to close; none when it isn't one of our version with `count` of them.
 
     Raises BlockingIOError when nothing has come yet.
     """
-    space = _socket.CMSG_SPACE(_FD.size * (OWN_DESCRIPTORS + DESCRIPTORS_MAX))
+    space = _socket.CMSG_SPACE(_FD.size * (1 + DESCRIPTORS_MAX))
     data, ancillary, flags, _ = socket.recvmsg(2, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT)
     found: list[int] = []
     for level, kind, content in ancillary:
         if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
             found += (number for (number,) in _FD.iter_unpack(content[: len(content) // _FD.size * _FD.size]))
-    is_whole = data == bytes((VERSION,)) and not flags & (_socket.MSG_CTRUNC | _socket.MSG_TRUNC)
-    return is_whole and len(found) >= OWN_DESCRIPTORS, found
+    if data == bytes((VERSION,)) and not flags & (_socket.MSG_CTRUNC | _socket.MSG_TRUNC) and len(found) == count:
+        return found
+    close_all(found)
+    return []
 
 
 def read(descriptors: list[int]) -> Request:
     """Make a request of a message's descriptors. Raises Rejected for whatever the launcher wouldn't send, OSError."""
-    file, directory, token, *theirs = descriptors
+    file, token, pair = descriptors
     length = os.fstat(file).st_size
     if not HEAD.size <= length <= LENGTH_MAX:
         raise Rejected("its length")
@@ -82,12 +84,7 @@ def read(descriptors: list[int]) -> Request:
         numbers = Struct(f"={count}I").unpack_from(data, HEAD.size) if count <= DESCRIPTORS_MAX else ()
     except StructError as error:
         raise Rejected("its head") from error
-    if (
-        version != VERSION
-        or len(numbers) != len(theirs)
-        or len(set(numbers)) != count
-        or max(numbers, default=0) >= 1 << 20
-    ):
+    if version != VERSION or len(set(numbers)) != count or max(numbers, default=0) >= NUMBER_MAX:
         raise Rejected("its head")
     strings = data[HEAD.size + 4 * count :]
     parts = strings.split(b"\0", argument_count + 3)
@@ -106,9 +103,8 @@ def read(descriptors: list[int]) -> Request:
         blocked=blocked,
         has_terminal=bool(has_terminal),
         numbers=numbers,
-        directory=directory,
         token=token,
-        descriptors=tuple(theirs),
+        pair=pair,
     )
 
 

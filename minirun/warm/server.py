@@ -149,14 +149,14 @@ class Server:
             self._ignore(command)
             return
         try:
-            is_whole, descriptors = request.receive(command.socket)
+            descriptors = request.receive(command.socket, request.SENT)
         except BlockingIOError:
             return
         except OSError:
             self._forget(command)
             return
         try:
-            if not is_whole or self.watch.has_changed():
+            if not descriptors or self.watch.has_changed():
                 raise Rejected("its message, or our age")
             self._begin(command, request.read(descriptors))
         except (Rejected, OSError):
@@ -195,11 +195,11 @@ class Server:
 
     def _highest(self, asked: request.Request) -> int:
         """Give a number that none of our descriptors exceeds."""
-        probe = os.dup(asked.directory)  # the lowest free one: all others are in the tables below
+        probe = os.dup(asked.token)  # the lowest free one: all others are in the tables below
         os.close(probe)
         peers = [command.peer.pidfd for command in self.commands.values() if command.peer is not None]
         own = (self.watch.descriptor, self.woken, self.wake, -1 if self.lock is None else self.lock.descriptor)
-        return max(*self.commands, *peers, *own, *asked.descriptors, asked.directory, asked.token, probe)
+        return max(*self.commands, *peers, *own, asked.pair, asked.token, probe)
 
     # ---- workers
 

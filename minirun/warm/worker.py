@@ -60,8 +60,11 @@ def _prepare(
     _signal.set_wakeup_fd(-1)
     module, needs_caller = (__import__(name, fromlist=["entry"]) for name in PROGRAMS[asked.program])
     archive = next((finder for finder in sys.meta_path if isinstance(finder, Archive)), None)
-    keep = [socket.detach(), asked.token, asked.directory, *([archive.descriptor] if archive else [])]
-    keep = adopt.place(dict(zip(asked.numbers, asked.descriptors, strict=True)), keep, highest)
+    directory, *theirs = request.receive(_socket.socket(fileno=os.dup(asked.pair)), 1 + len(asked.numbers)) or (-1,)
+    if directory < 0:
+        raise Rejected("its descriptors")
+    keep = [socket.detach(), asked.token, directory, *([archive.descriptor] if archive else [])]
+    keep = adopt.place(dict(zip(asked.numbers, theirs, strict=True)), keep, max(highest, directory, *theirs, 0))
     connection, token, directory = keep[:3]
     if archive:
         archive.descriptor = keep[3]
