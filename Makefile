@@ -12,9 +12,11 @@ PYTHON ?= $(or $(shell for p in /usr/bin/python3 /usr/bin/python3.1[1-9]; do \
 PREFIX ?= /usr/local
 TESTS ?= tests
 WITHOUT ?=
+WARM ?=
 
 VENV := .venv
 HOME_OF_INSTALL := $(PREFIX)/lib/minirun
+UNITS := $(PREFIX)/lib/systemd/system
 export DEBIAN_FRONTEND := noninteractive
 export NEEDRESTART_SUSPEND := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -36,7 +38,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) docker-registry mmdebstrap curl iproute2 iptab
 BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io podman runc crun iproute2
 
 SOURCES := pyproject.toml setup.py $(shell find native -name '*.[ch]' -o -name '*.py' | sort)
-PACKAGE := $(SOURCES) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
+PACKAGE := $(SOURCES) $(wildcard minirun/warm/minirun-warm.*) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
 
 # $(call need,PACKAGES): install those that are missing, quietly; what apt-get said is shown only when it failed.
 define need
@@ -85,7 +87,7 @@ demo: packages-demo build ## two images, two containers: see it work
 
 test: packages-test $(VENV)/.tests ## every test, the virtual machine included; TESTS="tests/unit -k name" for some
 	@$(check_root)
-	@$(VENV)/bin/python -m pytest $(if $(WITHOUT),--without $(WITHOUT)) $(TESTS)
+	@$(VENV)/bin/python -m pytest $(if $(WITHOUT),--without $(WITHOUT)) $(if $(WARM),--warm) $(TESTS)
 
 check: test ## what CI runs: the tests; lint and types are tests too
 
@@ -104,8 +106,11 @@ images: packages-demo install ## busybox and hello-world for the installed minir
 
 uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
 	@$(check_root)
+	@[[ ! -d /run/systemd/system || ! -e $(UNITS)/minirun-warm.socket ]] || systemctl disable --now minirun-warm.socket
+	@[[ ! -x $(HOME_OF_INSTALL)/bin/minirun ]] || $(HOME_OF_INSTALL)/bin/minirun system warm stop >/dev/null
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -rf $(HOME_OF_INSTALL)
+	@rm -f $(UNITS)/minirun-warm.socket $(UNITS)/minirun-warm.service
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
@@ -164,4 +169,9 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@$(call pip_install,$(HOME_OF_INSTALL),.)
 	@$(call freeze,$(HOME_OF_INSTALL))
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
+	@mkdir -p $(UNITS)
+	@for unit in minirun-warm.socket minirun-warm.service; do \
+		sed 's|@HOME@|$(HOME_OF_INSTALL)|g' minirun/warm/$$unit >$(UNITS)/$$unit; \
+	done
+	@[[ ! -d /run/systemd/system ]] || systemctl daemon-reload
 	@touch $@

@@ -21,7 +21,7 @@ EXCLUDED = (
         "cli.commands.info",
         "cli.progress",
     ),
-    *("engine.bring", "engine.login", "engine.info", "engine.withdraw", "engine.exit_hook"),
+    *("engine.bring", "engine.login", "engine.info", "engine.withdraw"),
     *(
         "images.authorization",
         "images.credentials",
