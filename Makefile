@@ -16,7 +16,15 @@ WARM ?=
 
 VENV := .venv
 HOME_OF_INSTALL := $(PREFIX)/lib/minirun
+# Where each shell looks for completions below a prefix: bash-completion(1), zshcontrib(1) fpath, fish's vendor_completions.d.
+COMPLETION_bash := $(PREFIX)/share/bash-completion/completions/minirun
+COMPLETION_zsh := $(PREFIX)/share/zsh/site-functions/_minirun
+COMPLETION_fish := $(PREFIX)/share/fish/vendor_completions.d/minirun.fish
 UNITS := $(PREFIX)/lib/systemd/system
+UNIT := $(UNITS)/minirun.service
+WARM_UNITS := $(UNITS)/minirun-warm.socket $(UNITS)/minirun-warm.service
+# systemd looks into these two alone; elsewhere the unit is there to be copied.
+ENABLES := $(filter $(PREFIX),/usr/local /usr)
 export DEBIAN_FRONTEND := noninteractive
 export NEEDRESTART_SUSPEND := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -33,12 +41,12 @@ BUILD_PACKAGES := $(PYTHON_PACKAGES) gcc libc6-dev ca-certificates
 RUN_PACKAGES := nftables kmod
 DEMO_PACKAGES := busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) docker-registry mmdebstrap curl iproute2 iptables procps redis-tools mariadb-client skopeo docker.io \
-	dbus-daemon systemd podman buildah containerd runc crun libcap2-bin umoci \
+	dbus-daemon systemd bash-completion zsh fish podman buildah containerd runc crun libcap2-bin umoci \
 	$(QEMU) $(KERNEL)
-BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io podman runc crun iproute2
+BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io docker-registry mmdebstrap podman runc crun iproute2
 
 SOURCES := pyproject.toml setup.py $(shell find native -name '*.[ch]' -o -name '*.py' | sort)
-PACKAGE := $(SOURCES) $(wildcard minirun/warm/minirun-warm.*) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
+PACKAGE := $(SOURCES) $(wildcard packaging/*) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
 
 # $(call need,PACKAGES): install those that are missing, quietly; what apt-get said is shown only when it failed.
 define need
@@ -74,7 +82,7 @@ define check_root
 [[ $$EUID == 0 ]] || { echo "minirun: run this as root: containers need it" >&2; exit 1; }
 endef
 
-.PHONY: help demo test check lint bench install images uninstall build clean \
+.PHONY: help demo test check lint docs bench install images uninstall build clean \
 	packages-build packages-run packages-demo packages-test packages-bench
 
 help: ## this list
@@ -94,6 +102,9 @@ check: test ## what CI runs: the tests; lint and types are tests too
 lint: packages-build $(VENV)/.tests ## only style and types
 	@$(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
+docs: build ## the pages that are made from the code: docs/commands.md
+	@$(VENV)/bin/python -m reference
+
 bench: packages-bench build ## minirun beside docker, podman, runc and crun; prints a table
 	@$(check_root)
 	@$(VENV)/bin/python -m bench $(BENCH)
@@ -106,11 +117,12 @@ images: packages-demo install ## busybox and hello-world for the installed minir
 
 uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
 	@$(check_root)
-	@[[ ! -d /run/systemd/system || ! -e $(UNITS)/minirun-warm.socket ]] || systemctl disable --now minirun-warm.socket
+	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system || ! -e $(UNITS)/minirun-warm.socket ]] || systemctl -q disable --now minirun-warm.socket
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/minirun ]] || $(HOME_OF_INSTALL)/bin/minirun system warm stop >/dev/null
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
-	@rm -rf $(HOME_OF_INSTALL)
-	@rm -f $(UNITS)/minirun-warm.socket $(UNITS)/minirun-warm.service
+	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
+	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
+	@rm -rf $(HOME_OF_INSTALL) $(UNIT) $(WARM_UNITS)
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
@@ -160,7 +172,7 @@ $(VENV)/.tests: $(VENV)/.built
 		$(VENV)/bin/pip -q download --only-binary :all: --dest $(VENV)/wheels --requirement /dev/stdin
 	@touch $@
 
-$(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
+$(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-build
 	@$(check_root)
 	@mkdir -p $(PREFIX)/lib $(PREFIX)/bin
 	@echo "installing minirun into $(HOME_OF_INSTALL)"
@@ -169,9 +181,9 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) | packages-build
 	@$(call pip_install,$(HOME_OF_INSTALL),.)
 	@$(call freeze,$(HOME_OF_INSTALL))
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
-	@mkdir -p $(UNITS)
-	@for unit in minirun-warm.socket minirun-warm.service; do \
-		sed 's|@HOME@|$(HOME_OF_INSTALL)|g' minirun/warm/$$unit >$(UNITS)/$$unit; \
-	done
-	@[[ ! -d /run/systemd/system ]] || systemctl daemon-reload
+	@$(foreach sh,bash zsh fish,mkdir -p $(dir $(COMPLETION_$(sh))) && $(PREFIX)/bin/minirun completion $(sh) >$(COMPLETION_$(sh));)
+	@mkdir -p $(dir $(UNIT))
+	@sed 's|@PREFIX@|$(PREFIX)|' packaging/minirun.service >$(UNIT)
+	@for unit in $(WARM_UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} >$$unit; done
+	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
 	@touch $@

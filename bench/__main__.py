@@ -18,7 +18,7 @@ from pathlib import Path
 from minirun.engine.layout import Layout
 from minirun.runtime.cgroups.hierarchy import Hierarchy
 
-from . import commands, library, memory, oci, output, warm
+from . import commands, crowd, images, library, memory, oci, output, warm
 from .measure import BenchError
 from .peers import peers
 from .report import Row, render, save
@@ -27,6 +27,8 @@ from .setting import Setting
 CHECKOUT = Path(__file__).resolve().parent.parent
 GROUPS: dict[str, Callable[[Setting], list[Row]]] = {
     "commands": commands.rows,
+    "crowd": crowd.rows,
+    "images": images.rows,
     "library": library.rows,
     "memory": memory.rows,
     "output": output.rows,

@@ -23,13 +23,13 @@ def _run_alone(setting: Setting) -> Row:
         Subject(program.name, program.run("--rm", "--network", "none", command=["true"]))
         for program in setting.programs
     ]
-    row = _compared("run --rm --network none busybox true", [*subjects, *setting.peers.runtimes], setting)
+    row = compared("run --rm --network none busybox true", [*subjects, *setting.peers.runtimes], setting)
     return row.above_floor(35).fraction_of("docker", 1 / 5)
 
 
 def _run_on_bridge(setting: Setting) -> Row:
     subjects = [Subject(program.name, program.run("--rm", command=["true"])) for program in setting.programs]
-    row = _compared("run --rm busybox true (bridge)", subjects, setting)
+    row = compared("run --rm busybox true (bridge)", subjects, setting)
     return row.above_floor(38).fraction_of("docker", 1 / 7)
 
 
@@ -37,7 +37,7 @@ def _exec(setting: Setting) -> Row:
     for program in setting.programs:
         quietly(program.run("-d", "--name", "target", command=["sleep", "1000"]))
     subjects = [Subject(program.name, program.exec("target", "true")) for program in setting.programs]
-    row = _compared("exec NAME true", subjects, setting)
+    row = compared("exec NAME true", subjects, setting)
     for program in setting.programs:
         quietly(program.remove("target"))
     return row.above_floor(25).fraction_of("docker", 1 / 2)
@@ -49,14 +49,15 @@ def _list(setting: Setting) -> Row:
     with Engine(str(setting.root), str(setting.run_root)) as engine:
         made = [engine.create(ContainerConfig(image="busybox")).id for _ in range(LISTED_CONTAINERS)]
     subject = Subject("minirun", [*setting.minirun.words, "ps", "-a"])
-    row = _compared(f"ps -a, {LISTED_CONTAINERS} containers", [subject], setting)
+    row = compared(f"ps -a, {LISTED_CONTAINERS} containers", [subject], setting)
     with Engine(str(setting.root), str(setting.run_root)) as engine:
         for container_id in made:
             engine.remove(container_id)
     return row.above_floor(40)
 
 
-def _compared(what: str, subjects: list[Subject], setting: Setting) -> Row:
+def compared(what: str, subjects: list[Subject], setting: Setting) -> Row:
+    """Time commands beside the interpreter's own start."""
     floor = Subject("floor", [setting.python, "-I", "-c", "pass"])
     compare([floor, *subjects], setting.rounds)
     return Row(what, "ms", {subject.name: subject.median_ms for subject in (floor, *subjects)})

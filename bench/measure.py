@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 
@@ -21,16 +21,26 @@ class BenchError(Exception):
 
 
 class Subject:
-    """One command in a comparison; `launcher` starts it somewhere else than here, `check` is run once before all rounds."""
+    """One command in a comparison; `launcher` starts it somewhere else than here, `before` is run, untimed, before each time."""
 
-    def __init__(self, name: str, words: Sequence[str], *, launcher: Launcher | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        words: Sequence[str],
+        *,
+        launcher: Launcher | None = None,
+        before: Callable[[], object] | None = None,
+    ) -> None:
         self.name = name
         self.words = list(words)
         self.launcher = launcher
+        self.before = before
         self.seconds: list[float] = []
 
     def run(self) -> float:
         """Run it once and give its wall-clock time in seconds."""
+        if self.before is not None:
+            self.before()
         return self.launcher.run(self.words) if self.launcher else time_command(self.words)
 
     @property

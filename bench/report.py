@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-COLUMNS = ("floor", "minirun", "docker", "podman", "runc", "crun", "bare C")
+COLUMNS = ("floor", "minirun", "docker", "podman", "runc", "crun", "bare C", "tar")
 
 
 class Row:

@@ -25,7 +25,7 @@ else:
 
 IntegrityError = sqlite3.IntegrityError
 
-VERSION = 5
+VERSION = 6
 BUSY_TIMEOUT_SECONDS = 30.0
 CHECKPOINT_PAGES = (
     200  # 800 KiB: a checkpoint costs two fdatasync(2), and whoever opens first reads the whole log again

@@ -9,6 +9,7 @@
     +-- NotSupported               125    501  this host can't do it: no controller, no capability, kernel too old
     +-- Exhausted                  125    507  no address, no space left
     +-- Corrupt                      1    422  an archive, a blob or a record isn't what it says it is
+    +-- NotReady                     1    504  a container doesn't serve: not in time, or it ended before
     +-- StartFailed                125    500  the container could not be started
         +-- CommandNotExecutable   126    400  the command is there but can't be executed
         +-- CommandNotFound        127    400  no such command in the container
@@ -66,6 +67,11 @@ class Exhausted(MinirunError):
 class Corrupt(MinirunError):
     exit_code = 1
     http_status = 422
+
+
+class NotReady(MinirunError):
+    exit_code = 1
+    http_status = 504
 
 
 class StartFailed(MinirunError):

@@ -14,11 +14,28 @@ from .errors import InvalidInput
 
 _PREFIXES = "kmgtp"
 _LARGEST = (1 << 63) - 1
+ID_MAX = (1 << 32) - 2  # of users and groups: -1 means "no change" to the kernel. credentials(7)
+_DIGITS_MAX = 64  # of what may have a fraction
+_SHOWN = 200
 SECOND_NS = 1_000_000_000
 _SPANS_NS = {
     "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000,
     "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS,
 }  # fmt: skip
+
+
+def whole_number(text: str, largest: int) -> int | None:
+    """Read plain digits as a number from 0 to `largest`; None for anything else.
+
+    Text of any length may come: int() itself takes signs, blanks, underscores and other scripts' digits, and raises an error
+    of its own beyond 4300 digits. docs.python.org, "Integer string conversion length limitation".
+    """
+    if not (text.isascii() and text.isdecimal()):
+        return None
+    digits = text.lstrip("0") or "0"
+    if len(digits) > len(str(largest)) or (number := int(digits)) > largest:
+        return None
+    return number
 
 
 def parse_size(text: str, base: int = 1024) -> int:
@@ -28,8 +45,8 @@ def parse_size(text: str, base: int = 1024) -> int:
         raise InvalidInput(f"invalid size: '{text}'")
     number, suffix = text[: digits + 1].strip(" "), text[digits + 1 :].lower()
     plain = number.replace(".", "", 1)
-    if not (plain.isascii() and plain.isdecimal()):
-        raise InvalidInput(f"invalid size: '{text}'")
+    if not (plain.isascii() and plain.isdecimal()) or len(plain) > _DIGITS_MAX:
+        raise InvalidInput(f"invalid size: '{text[:_SHOWN]}'")
     factor = 1
     if suffix and suffix != "b":
         if suffix[0] not in _PREFIXES or suffix[1:] not in ("", "b", "ib"):
@@ -95,12 +112,26 @@ def parse_span(text: str) -> int | None:
         number, rest = rest[:end], rest[end:]
         end = next((place for place, letter in enumerate(rest) if letter in "0123456789."), len(rest))
         unit, rest = rest[:end], rest[end:]
-        if unit not in _SPANS_NS or not number.replace(".", "", 1).isdecimal() or not number.isascii():
+        plain = number.replace(".", "", 1)
+        if unit not in _SPANS_NS or not (plain.isascii() and plain.isdecimal()) or len(plain) > _DIGITS_MAX:
             return None
         whole, _, fraction = number.partition(".")
         total += int(whole or "0") * _SPANS_NS[unit]
         total += int(fraction) * _SPANS_NS[unit] // 10 ** len(fraction) if fraction else 0
     return total if text else None
+
+
+def go_duration(length_ns: int) -> str:
+    """Show a length of time as Go does: `500ms`, `1.5s`, `1m30s`, `2h0m0s`."""
+    if length_ns < SECOND_NS:
+        for unit, size in (("ms", 10**6), ("\u00b5s", 10**3), ("ns", 1)):
+            if length_ns >= size:
+                return f"{length_ns / size:.9f}".rstrip("0").rstrip(".") + unit
+        return "0s"
+    minutes, rest = divmod(length_ns, 60 * SECOND_NS)
+    seconds = f"{rest // SECOND_NS}.{rest % SECOND_NS:09d}".rstrip("0").rstrip(".")
+    hours, minutes = divmod(minutes, 60)
+    return (f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else "") + f"{seconds}s"
 
 
 def rfc3339(time_ns: int) -> str:

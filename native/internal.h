@@ -169,6 +169,8 @@ enum mr_internal_kind {
 struct mr_spawn_options {
 	int network;                  /* where CLONE asks for a new network namespace: one that is there already; 0 or -1: none */
 	int stdio[3];                 /* become 0, 1, 2 of the child; -1: the caller's own */
+	const char *enter;            /* what ENTER enters instead of what it says: "PID"; NULL: what it says */
+	uint64_t enter_start_time;
 	int own;                      /* a descriptor of the caller that the child closes at once; 0: none */
 	bool trace;                   /* measure each operation, hand the TRACE messages to `report` */
 	void (*report)(void *context, const struct mr_message *message);

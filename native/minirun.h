@@ -84,6 +84,8 @@ struct mr_op_header {
 	X(CGROUP, 6, "s", "path")                             /* CLONE_INTO_CGROUP, and memory.events at the end */        \
 	X(CLONE, 7, "u", "flags")                             /* clone3 flags, CLONE_NEW* */                               \
 	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */       \
+	X(DELAY, 10, "u", "milliseconds")                     /* no process: let the time pass, then run EXIT_HOOK */       \
+	X(HEALTH, 11, "buuuuuss", "plan interval_ns timeout_ns start_period_ns start_interval_ns retries late path") /* ENTER's process is our own */ \
 	X(STDIO_OWNER, 9, "uu", "uid gid")                    /* who owns the pipes of 0, 1, 2: root of a user namespace can't take them */
 
 #define MR_ACTIONS(X)                                                                                                      \
@@ -174,6 +176,7 @@ enum mr_create {
 	MR_CREATE_DIRECTORY = 1,
 	MR_CREATE_FILE = 2,
 	MR_CREATE_NO_SYMLINKS = 4, /* a bit: no component may be a symbolic link (/proc, /sys, /dev) */
+	MR_CREATE_ON_SYMLINK = 8, /* a bit: where the path ends at a symbolic link, on the link itself */
 };
 
 /* 0 when the plan is well formed, else -errno: EINVAL malformed, EPROTONOSUPPORT another version, E2BIG too long. */
@@ -242,6 +245,9 @@ int mr_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, u
  * no parent that would have to wait for it: its number is nobody's business, the answer is 0. */
 int mr_launch(int executable, const char *path, char *const *argv, char *const *environment, const int *targets, const int *sources,
 	      int count, int cgroup, int orphan);
+/* The name of the system call number `place`, from 0, of those that this kernel lacks (ENOSYS) and minirun needs; NULL when there
+ * are no more (lacking.c). */
+const char *mr_lacking_call(int place);
 /* PR_SET_CHILD_SUBREAPER, prctl(2). */
 int mr_set_subreaper(int reaps);
 int mr_pidfd_open(int pid);

@@ -170,6 +170,12 @@ static void start(struct container *container, const struct settings *settings, 
 		waitpid(spawned.pid, NULL, __WALL);
 		fail_at(container, settings->run_operation, recorded);
 	}
+	recorded = health_begin(settings, spawned.pid, spawned.message.time);
+	if (recorded < 0) {
+		kill(spawned.pid, SIGKILL);
+		waitpid(spawned.pid, NULL, __WALL);
+		fail_at(container, MR_NO_OPERATION, recorded);
+	}
 	clients_started(&spawned.message);
 	for (int fd = 0; fd < 3; fd++)
 		mr_close(&container->stdio[fd]);
@@ -200,6 +206,7 @@ static void watch_over(struct container *container)
 
 static void finish(struct container *container)
 {
+	health_end();
 	bool oom_killed = record_oom_killed(container->cgroup);
 	output_drain();
 	input_close();
@@ -251,8 +258,14 @@ int main(void)
 	status = settings_read(&settings, plan, length, &failed);
 	if (status == 0 && settings.stdio != MR_STDIO_INHERIT)
 		leave_stdio();
-	if (status == 0)
+	if (status == 0 && settings.delays) {
+		failed = settings.run_operation;
+		status = settings.run_directory && settings.hook ? delay_run(&settings) : -EINVAL;
+		if (status == 0)
+			return 0;
+	} else if (status == 0) {
 		status = prepare(&container, &settings, &failed);
+	}
 	if (status < 0)
 		fail_at(&container, failed, status);
 	if (settings.await_owner && clients_await_owner() < 0)

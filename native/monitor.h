@@ -3,6 +3,9 @@
  *     monitor.c            main: the steps of a container's life, in order
  *     monitor_plan.c       the plan and what comes with it, from the owner
  *     monitor_settings.c   the monitor's side of the plan, as a struct
+ *     monitor_health.c     the container's health: checks by a timer, and what comes of them
+ *     monitor_probe.c      one run of the check, in a process of its own
+ *     monitor_delay.c      a monitor without a container: a time passes, the hook runs
  *     monitor_loop.c       epoll: one descriptor, one function
  *     monitor_output.c     from the container to the log and to clients
  *     monitor_input.c      from clients to the container
@@ -53,20 +56,63 @@ void plan_release_held(void);
 
 /* ---- Settings (monitor_settings.c) ----------------------------------------------------------------------------------- */
 
-/* What the plan's monitor side asks for. Strings point into the plan; `hook` is a copy that outlives it. */
+/* A health check; all of it is a copy that outlives the plan. */
+struct health_settings {
+	const void *plan; /* a further process of the container; NULL: there is no check */
+	uint64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns, retries;
+	const char *late; /* what is said of one that didn't end in time */
+	const char *path; /* of the file `health` */
+};
+
+/* What the plan's monitor side asks for. Strings point into the plan; `hook` and `health` are copies that outlive it. */
 struct settings {
+	struct health_settings health;
 	const char *log_path, *run_directory, *cgroup;
 	uint64_t log_bytes, log_files;
 	enum mr_stdio stdio;
 	uid_t stdio_uid; /* 0: the pipes stay ours */
 	gid_t stdio_gid;
 	bool open_stdin, await_owner;
+	bool delays; /* nothing is started: `delay_ns`, then the hook */
+	uint64_t delay_ns;
 	char **hook, **hook_environment; /* NULL: none */
 	uint32_t log_operation, run_operation; /* places in the plan, for FAILED */
 };
 
 /* 0, or -errno with *failed the place of the operation. */
 int settings_read(struct settings *settings, const void *plan, size_t length, uint32_t *failed);
+
+/* ---- Delay (monitor_delay.c) ----------------------------------------------------------------------------------------- */
+
+/* Tells the owner STARTED, lets `delay_ns` pass and runs the hook, unless the run directory is removed before. 0, or -errno with
+ * nothing told and nothing left. */
+int delay_run(const struct settings *settings);
+
+/* ---- Health (monitor_health.c, monitor_probe.c) ------------------------------------------------------------------------ */
+
+/* Begins to check what runs as `pid` since then; nothing when no check was asked for. 0 or -errno. */
+int health_begin(const struct settings *settings, pid_t pid, uint64_t started_ns);
+/* Ends it, a check that runs at this moment too. */
+void health_end(void);
+
+struct probe {
+	const void *plan;
+	const char *pid; /* whose namespaces */
+	uint64_t start_time, timeout_ns;
+	uid_t stdio_uid; /* as in the settings */
+	gid_t stdio_gid;
+};
+
+/* PROBE_KILLED: its process was, before it could say anything. */
+enum probe_end { PROBE_KILLED, PROBE_ENDED, PROBE_LATE, PROBE_NOT_STARTED };
+
+struct probe_outcome {
+	enum probe_end kind;
+	int code; /* 0 to 255, or 128 + n; with PROBE_ENDED */
+};
+
+/* In a new process: runs the check, its output to `output`, says what came of it, and exits. */
+_Noreturn void probe_run(const struct probe *probe, int output, struct probe_outcome *outcome);
 
 /* ---- Streams and clients ------------------------------------------------------------------------------------- */
 
@@ -153,10 +199,14 @@ int record_started(int directory, pid_t pid, uint64_t time_ns);
 int record_exit(int directory, int status, bool oom_killed, uint64_t time_ns);
 void record_remove(int directory); /* after a start that failed */
 bool record_oom_killed(int cgroup);
+uint64_t record_start_time(pid_t pid);
+/* Starts a hook: its process id (*pidfd set) or -errno. */
+pid_t record_start_hook(char **argv, char **environment, int *pidfd);
 /* Runs the hook and waits for its end, or for HOOK_SECONDS. */
 void record_run_hook(char **argv, char **environment);
 #define HOOK_SECONDS 120
 /* Makes the kernel prefer any other process when memory runs out, if we may. */
 void record_protect(void);
+void record_unprotect(void); /* for a child that becomes something else */
 
 #endif

@@ -79,7 +79,7 @@ static void read_short(int directory, const char *path, char *text, size_t size)
 	text[got > 0 ? got : 0] = 0;
 }
 
-static unsigned long long start_time(pid_t pid)
+uint64_t record_start_time(pid_t pid)
 {
 	char path[32], text[1024];
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
@@ -93,7 +93,8 @@ static unsigned long long start_time(pid_t pid)
 int record_started(int directory, pid_t pid, uint64_t time_ns)
 {
 	char text[80];
-	snprintf(text, sizeof text, "%d %llu %llu\n", (int)pid, start_time(pid), (unsigned long long)time_ns);
+	snprintf(text, sizeof text, "%d %llu %llu\n", (int)pid, (unsigned long long)record_start_time(pid),
+		 (unsigned long long)time_ns);
 	return write_whole(directory, "started", text);
 }
 
@@ -132,21 +133,32 @@ void record_protect(void)
 	set_oom_score("-999");
 }
 
-void record_run_hook(char **argv, char **environment)
+void record_unprotect(void)
 {
-	int pidfd = -1;
-	pid_t child = mr_clone(0, &pidfd, -1);
-	if (child < 0)
-		return;
+	set_oom_score(old_oom_score);
+}
+
+pid_t record_start_hook(char **argv, char **environment, int *pidfd)
+{
+	pid_t child = mr_clone(0, pidfd, -1);
 	if (child == 0) {
 		sigset_t none;
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		set_oom_score(old_oom_score);
+		record_unprotect();
 		setsid();
 		execve(argv[0], argv, environment);
 		_exit(127);
 	}
+	return child;
+}
+
+void record_run_hook(char **argv, char **environment)
+{
+	int pidfd = -1;
+	pid_t child = record_start_hook(argv, environment, &pidfd);
+	if (child < 0)
+		return;
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
 	poll(&ended, 1, HOOK_SECONDS * 1000);
 	waitpid(child, NULL, WNOHANG);

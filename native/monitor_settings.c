@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DELAY_MAX_MS 86400000 /* a day: poll(2) takes an int */
+
 /* argv or environment as execve(2) wants it, in one block. */
 static char **copy_vector(const struct mr_argument *argument)
 {
@@ -23,6 +25,31 @@ static char **copy_vector(const struct mr_argument *argument)
 	}
 	*pointer = NULL;
 	return pointers;
+}
+
+static void *copy(const void *data, size_t length)
+{
+	void *made = malloc(length);
+	return made ? memcpy(made, data, length) : NULL;
+}
+
+static int read_health(struct health_settings *health, const struct mr_argument *argument)
+{
+	int status = mr_plan_check(argument[0].data, argument[0].length);
+	if (status < 0)
+		return status;
+	if (argument[1].number == 0 || argument[2].number == 0 || argument[4].number == 0 || argument[5].number == 0 ||
+	    argument[2].number > (uint64_t)DELAY_MAX_MS * 1000000)
+		return -EINVAL;
+	*health = (struct health_settings){ .plan = copy(argument[0].data, argument[0].length),
+					    .interval_ns = argument[1].number,
+					    .timeout_ns = argument[2].number,
+					    .start_period_ns = argument[3].number,
+					    .start_interval_ns = argument[4].number,
+					    .retries = argument[5].number,
+					    .late = copy(argument[6].data, argument[6].length + 1u),
+					    .path = copy(argument[7].data, argument[7].length + 1u) };
+	return health->plan && health->late && health->path ? 0 : -ENOMEM;
 }
 
 static int read_one(struct settings *settings, const struct mr_operation *operation)
@@ -49,6 +76,14 @@ static int read_one(struct settings *settings, const struct mr_operation *operat
 		return settings->hook && settings->hook_environment ? 0 : -ENOMEM;
 	case MR_OP_AWAIT_OWNER:
 		settings->await_owner = true;
+		return 0;
+	case MR_OP_HEALTH:
+		return read_health(&settings->health, argument);
+	case MR_OP_DELAY:
+		if (argument[0].number > DELAY_MAX_MS)
+			return -EINVAL;
+		settings->delays = true;
+		settings->delay_ns = argument[0].number * 1000000;
 		return 0;
 	case MR_OP_RUN_DIRECTORY:
 		settings->run_directory = argument[0].data;

@@ -73,6 +73,8 @@ MR_ACTION(TREE)
 	root = mr_slot(walk, argument[1].number);
 	if (root < 0)
 		return root;
+	if (argument[2].length == 0) /* what the slot holds, be it a symbolic link */
+		return mr_slot_set(walk, argument[0].number, mr_open_tree(root, "", recursive));
 	source = mr_open_beneath(root, argument[2].data, O_PATH);
 	if (source < 0)
 		return source;
@@ -115,20 +117,21 @@ MR_ACTION(ATTACH)
 	int mount = mr_slot(walk, argument[0].number), root = mr_slot(walk, argument[1].number), error;
 	const char *path = argument[2].data;
 	uint64_t resolve = argument[3].number & MR_CREATE_NO_SYMLINKS ? RESOLVE_NO_SYMLINKS : 0;
-	uint64_t create = argument[3].number & ~(uint64_t)MR_CREATE_NO_SYMLINKS;
+	uint64_t create = argument[3].number & ~(uint64_t)(MR_CREATE_NO_SYMLINKS | MR_CREATE_ON_SYMLINK);
+	int flags = O_PATH | (argument[3].number & MR_CREATE_ON_SYMLINK ? O_NOFOLLOW : 0);
 	MR_AUTOCLOSE target = -1;
 
 	if (mount < 0)
 		return mount;
 	if (root < 0)
 		return root;
-	target = mr_open_resolve(root, path, O_PATH, 0, resolve);
+	target = mr_open_resolve(root, path, flags, 0, resolve);
 	if (target == -ENOENT && create != MR_CREATE_NOTHING) {
 		error = mr_make_beneath(root, path, create == MR_CREATE_FILE ? S_IFREG : S_IFDIR,
 					create == MR_CREATE_FILE ? 0644 : 0755);
 		if (error < 0)
 			return error;
-		target = mr_open_resolve(root, path, O_PATH, 0, resolve);
+		target = mr_open_resolve(root, path, flags, 0, resolve);
 	}
 	if (target < 0)
 		return target;

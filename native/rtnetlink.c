@@ -555,6 +555,15 @@ int mr_op_link_move(int netlink, const char *name, const char *inside, pid_t pee
 	return exchange(netlink, &request);
 }
 
+/* Asked without the RTNL lock, which every other start's network wants too. netdevice(7) */
+static bool is_up(int netlink, const char *name)
+{
+	struct ifreq question = {.ifr_flags = 0};
+
+	strncpy(question.ifr_name, name, sizeof question.ifr_name - 1);
+	return ioctl(netlink, SIOCGIFFLAGS, &question) == 0 && question.ifr_flags & IFF_UP;
+}
+
 /* ip link set NAME up; for one end of a veth pair, when the other passes frames. CAP_NET_ADMIN. */
 int mr_op_link_up(int netlink, const char *name)
 {
@@ -563,6 +572,8 @@ int mr_op_link_up(int netlink, const char *name)
 
 	if (!is_interface_name(name))
 		return -EINVAL;
+	if (strcmp(name, "lo") == 0 && is_up(netlink, name)) /* in a namespace made ahead */
+		return 0;
 	begin(&request, RTM_NEWLINK, 0, &link, sizeof link);
 	attribute_name(&request, IFLA_IFNAME, name);
 	int result = exchange(netlink, &request);

@@ -384,6 +384,10 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 	*spawned = (struct mr_spawned){ .pid = -1, .pidfd = -1, .terminal = -1, .listener = -1 };
 	spawned->message = (struct mr_message){ .kind = MR_MSG_FAILED, .operation = MR_NO_OPERATION };
 	error = read_settings(plan, &settings);
+	if (error == 0 && settings.enter && options->enter) {
+		settings.enter = options->enter;
+		settings.enter_start_time = options->enter_start_time;
+	}
 	if (error == 0)
 		error = prepare(&walk, plan, options, failed);
 	else

@@ -64,7 +64,8 @@ static bool make_mutable(int fd)
 	return ioctl(fd, FS_IOC_SETFLAGS, &flags) == 0;
 }
 
-static bool make_entry_mutable(int parent, const char *name)
+/* 1: something was changed, and another attempt may succeed; 0: nothing was; -ENOSYS: without openat2 nobody knows. */
+static int make_entry_mutable(int parent, const char *name)
 {
 	struct stat st;
 	bool changed = make_mutable(parent);
@@ -74,6 +75,8 @@ static bool make_entry_mutable(int parent, const char *name)
 		return changed;
 	int fd = mr_openat2(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0,
 	                         RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+	if (fd == -ENOSYS)
+		return fd;
 	if (fd >= 0) {
 		changed |= make_mutable(fd);
 		close(fd);
@@ -86,8 +89,9 @@ static int unlink_entry(int parent, const char *name, int flags)
 	if (unlinkat(parent, name, flags) == 0 || errno == ENOENT)
 		return 0;
 	int reason = errno;
-	if (reason != EPERM || !make_entry_mutable(parent, name))
-		return -reason;
+	int changed = reason == EPERM ? make_entry_mutable(parent, name) : 0;
+	if (changed <= 0)
+		return changed < 0 ? changed : -reason;
 	return unlinkat(parent, name, flags) == 0 || errno == ENOENT ? 0 : -errno;
 }
 

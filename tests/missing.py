@@ -3,39 +3,47 @@
 Owns: the filter that answers them with ENOSYS, in this process and all that it starts, and what such a run accepts.
 Leaves to others: one start without one call, which every run has (faults/test_missing_system_calls).
 
-A test may fail there for one reason: minirun has said in its own words which kernel it takes (its low storeys: by the error's
-number). It is then reported as `xfailed`. Everything else is as ever: a test that doesn't need the call passes, and the census
-finds what was left behind. What a command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a
-test may drop it.
+A test may fail there for one reason: minirun has said, while that test ran, that the kernel lacks just the calls that were taken
+away. It is then reported as `xfailed`, with what was said. Everything else is as ever: a test that doesn't need the call passes,
+a command that hangs or shows a traceback is a failure whatever it said, and the census finds what was left behind. What a
+command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a test may drop it. The images of
+the tests are imported as if no call were missing (run_outside): else there would be nothing to start. Left out are tests of the
+virtual machine, whose kernel has all calls, and those of such runs, which take away others.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import platform
+import re
 import struct
 import subprocess
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
+from minirun.linux import syscalls
 from minirun.runtime.syscall_table import numbers
+from tests.vm.plugin import belongs_into_guest
 
 GROUPS = {
     "mount-api": ("fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree", "mount_setattr"),
 }
-SENTENCE = "minirun needs Linux 5.15 or newer"
+_BEGINNING = "this kernel lacks the system call"  # of what linux/syscalls.reason says
 
 _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER = 22, 2
 _LOAD, _JUMP_IF_EQUAL, _RETURN = 0x20, 0x15, 0x06  # linux/bpf_common.h
 _ERRNO, _ALLOW = 0x00050000, 0x7FFF0000  # linux/seccomp.h
-_PACKAGE = Path(__file__).resolve().parent.parent / "minirun"
 _LISTENER = Path(__file__).resolve().parent.parent / "native/tests/heard.c"
+_TRACEBACK = re.compile(r"Traceback: .*/minirun(-oci)?( |$)")
 _CALLS = pytest.StashKey[tuple[str, ...]]()
+_SENTENCE = pytest.StashKey[str]()
 _HEARD = pytest.StashKey[int]()
 _CUT_SHORT = pytest.StashKey[bool]()
 
@@ -64,8 +72,50 @@ def pytest_configure(config: pytest.Config) -> None:
     place = tempfile.TemporaryDirectory(prefix="minirun-heard-")
     config.add_cleanup(place.cleanup)
     os.chmod(place.name, 0o755)  # for those who aren't root
+    _outside.append(_Outside())
+    config.add_cleanup(lambda: _outside.pop().close())
     _listen(Path(place.name))
     _take_away([known[call] for call in calls])
+    # What minirun says from now on. Calls that it has no sentence for excuse nothing.
+    sentence = syscalls.reason(errno.ENOSYS)
+    config.stash[_SENTENCE] = sentence if sentence.startswith(_BEGINNING) else ""
+
+
+class _Outside:
+    """A process from before the calls were taken away, which runs commands for us: one JSON line each way.
+
+    It ends with its standard input: when we do.
+    """
+
+    PROGRAM = """
+import json, subprocess, sys
+for line in sys.stdin:
+    done = subprocess.run(json.loads(line), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    print(json.dumps([done.returncode, done.stdout, done.stderr]), flush=True)
+"""
+
+    def __init__(self) -> None:
+        words = [sys.executable, "-I", "-c", self.PROGRAM]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(words), file=self._process.stdin, flush=True)
+        return subprocess.CompletedProcess(words, *json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+_outside: list[_Outside] = []
+
+
+def run_outside(words: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run what a test stands on instead of testing it: an image comes from an import that no call is missing to."""
+    if _outside:
+        return _outside[0].run(words)
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def _listen(place: Path) -> None:
@@ -73,28 +123,46 @@ def _listen(place: Path) -> None:
     library, file = place / "heard.so", place / "heard"
     subprocess.run(["gcc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", library, _LISTENER], check=True)
     file.touch()
-    os.environ.update(LD_PRELOAD=str(library), HEARD_FILE=str(file), HEARD_SENTENCE=SENTENCE)
+    file.chmod(0o666)
+    os.environ.update(LD_PRELOAD=str(library), HEARD_FILE=str(file), HEARD_SENTENCE=_BEGINNING)
     os.environ["ASAN_OPTIONS"] = (
         "verify_asan_link_order=0"  # the library comes before what a sanitized program is linked to
     )
 
 
-def _times_heard() -> int:
-    return Path(os.environ["HEARD_FILE"]).read_text().count("\n")
+def _heard_since(length: int) -> list[str]:
+    return Path(os.environ["HEARD_FILE"]).read_bytes()[length:].decode(errors="replace").splitlines()
 
 
-def note() -> None:
-    """Count as said what a test has seen itself: the core below all commands has numbers instead of sentences."""
+def note(said: str = "") -> None:
+    """Take as said what a test has seen itself; without words, ENOSYS: the core below all commands has numbers instead."""
     if file := os.environ.get("HEARD_FILE"):
+        said = said or f"the core: {syscalls.reason(errno.ENOSYS)}"
         with open(file, "a", encoding="utf-8") as notes:
-            notes.write("seen\n")
+            notes.write(" ".join(said.split()) + "\n")
+
+
+def note_if_said(output: str) -> None:
+    """Take as said what another engine has repeated: it doesn't write through the library that listens."""
+    if _BEGINNING in output:
+        note(output)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what has a kernel of its own."""
+    if not config.stash[_CALLS]:
+        return
+    out = [item for item in items if item.path.name == "test_runs_without.py" or belongs_into_guest(item)]
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note what had been said before."""
     if item.config.stash[_CALLS]:
-        item.stash[_HEARD] = _times_heard()
+        item.stash[_HEARD] = Path(os.environ["HEARD_FILE"]).stat().st_size
 
 
 def _take_away(calls: list[int]) -> None:
@@ -120,22 +188,23 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Accept a failure that says which kernel it takes."""
+    """Accept a failure of a test in which minirun has said what the kernel lacks."""
     report = yield
     if not item.config.stash[_CALLS] or not report.failed or report.when == "teardown":
         return report
-    if SENTENCE in report.longreprtext or _times_heard() > item.stash[_HEARD] or _is_missing_call(call):
+    heard = _heard_since(item.stash[_HEARD])
+    if broken := [line for line in heard if _TRACEBACK.match(line)]:
+        report.sections.append(("a command shows a traceback, which nothing excuses", "\n".join(broken)))
+        return report
+    if call.excinfo is not None and call.excinfo.errisinstance(subprocess.TimeoutExpired):
+        return report
+    sentence = item.config.stash[_SENTENCE]
+    said = [line for line in [*heard, *report.longreprtext.splitlines()] if sentence and sentence in line]
+    if said:
         item.stash[_CUT_SHORT] = True
         report.outcome = "skipped"
-        report.wasxfail = "it says which kernel it takes"
+        report.wasxfail = f"it says: {said[0].strip()}"
     return report
-
-
-def _is_missing_call(call: pytest.CallInfo[None]) -> bool:
-    """Did one of minirun's low storeys raise what they have instead of sentences: OSError with the number?"""
-    if call.excinfo is None or not isinstance(call.excinfo.value, OSError):
-        return False
-    return call.excinfo.value.errno == errno.ENOSYS and _PACKAGE in Path(call.excinfo.traceback[-1].path).parents
 
 
 # ---- what such a test is kept from clearing away

@@ -24,6 +24,7 @@ import pytest
 
 from tests.waiting import free_port, listening, until
 
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -262,6 +263,8 @@ class TokenServer(ThreadingHTTPServer):
         self.chain = base64.b64encode(der).decode()
         self.lifetime_seconds = 300
         self.given: list[dict[str, list[str]]] = []
+        self.refuses_post = 0  # the status of what knows GET alone
+        self.posted: list[dict[str, list[str]]] = []
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._thread.start()
 
@@ -297,6 +300,18 @@ def _part(data: bytes) -> str:
 class _Tokens(BaseHTTPRequestHandler):
     server: TokenServer
 
+    def do_POST(self) -> None:
+        """OAuth2: who we are stands in the form; the scopes are one word, with spaces."""
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.server.posted.append(form)
+        if self.server.refuses_post:
+            self._send(self.server.refuses_post, {})
+        elif (form["username"], form["password"]) != ([USER], [PASSWORD]):
+            self._send(401, {"details": "incorrect username or password"})
+        else:
+            scopes = form.get("scope", [""])[0].split()
+            self._send(200, {"access_token": self._token(form["service"][0], scopes, USER)})
+
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         self.server.given.append(query)
@@ -306,17 +321,20 @@ class _Tokens(BaseHTTPRequestHandler):
             if (user, password) != (USER, PASSWORD):
                 self._send(401, {"details": "incorrect username or password"})
                 return
+        self._send(200, {"token": self._token(query.get("service", [""])[0], query.get("scope", []), user)})
+
+    def _token(self, service: str, scopes: list[str], user: str) -> str:
         access = []
-        for scope in query.get("scope", []):
+        for scope in scopes:
             kind, name, actions = scope.split(":")
             allowed = actions.split(",") if user else ["pull"] if name.startswith("public/") else []
             access.append({"type": kind, "name": name, "actions": allowed})
         now = int(time.time())
         claims = {
-            "iss": "issuer", "sub": user, "aud": query.get("service", [""])[0], "access": access, "jti": str(time.time_ns()),
+            "iss": "issuer", "sub": user, "aud": service, "access": access, "jti": str(time.time_ns()),
             "nbf": now - 10, "iat": now, "exp": now + self.server.lifetime_seconds,
         }  # fmt: skip
-        self._send(200, {"token": self.server.sign(claims)})
+        return self.server.sign(claims)
 
     def _send(self, status: int, document: dict[str, Any]) -> None:
         data = json.dumps(document).encode()

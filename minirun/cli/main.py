@@ -109,7 +109,9 @@ def _run(spelling: str, name: str, rest: Sequence[str], options: Parsed) -> int:
         run_root=options.text("run-root") or None,
         debug=options.flag("debug"),
     )
-    file = "import_" if name == "import" else name.replace(" ", "_")  # the one command that is a word of Python
+    file = (
+        "import_" if name == "import" else name.replace(" ", "_").replace("-", "_")
+    )  # the one command that is a word of Python
     module = __import__(f"minirun.cli.commands.{file}", fromlist=["run"])
     code: int = module.run(invocation)
     return code

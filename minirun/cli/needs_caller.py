@@ -22,21 +22,30 @@ NEVER_READ = frozenset(
     (
         *(
             "commit",
+            "completion",
             "create",
             "diff",
             "events",
             "export",
             "history",
+            "image inspect",
             "image log",
             "image rollback",
+        ),
+        *(
             "images",
             "info",
             "inspect",
-        ),
-        *(
             "kill",
             "logs",
             "logout",
+            "manifest annotate",
+            "manifest create",
+            "manifest inspect",
+        ),
+        *(
+            "manifest push",
+            "manifest rm",
             "pause",
             "port",
             "ps",
@@ -47,10 +56,20 @@ NEVER_READ = frozenset(
             "rm",
             "rmi",
             "save",
-            "stats",
         ),
-        *("stop", "system check", "system df", "system warm", "tag", "top", "unpause", "update", "version", "wait"),
-        *("volume create", "volume inspect", "volume ls", "volume rm"),
+        *(
+            "search",
+            "stats",
+            "stop",
+            "system check",
+            "system df",
+            "system start-all",
+            "system warm",
+            "tag",
+            "top",
+            "unpause",
+        ),
+        *("update", "version", "volume create", "volume inspect", "volume ls", "volume rm", "wait"),
     )
 )
 # These read it, or change the terminal, when one of the flags is given; those of the second kind unless it is.

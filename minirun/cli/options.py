@@ -40,25 +40,45 @@ GLOBAL: Rows = (
 
 _CONTAINER: Rows = (
     ("add-host",     "",  "many",   "list",    "Add a custom host-to-IP mapping (host:ip)", "network.extra_host", "extra_hosts"),
+    ("annotation",   "",  "map",    "map",     "Add an annotation to the container (passed through to the OCI runtime) (default map[])", "environment.annotation", "annotations"),
     ("attach",       "a", "many",   "list",    "Attach to STDIN, STDOUT or STDERR", "scalars.stream", "attach"),
+    ("blkio-weight", "",  "one",    "uint16",  "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)", "scalars.integer", "block_weight"),
     ("cap-add",      "",  "many",   "list",    "Add Linux capabilities", "security.capability", "capabilities_add"),
     ("cap-drop",     "",  "many",   "list",    "Drop Linux capabilities", "security.capability", "capabilities_drop"),
+    ("cgroupns",     "",  "one",    "string",  "Cgroup namespace to use (host|private)", "modes.cgroupns", "cgroupns_mode"),
     ("cidfile",      "",  "one",    "string",  "Write the container ID to the file", "", ""),
+    ("cpu-period",   "",  "one",    "int",     "Limit CPU CFS (Completely Fair Scheduler) period", "scalars.integer", "cpu_period_us"),
+    ("cpu-quota",    "",  "one",    "int",     "Limit CPU CFS (Completely Fair Scheduler) quota", "scalars.integer", "cpu_quota_us"),
     ("cpu-shares",   "c", "one",    "int",     "CPU shares (relative weight)", "scalars.integer", "cpu_shares"),
     ("cpus",         "",  "one",    "decimal", "Number of CPUs", "scalars.cpus", "nano_cpus"),
     ("cpuset-cpus",  "",  "one",    "string",  "CPUs in which to allow execution (0-3, 0,1)", "limits.cpu_set", "cpuset_cpus"),
+    ("cpuset-mems",  "",  "one",    "string",  "MEMs in which to allow execution (0-3, 0,1)", "limits.memory_nodes", "cpuset_mems"),
     ("device",       "",  "many",   "list",    "Add a host device to the container", "mounts.device", "devices"),
+    ("device-cgroup-rule", "", "many", "list", "Add a rule to the cgroup allowed devices list", "scalars.item", "device_rules"),
+    ("device-read-bps", "", "many", "list",    "Limit read rate (bytes per second) from a device (default [])", "limits.bytes_rate", "device_read_bytes"),
+    ("device-read-iops", "", "many", "list",   "Limit read rate (IO per second) from a device (default [])", "limits.operations_rate", "device_read_operations"),
+    ("device-write-bps", "", "many", "list",   "Limit write rate (bytes per second) to a device (default [])", "limits.bytes_rate", "device_write_bytes"),
+    ("device-write-iops", "", "many", "list",  "Limit write rate (IO per second) to a device (default [])", "limits.operations_rate", "device_write_operations"),
     ("dns",          "",  "many",   "list",    "Set custom DNS servers", "network.dns_server", "dns"),
     ("dns-option",   "",  "many",   "list",    "Set DNS options", "network.dns_option", "dns_options"),
     ("dns-opt",      "",  "many",   "list",    "", "network.dns_option", "dns_options"),
     ("dns-search",   "",  "many",   "list",    "Set custom DNS search domains", "network.dns_search", "dns_search"),
+    ("domainname",   "",  "one",    "string",  "Container NIS domain name", "network.hostname", "domainname"),
     ("entrypoint",   "",  "one",    "string",  "Overwrite the default ENTRYPOINT of the image", "scalars.entrypoint", "entrypoint"),
     ("env-file",     "",  "many",   "list",    "Read in a file of environment variables", "environment.variables_of_file", "environment"),
     ("env",          "e", "many",   "list",    "Set environment variables", "environment.variable", "environment"),
+    ("expose",       "",  "many",   "list",    "Expose a port or a range of ports", "ports.expose", "exposed"),
     ("group-add",    "",  "many",   "list",    "Add additional groups to join", "security.group", "groups_add"),
+    ("health-cmd",   "",  "one",    "string",  "Command to run to check health", "health.command", "health_command"),
+    ("health-interval", "", "one",  "duration", "Time between running the check (ms|s|m|h) (default 0s)", "health.time", "health_interval_ns"),
+    ("health-retries", "", "one",   "int",     "Consecutive failures needed to report unhealthy", "health.count", "health_retries"),
+    ("health-start-interval", "", "one", "duration", "Time between running the check during the start period (ms|s|m|h) (default 0s)", "health.time", "health_start_interval_ns"),
+    ("health-start-period", "", "one", "duration", "Start period for the container to initialize before starting health-retries countdown (ms|s|m|h) (default 0s)", "health.time", "health_start_period_ns"),
+    ("health-timeout", "", "one",   "duration", "Maximum time to allow one check to run (ms|s|m|h) (default 0s)", "health.time", "health_timeout_ns"),
     ("hostname",     "h", "one",    "string",  "Container host name", "network.hostname", "hostname"),
     ("init",         "",  "flag",   "",        "Run an init inside the container that forwards signals and reaps processes", "", "init"),
     ("interactive",  "i", "flag",   "",        "Keep STDIN open even if not attached", "", "interactive"),
+    ("ipc",          "",  "one",    "string",  "IPC mode to use", "modes.ipc", "ipc_mode"),
     ("label-file",   "",  "map",    "list",    "Read in a line delimited file of labels", "environment.labels_of_file", "labels"),
     ("label",        "l", "map",    "list",    "Set meta data on a container", "environment.label", "labels"),
     ("log-driver",   "",  "one",    "string",  "Logging driver for the container (json-file)", "limits.log_driver", ""),
@@ -70,6 +90,9 @@ _CONTAINER: Rows = (
     ("name",         "",  "one",    "string",  "Assign a name to the container", "scalars.container_name", "name"),
     ("network",      "",  "one",    "network", "Connect a container to a network", "network.mode", "network"),
     ("net",          "",  "one",    "network", "", "network.mode", "network"),
+    ("no-healthcheck", "", "flag",  "",        "Disable any container-specified HEALTHCHECK", "", "no_healthcheck"),
+    ("oom-score-adj", "", "one",    "int",     "Tune host's OOM preferences (-1000 to 1000)", "scalars.integer", "oom_score_adj"),
+    ("pid",          "",  "one",    "string",  "PID namespace to use", "modes.pid", "pid_mode"),
     ("pids-limit",   "",  "one",    "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
     ("privileged",   "",  "flag",   "",        "Give extended privileges to this container", "", "privileged"),
     ("publish",      "p", "many",   "list",    "Publish a container's port(s) to the host", "ports.publish", "ports"),
@@ -78,7 +101,8 @@ _CONTAINER: Rows = (
     ("pull",         "",  "one",    "string",  'Pull image before running ("always", "missing", "never") (default "missing")', "scalars.pull_policy", ""),
     ("quiet",        "q", "flag",   "",        "Suppress the pull output", "", ""),
     ("read-only",    "",  "flag",   "",        "Mount the container's root filesystem as read only", "", "read_only"),
-    ("restart",      "",  "one",    "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", ""),
+    ("restart",      "",  "spread", "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", "restart_policy restart_retries"),
+    ("restart-on-unhealthy", "", "flag", "",   "Stop and start the container when its health check says that it is unhealthy", "", "restart_on_unhealthy"),
     ("rm",           "",  "flag",   "",        "Automatically remove the container and its associated anonymous volumes when it exits", "", "auto_remove"),
     ("security-opt", "",  "many",   "list",    "Security Options", "security.option", "security_options"),
     ("shm-size",     "",  "one",    "bytes",   "Size of /dev/shm", "scalars.size", "shm_size_bytes"),
@@ -91,6 +115,7 @@ _CONTAINER: Rows = (
     ("user",         "u", "one",    "string",  "Username or UID (format: <name|uid>[:<group|gid>])", "security.user", "user"),
     ("userns",       "",  "one",    "string",  'User namespace to use ("host", "auto", "auto:size=N")', "security.user_namespace", "userns"),
     ("volume",       "v", "spread", "list",    "Bind mount a volume", "mounts.volume", "binds volumes"),
+    ("uts",          "",  "one",    "string",  "UTS namespace to use", "modes.uts", "uts_mode"),
     ("volume-driver", "", "one",    "string",  "Optional volume driver for the container", "mounts.volume_driver", ""),
     ("volumes-from", "",  "many",   "list",    "Mount volumes from the specified container(s)", "scalars.item", "volumes_from"),
     ("workdir",      "w", "one",    "string",  "Working directory inside the container", "mounts.working_directory", "working_directory"),
@@ -134,13 +159,13 @@ _IMAGES: Rows = (
     ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
     ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
     ("quiet",    "q", "flag", "",       "Only show image IDs", "", ""),
+    ("tree",     "",  "flag", "",       "List multi-platform images as a tree", "", ""),
 )
 
 _START: Rows = (
     ("attach",      "a", "flag", "",       "Attach STDOUT/STDERR and forward signals", "", ""),
     ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", ""),
     ("interactive", "i", "flag", "",       "Attach container's STDIN", "", ""),
-    ("sig-proxy",   "",  "flag", "",       "", "", ""),
 )
 
 _STOP: Rows = (
@@ -164,9 +189,17 @@ _PULL: Rows = (
     ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
 )
 
+_SEARCH: Rows = (
+    ("filter",   "f", "many", "filter", "Filter output based on conditions provided", "scalars.filter_condition", ""),
+    ("format",   "",  "one",  "string", _FORMAT_HELP, "", ""),
+    ("limit",    "",  "one",  "int",    "Max number of search results", "scalars.integer", ""),
+    ("no-trunc", "",  "flag", "",       "Don't truncate output", "", ""),
+)
+
 _PUSH: Rows = (
-    ("all-tags", "a", "flag", "", "Push all tags of an image to the repository", "", ""),
-    ("quiet",    "q", "flag", "", "Suppress verbose output", "", ""),
+    ("all-tags", "a", "flag", "",       "Push all tags of an image to the repository", "", ""),
+    ("platform", "",  "one",  "string", 'Push a platform-specific manifest as a single-platform image to the registry. Formatted as "os[/arch[/variant]]"', "", ""),
+    ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
 )
 
 _LOGIN: Rows = (
@@ -209,13 +242,18 @@ _STATS: Rows = (
 )
 
 _UPDATE: Rows = (
+    ("blkio-weight",       "",  "one", "uint16",  "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)", "scalars.integer", "block_weight"),
+    ("cpu-period",         "",  "one", "int",     "Limit CPU CFS (Completely Fair Scheduler) period", "scalars.integer", "cpu_period_us"),
+    ("cpu-quota",          "",  "one", "int",     "Limit CPU CFS (Completely Fair Scheduler) quota", "scalars.integer", "cpu_quota_us"),
     ("cpu-shares",         "c", "one", "int",     "CPU shares (relative weight)", "scalars.integer", "cpu_shares"),
     ("cpus",               "",  "one", "decimal", "Number of CPUs", "scalars.cpus", "nano_cpus"),
     ("cpuset-cpus",        "",  "one", "string",  "CPUs in which to allow execution (0-3, 0,1)", "limits.cpu_set", "cpuset_cpus"),
+    ("cpuset-mems",        "",  "one", "string",  "MEMs in which to allow execution (0-3, 0,1)", "limits.memory_nodes", "cpuset_mems"),
     ("memory",             "m", "one", "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
     ("memory-reservation", "",  "one", "bytes",   "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",        "",  "one", "bytes",   "Swap limit equal to memory plus swap: -1 to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
     ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
+    ("restart",            "",  "spread", "string", "Restart policy to apply when a container exits", "scalars.restart_policy", "restart_policy restart_retries"),
 )
 
 _CP: Rows = (
@@ -310,6 +348,32 @@ _SYSTEM_CHECK: Rows = (
     ("repair", "", "flag", "", "Remove or rebuild what is damaged, where that is possible", "", ""),
 )
 
+_IMAGE_INSPECT: Rows = (
+    ("format",   "f", "one", "string", _OBJECT_FORMAT_HELP, "", ""),
+    ("platform", "",  "one", "string", 'Inspect a specific platform of the multi-platform image. Formatted as "os[/arch[/variant]]"', "", ""),
+    ("raw",      "",  "one", "string", 'Print a document of the image as it is stored ("config", "manifest")', "scalars.image_document", ""),
+)
+
+_MANIFEST_CREATE: Rows = (
+    ("amend", "a", "flag", "", "Amend an existing manifest list", "", ""),
+)
+
+_MANIFEST_ANNOTATE: Rows = (
+    ("arch",        "", "one",  "string", "Set architecture", "", ""),
+    ("os",          "", "one",  "string", "Set operating system", "", ""),
+    ("os-features", "", "many", "strings", "Set operating system feature", "scalars.item", ""),
+    ("os-version",  "", "one",  "string", "Set operating system version", "", ""),
+    ("variant",     "", "one",  "string", "Set architecture variant", "", ""),
+)
+
+_MANIFEST_INSPECT: Rows = (
+    ("verbose", "v", "flag", "", "Output additional info including layers and platform", "", ""),
+)
+
+_MANIFEST_PUSH: Rows = (
+    ("purge", "p", "flag", "", "Remove the local manifest list after push", "", ""),
+)
+
 _VOLUME_CREATE: Rows = (
     ("driver", "d", "one",  "string", 'Specify volume driver name (default "local")', "", ""),
     ("label",  "",  "map",  "list",   "Set metadata for a volume", "environment.label", ""),
@@ -343,12 +407,14 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("pull",    "[OPTIONS] NAME[:TAG|@DIGEST]",                    "Download an image from a registry",                  COMMON, 1, 1, False, _PULL),
     ("push",    "[OPTIONS] NAME[:TAG]",                            "Upload an image to a registry",                      COMMON, 1, 1, False, _PUSH),
     ("images",  "[OPTIONS] [REPOSITORY[:TAG]]",                    "List images",                                        COMMON, 0, 1, False, _IMAGES),
+    ("search",  "[OPTIONS] TERM",                                  "Search Docker Hub for images",                       COMMON, 1, 1, False, _SEARCH),
     ("login",   "[OPTIONS] [SERVER]",                              "Authenticate to a registry",                         COMMON, 0, 1, False, _LOGIN),
     ("logout",  "[SERVER]",                                        "Log out from a registry",                            COMMON, 0, 1, False, ()),
     ("version", "[OPTIONS]",                                       "Show the minirun version information",               COMMON, 0, 0, False, _DESCRIBE),
     ("info",    "[OPTIONS]",                                       "Display system-wide information",                    COMMON, 0, 0, False, _DESCRIBE),
     ("attach",  "[OPTIONS] CONTAINER",                             "Attach local standard input, output, and error streams to a running container", OTHER, 1, 1, False, _ATTACH),
     ("commit",  "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]",          "Create a new image from a container's changes",      OTHER, 1, 2, False, _COMMIT),
+    ("completion", "bash|zsh|fish",                                "Print the completion script of a shell",             OTHER, 1, -1, True, ()),
     ("cp",      "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tminirun cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", "Copy files/folders between a container and the local filesystem", OTHER, 2, 2, False, _CP),
     ("create",  "[OPTIONS] IMAGE [COMMAND] [ARG...]",              "Create a new container",                             OTHER, 1, -1, True, _CONTAINER),
     ("diff",    "CONTAINER",                                       "Inspect changes to files or directories on a container's filesystem", OTHER, 1, 1, False, ()),
@@ -378,11 +444,18 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("update",  "[OPTIONS] CONTAINER [CONTAINER...]",              "Update configuration of one or more containers",     OTHER, 1, -1, False, _UPDATE),
     ("wait",    "CONTAINER [CONTAINER...]",                        "Block until one or more containers stop, then print their exit codes", OTHER, 1, -1, False, ()),
     ("container prune", "[OPTIONS]", "Remove all stopped containers", BELOW, 0, 0, False, _CONTAINER_PRUNE),
+    ("image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images", BELOW, 1, -1, False, _IMAGE_INSPECT),
+    ("manifest annotate", "[OPTIONS] MANIFEST_LIST MANIFEST", "Add additional information to a local image manifest", BELOW, 2, 2, False, _MANIFEST_ANNOTATE),
+    ("manifest create", "[OPTIONS] MANIFEST_LIST MANIFEST [MANIFEST...]", "Create a local manifest list for annotating and pushing to a registry", BELOW, 2, -1, False, _MANIFEST_CREATE),
+    ("manifest inspect", "[OPTIONS] [MANIFEST_LIST] MANIFEST", "Display an image manifest, or manifest list", BELOW, 1, 2, False, _MANIFEST_INSPECT),
+    ("manifest push", "[OPTIONS] MANIFEST_LIST", "Push a manifest list to a repository", BELOW, 1, 1, False, _MANIFEST_PUSH),
+    ("manifest rm", "MANIFEST_LIST [MANIFEST_LIST...]", "Delete one or more manifest lists from local storage", BELOW, 1, -1, False, ()),
     ("image prune",     "[OPTIONS]", "Remove unused images", BELOW, 0, 0, False, _IMAGE_PRUNE),
     ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
     ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
     ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
     ("system warm",     "start|stop|status", "Manage the process that lets commands start fast", BELOW, 1, 1, False, ()),
+    ("system start-all", "", "Start the containers whose restart policy asks for it after a reboot", BELOW, 0, 0, False, ()),
     ("volume create",   "[OPTIONS] [VOLUME]", "Create a volume", BELOW, 0, 1, False, _VOLUME_CREATE),
     ("volume inspect",  "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", BELOW, 1, -1, False, _DESCRIBE),
     ("volume ls",       "[OPTIONS]", "List volumes", BELOW, 0, 0, False, _VOLUME_LS),
@@ -428,7 +501,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "": "Manage images",
         "history": "history",
         "import": "import",
-        "inspect": "inspect",
+        "inspect": "image inspect",
         "list": "images",
         "load": "load",
         "log": "image log",
@@ -442,6 +515,14 @@ NOUNS: dict[str, dict[str, str]] = {
         "save": "save",
         "tag": "tag",
     },
+    "manifest": {
+        "": "Manage image manifests and manifest lists",
+        "annotate": "manifest annotate",
+        "create": "manifest create",
+        "inspect": "manifest inspect",
+        "push": "manifest push",
+        "rm": "manifest rm",
+    },
     "system": {
         "": "Manage minirun",
         "check": "system check",
@@ -450,6 +531,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "info": "info",
         "prune": "system prune",
         "warm": "system warm",
+        "start-all": "system start-all",
     },
     "volume": {
         "": "Manage volumes",
@@ -465,21 +547,18 @@ NOUNS: dict[str, dict[str, str]] = {
 
 # Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
 ABSENT = frozenset(
-    """annotation blkio-weight blkio-weight-device cgroup-parent cgroupns checkpoint checkpoint-dir config context cpu-count
-    cpu-percent cpu-period cpu-quota cpu-rt-period cpu-rt-runtime cpuset-mems details device-cgroup-rule device-read-bps
-    device-read-iops device-write-bps device-write-iops disable-content-trust domainname expose gpus health-cmd
-    health-interval health-retries health-start-interval health-start-period health-timeout host io-maxbandwidth io-maxiops
-    ip ip6 ipc isolation kernel-memory link link-local-ip log-level mac-address
-    memory-swappiness
-    network-alias no-healthcheck oom-kill-disable oom-score-adj pid runtime storage-opt tls tlscacert tlscert
-    tlskey tlsverify tree use-api-socket uts""".split()
+    """blkio-weight-device cgroup-parent checkpoint checkpoint-dir config context cpu-count cpu-percent cpu-rt-period
+    cpu-rt-runtime details disable-content-trust gpus host insecure io-maxbandwidth io-maxiops ip ip6 isolation
+    kernel-memory link link-local-ip log-level mac-address memory-swappiness network-alias oom-kill-disable runtime
+    storage-opt tls tlscacert tlscert tlskey tlsverify use-api-socket
+    availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
 )
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {
     **dict.fromkeys(
-        """builder buildx compose config context manifest network plugin
-        prune search service stack swarm trust""".split(),
+        """builder buildx checkpoint compose config context network node plugin
+        secret service stack swarm trust""".split(),
         "",
     ),
     "build": ": bring images with 'minirun pull', 'minirun import' or 'minirun load'",

@@ -66,13 +66,15 @@ def _code(letter: str) -> str:
     return f"\\x{code:02x}" if code < 128 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def status(container: Container, now_ns: int) -> str:
-    """Say what a container does and since when: `Up 3 minutes`, `Exited (0) 2 hours ago`, `Created`."""
-    state = container.status
+def status(container: Container, now_ns: int, health: str = "none") -> str:
+    """Say what a container does and since when: `Up 3 minutes (healthy)`, `Exited (0) 2 hours ago`, `Created`."""
+    state = container.state
     if state in ("running", "paused"):
         up = f"Up {_since(container.started_ns, now_ns)}"
-        return f"{up} (Paused)" if state == "paused" else up
-    if state in ("created", "starting", "creating"):
+        if state == "paused":
+            return f"{up} (Paused)"
+        return up if health == "none" else f"{up} ({'health: starting' if health == 'starting' else health})"
+    if state == "created":
         return "Created"
     if state == "removing":
         return "Removal In Progress"
@@ -127,8 +129,13 @@ def _run(key: tuple[str, str], first: int, last: int) -> str:
     return f"{_joined(address, first)}-{last}->{first}-{last}/{protocol}"
 
 
-def container_columns(*, truncate: bool, size: Callable[[Container], str] = lambda _: "0B") -> Columns:
-    """Give the fields of `ps`, by the names that templates use; `size` is asked for those that are shown."""
+def container_columns(
+    *,
+    truncate: bool,
+    size: Callable[[Container], str] = lambda _: "0B",
+    health: Callable[[Container], str] = lambda _: "none",
+) -> Columns:
+    """Give the fields of `ps`, by the names that templates use; `size` and `health` are asked for those that are shown."""
     now_ns = time.time_ns()
 
     def command(container: Container) -> str:
@@ -147,8 +154,8 @@ def container_columns(*, truncate: bool, size: Callable[[Container], str] = lamb
         "Command": Column(heading="COMMAND", value=command),
         "CreatedAt": Column(heading="CREATED AT", value=lambda c: local_time(c.created_ns)),
         "RunningFor": Column(heading="CREATED", value=lambda c: f"{_since(c.created_ns, now_ns)} ago"),
-        "Status": Column(heading="STATUS", value=lambda c: status(c, now_ns)),
-        "State": Column(heading="STATE", value=lambda c: c.status),
+        "Status": Column(heading="STATUS", value=lambda c: status(c, now_ns, health(c))),
+        "State": Column(heading="STATE", value=lambda c: c.state),
         "Ports": Column(heading="PORTS", value=lambda c: ports(c.ports, both_families=bool(c.address6))),
         "Names": Column(heading="NAMES", value=lambda c: c.name),
         "Labels": Column(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ..engine.config import ContainerConfig
-from ..errors import Conflict, InvalidInput, NotFound
+from ..errors import Conflict, InvalidInput, NotFound, UsageError
 from ..light import contextmanager
 from ..output import write_all
 
@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 def container_config(parsed: Parsed) -> ContainerConfig:
     """Build the request of `run` and `create`: the first argument is the image, the rest its command."""
-    return ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **parsed.fields())
+    config = ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **parsed.fields())
+    if config.auto_remove and config.restart_policy != "no":
+        raise UsageError("conflicting options: cannot specify both --restart and --rm")
+    if config.no_healthcheck and any(name.startswith("health-") for name in parsed.values):
+        raise UsageError("--no-healthcheck conflicts with --health-* options")
+    return config
 
 
 def exec_config(parsed: Parsed) -> ExecConfig:
@@ -40,18 +45,26 @@ def created(engine: Engine, config: ContainerConfig, parsed: Parsed) -> Containe
     if policy == "always":
         _pull(engine, config.image, parsed)
     try:
+        _check_platform(engine, config.image, parsed)
         return engine.create(config)
     except NotFound:
-        if policy != "missing" or _is_here(engine, config.image):
+        if policy != "missing" or _is_here(engine, config.image, parsed):
             raise
     _pull(engine, config.image, parsed, "Unable to find image '{}' locally")
     return engine.create(config)
 
 
-def _is_here(engine: Engine, image: str) -> bool:
+def _check_platform(engine: Engine, image: str, parsed: Parsed) -> None:
+    """Raise NotFound when the image that is here isn't for the platform that was asked for."""
+    if wanted := parsed.text("platform"):
+        engine.images.check_platform(image, wanted)
+
+
+def _is_here(engine: Engine, image: str, parsed: Parsed) -> bool:
     """Was it something else that wasn't found?"""
     try:
         engine.images.resolve(image)
+        _check_platform(engine, image, parsed)
     except NotFound:
         return False
     return True

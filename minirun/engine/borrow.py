@@ -1,4 +1,4 @@
-"""Namespaces that a container shares instead of getting its own: `--network container:NAME`.
+"""Namespaces that a container shares instead of getting its own: `--network container:NAME`, `--pid container:NAME`.
 
 Owns: finding the lender and holding a descriptor of its namespace. Leaves to others: joining it (runtime/compile, SETNS).
 """
@@ -14,24 +14,30 @@ if TYPE_CHECKING:
     from .container import Container
     from .engine import Engine
 
+# What /proc/PID/ns calls them, and what docker does.
+_FILES = {"network": "net", "pid": "pid"}
+_WORDS = {"network": "network", "pid": "PID"}
 
-def lender_of(engine: Engine, container: Container) -> Container | None:
-    """Give the running container whose network `container` uses, None when it has its own; raises NotFound, Conflict."""
-    kind, colon, reference = container.config.network.partition(":")
-    if kind != "container":
+
+def lender_of(engine: Engine, container: Container, kind: str) -> Container | None:
+    """Give the running container whose namespace `container` uses, None when it isn't one's; raises NotFound, Conflict."""
+    reference = container.config.lenders.get(kind)
+    if reference is None:
         return None
-    if not colon or not reference:
-        raise InvalidInput("invalid network mode: container: needs a name or id, as in --network container:web")
+    word = _WORDS[kind]
+    if not reference:
+        raise InvalidInput(f"invalid {word} mode: container: needs a name or id, as in --{kind} container:web")
     lender = engine.rows.find(reference)
     if lender.id == container.id:
-        raise InvalidInput("a container can't join its own network")
+        raise InvalidInput(f"a container can't join its own {word}")
+    lender.refuse_restarting()
     if not lender.is_running:
-        raise Conflict(f"cannot join network of a non running container: {lender.id}")
+        raise Conflict(f"cannot join {word} of a non running container: {lender.id}")
     return lender
 
 
-def open_network_namespace(engine: Engine, lender: Container) -> int:
-    """Give a descriptor of the lender's network namespace; raises Conflict when it ended meanwhile. The caller closes it.
+def open_namespace(engine: Engine, lender: Container, kind: str) -> int:
+    """Give a descriptor of the lender's namespace; raises Conflict when it ended meanwhile. The caller closes it.
 
     The pidfd pins the process while /proc/PID is opened, so that the number can't mean another one (pidfd_open(2)).
     """
@@ -41,10 +47,10 @@ def open_network_namespace(engine: Engine, lender: Container) -> int:
     started = exits.read_started(engine.layout.run(lender.id))
     pidfd = syscalls.pidfd_open_verified(started.pid, started.start_time) if started else None
     if started is None or pidfd is None:
-        raise Conflict(f"cannot join network of a non running container: {lender.id}")
+        raise Conflict(f"cannot join {_WORDS[kind]} of a non running container: {lender.id}")
     try:
-        return os.open(f"/proc/{started.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(f"/proc/{started.pid}/ns/{_FILES[kind]}", os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise Conflict(f"join the network of container {lender.name}: it ended just now") from error
+        raise Conflict(f"join the {_WORDS[kind]} of container {lender.name}: it ended just now") from error
     finally:
         os.close(pidfd)

@@ -1,7 +1,7 @@
 """Images from registries and to them, with what docker says of it.
 
-Owns: `pull`, `pull_all`, `push`, `push_all` (the verbs), their lines. Leaves to others: the way of an image (images/pulling,
-pushing).
+Owns: `pull`, `pull_all`, `push`, `push_all`, `search` (the verbs), their lines. Leaves to others: the way of an image
+(images/pulling, pushing).
 
 `progress` is told of each layer (its short id, a status, bytes so far, bytes in all), and of lines that are nobody's (layer "").
 """
@@ -16,6 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..images.image import Image
+    from ..images.searching import Result
     from .engine import Engine
 
     Progress = Callable[[str, str, int, int], None]
@@ -44,22 +46,31 @@ def pull(engine: Engine, name: str, platform: str, progress: Progress) -> Brough
     return Brought(name=full, digest=pulled.digest, is_new=pulled.is_new)
 
 
+def pull_missing(engine: Engine, name: str, platform: str, progress: Progress) -> Image:
+    """Pull an image that isn't here. Raises what images/store.pull raises."""
+    try:
+        return engine.images.resolve(name)
+    except NotFound:
+        pull(engine, shown(name), platform, progress)
+        return engine.images.resolve(name)
+
+
 def pull_all(engine: Engine, name: str, platform: str, progress: Progress) -> list[Brought]:
     """Pull every tag of a repository. Raises InvalidInput for a name with a tag, and as `pull` does."""
     _check_bare(name)
     return [pull(engine, f"{name}:{tag}", platform, progress) for tag in engine.images.remote_tags(name)]
 
 
-def push(engine: Engine, name: str, progress: Progress) -> Brought:
-    """Push one image. Raises what images/store.push raises."""
+def push(engine: Engine, name: str, platform: str, progress: Progress) -> Brought:
+    """Push one image, which has to be for `platform` ("" for any). Raises what images/store.push raises."""
     reference = parse(name)
     if not reference.tag:
         progress("", f"Using default tag: {DEFAULT_TAG}", 0, 0)
     progress("", f"The push refers to repository [{reference.name}]", 0, 0)
-    return _push(engine, name, progress)
+    return _push(engine, name, platform, progress)
 
 
-def push_all(engine: Engine, name: str, progress: Progress) -> list[Brought]:
+def push_all(engine: Engine, name: str, platform: str, progress: Progress) -> list[Brought]:
     """Push every tag that a repository has here. Raises InvalidInput for a name with a tag, and as `push` does."""
     _check_bare(name)
     reference = parse(name)
@@ -68,7 +79,14 @@ def push_all(engine: Engine, name: str, progress: Progress) -> list[Brought]:
     tags = sorted(tag for repository, _, tag in known if repository == reference.familiar_name)
     if not tags:
         raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}")
-    return [_push(engine, f"{name}:{tag}", progress) for tag in tags]
+    return [_push(engine, f"{name}:{tag}", platform, progress) for tag in tags]
+
+
+def search(term: str, limit: int) -> list[Result]:
+    """Ask a registry's index for repositories. Raises what images/searching.search raises."""
+    from ..images.searching import search as ask
+
+    return ask(term, limit)
 
 
 def shown(name: str) -> str:
@@ -77,9 +95,9 @@ def shown(name: str) -> str:
     return f"{reference.familiar_name}@{reference.digest}" if reference.digest else reference.familiar
 
 
-def _push(engine: Engine, name: str, progress: Progress) -> Brought:
+def _push(engine: Engine, name: str, platform: str, progress: Progress) -> Brought:
     reference = parse(name)
-    pushed = engine.images.push(name, progress=progress)
+    pushed = engine.images.push(name, platform=platform, progress=progress)
     progress("", f"{reference.tag or DEFAULT_TAG}: digest: {pushed.digest} size: {pushed.size}", 0, 0)
     return Brought(name=reference.full, digest=pushed.digest)
 

@@ -4,7 +4,8 @@ Owns: `check`, what each kind of damage means and what is done about it. Leaves 
 what killed commands leave (engine/reconcile: that is no damage, and is gone by now).
 
     what is damaged                                     repair
-    a blob is missing or changed                        the file is taken away, so that loading the image again brings a good one
+    a blob is missing or changed                        it is fetched again from the registry that it came from or went to; else
+                                                        the file is taken away, so that loading the image again brings a good one
     a layer's directory is missing or changed           it is unpacked again from its blob, unless a running container stands on it
     a directory or blob that no row names               removed
     a container's directory is missing                  an empty one is made: what it had written is lost
@@ -83,13 +84,27 @@ def _blobs(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
     from ..images.check import damaged_blobs
 
     for digest, problem in damaged_blobs(engine.images):
-        path = engine.images.blobs.path(digest)
+        yield f"blob {digest}", problem, _fetching(engine, digest)
 
-        def take_away(path: str = path) -> str:
-            os.unlink(path)
-            return "taken away: load the image again"
 
-        yield f"blob {digest}", problem, take_away if os.path.lexists(path) else None
+def _fetching(engine: Engine, digest: str) -> Repair:
+    path = engine.images.blobs.path(digest)
+
+    def fetch() -> str:
+        reason = ""
+        try:
+            return f"fetched again from {engine.images.refetch(digest)}"
+        except NotFound:
+            if not os.path.lexists(path):
+                raise
+        except MinirunError as error:
+            if not os.path.lexists(path):
+                raise
+            reason = f" ({error})"
+        os.unlink(path)
+        return f"taken away: load the image again{reason}"
+
+    return fetch
 
 
 def _layers(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
@@ -258,7 +273,9 @@ def _runs(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
         return give
 
     rows = engine.rows.all()
-    live = {row.id for row in rows if row.is_running or row.status in ("starting", "creating", "removing")}
+    live = {
+        row.id for row in rows if row.is_running or row.status in ("starting", "restarting", "creating", "removing")
+    }
     held = {
         "addresses and ports": {row[0] for row in engine.connection.execute(_HELD).fetchall()},
         "cgroup": set(_cgroups(engine)),

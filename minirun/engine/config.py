@@ -77,6 +77,13 @@ class Device(Record):
     permissions: str = "rwm"
 
 
+class DeviceRate(Record):
+    """How much a container may move on one block device in a second, in bytes or operations (`--device-read-bps path:rate`)."""
+
+    path: str
+    rate: int
+
+
 class ContainerConfig(Record):
     """One container as the user asked for it."""
 
@@ -89,6 +96,7 @@ class ContainerConfig(Record):
     working_directory: str = ""
     user: str = ""
     hostname: str = ""
+    domainname: str = ""  # of NIS, uname(2)
     interactive: bool = False  # -i: keep stdin open
     terminal: bool = False  # -t
     attach: tuple[str, ...] = ()  # the streams a foreground run attaches: stdin stdout stderr
@@ -98,6 +106,10 @@ class ContainerConfig(Record):
     privileged: bool = False
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
+    pid_mode: str = ""  # host, container:NAME; "": a pid namespace of its own
+    ipc_mode: str = ""  # host; "", private, shareable: of its own; none: of its own, without /dev/shm
+    uts_mode: str = ""  # host; "": of its own
+    cgroupns_mode: str = ""  # host; "", private: of its own
     userns: str = ""  # auto, auto:size=N: a user namespace of its own; "" and host: the host's
     security_options: tuple[
         str, ...
@@ -108,6 +120,7 @@ class ContainerConfig(Record):
     volumes: tuple[VolumeMount, ...] = ()
     volumes_from: tuple[str, ...] = ()  # NAME[:ro|rw]
     devices: tuple[Device, ...] = ()
+    device_rules: tuple[str, ...] = ()  # "c 1:3 rwm" and the like, beside those for `devices`
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: dict[str, str] = {}
     shm_size_bytes: int = 64 * 1024 * 1024
@@ -115,16 +128,37 @@ class ContainerConfig(Record):
     memory_swap_bytes: int = 0  # memory plus swap as docker counts it; -1 unlimited, 0 not asked
     memory_reservation_bytes: int = 0
     nano_cpus: int = 0  # 10**9 is one CPU
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0  # of processor time in each period
     cpu_shares: int = 0  # docker's scale, 1024 is the default weight
     cpuset_cpus: str = ""
+    cpuset_mems: str = ""
     pids_limit: int = 0  # -1 unlimited, 0 not asked
+    oom_score_adj: int = 0  # -1000 to 1000
+    block_weight: int = 0  # 10 to 1000, 0 not asked
+    device_read_bytes: tuple[DeviceRate, ...] = ()
+    device_write_bytes: tuple[DeviceRate, ...] = ()
+    device_read_operations: tuple[DeviceRate, ...] = ()
+    device_write_operations: tuple[DeviceRate, ...] = ()
     network: str = "bridge"  # none host bridge container:NAME
     ports: tuple[PortMapping, ...] = ()
     publish_all: bool = False
+    exposed: tuple[str, ...] = ()  # "80/tcp", beside those of the image
+    annotations: dict[str, str] = {}
     extra_hosts: tuple[str, ...] = ()  # name:address
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    restart_policy: str = "no"  # on-failure always unless-stopped
+    restart_retries: int = 0  # of on-failure, in a row; 0: any number
+    restart_on_unhealthy: bool = False
+    health_command: tuple[str, ...] = ()  # as docker's Healthcheck.Test: NONE, CMD and words, CMD-SHELL and a line
+    health_interval_ns: int = 0  # 0: the image's, or else docker's
+    health_timeout_ns: int = 0
+    health_start_period_ns: int = 0
+    health_start_interval_ns: int = 0
+    health_retries: int = 0
+    no_healthcheck: bool = False  # the image's isn't wanted
     stop_signal: str = ""
     stop_timeout_seconds: int | None = None
     log_max_bytes: int = 16 * 1024 * 1024
@@ -136,6 +170,28 @@ class ContainerConfig(Record):
         """Does the container get user ids of its own?"""
         return self.userns not in ("", "host")
 
+    @property
+    def lenders(self) -> dict[str, str]:
+        """Give the kinds of namespaces that are another container's, and which container's."""
+        modes = {"network": self.network, "pid": self.pid_mode}
+        return {kind: mode.partition(":")[2] for kind, mode in modes.items() if mode.startswith("container:")}
+
+    @property
+    def has_own_pids(self) -> bool:
+        """Is its first process pid 1 of a namespace of its own?"""
+        return not self.pid_mode
+
+    @property
+    def health_fields_given(self) -> bool:
+        """Does the request say anything about health?"""
+        fields = (name for name in type(self)._fields if name.startswith("health_"))
+        return self.no_healthcheck or self.restart_on_unhealthy or any(getattr(self, name) for name in fields)
+
+    @property
+    def has_health_check(self) -> bool:
+        """Is its health checked while it runs? Of a container, whose image has had its say by then."""
+        return len(self.health_command) > 1
+
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
         """Read what `as_json` wrote; unknown keys are a TypeError, missing ones take their default."""
@@ -146,6 +202,10 @@ class ContainerConfig(Record):
             "ports": PortMapping,
             "ulimits": Ulimit,
             "devices": Device,
+            "device_read_bytes": DeviceRate,
+            "device_write_bytes": DeviceRate,
+            "device_read_operations": DeviceRate,
+            "device_write_operations": DeviceRate,
         }
         values: dict[str, Any] = {}
         for key, value in data.items():

@@ -7,12 +7,15 @@ Owns: `Container` and `ExecConfig`. Leaves to others: rows (engine/store), Docke
        +---------|---+---------+   start, restart
               paused               pause, unpause: running too, its cgroup is frozen
 
+    running --> restarting --> running     its restart policy: at rest for a time (engine/restarts)
+
 `creating`, `starting` and `removing` are passing states: a row in one of them whose lock is free belongs to a command
 that was killed, and engine/reconcile finishes or undoes it.
 """
 
 from __future__ import annotations
 
+from ..errors import Conflict
 from ..record import Record
 from .config import ContainerConfig, PortMapping
 
@@ -43,11 +46,32 @@ class Container(Record):
     gateway6: str = ""
     mac: str = ""
     ports: tuple[PortMapping, ...] = ()  # with the host ports that are really taken
+    restart_count: int = 0  # by its policy, since it was started by hand
+    restart_delay_ms: int = 0  # the last one
+    restart_at_ns: int = 0  # when its policy starts it again; 0: it doesn't
+    stopped_by_hand: bool = False  # or told to: its policy doesn't start it again
 
     @property
     def is_running(self) -> bool:
         """Has it processes? A paused one has."""
         return self.status in ("running", "paused")
+
+    @property
+    def is_restarting(self) -> bool:
+        """Is it at rest until its policy starts it again, or being started so?"""
+        return self.status == "restarting" or (self.status == "starting" and self.restart_at_ns > 0)
+
+    def refuse_restarting(self) -> None:
+        """Raise Conflict, in docker's words, for a verb that needs processes, when it waits for its next run."""
+        if self.is_restarting:
+            raise Conflict(f"Container {self.id} is restarting, wait until the container is running")
+
+    @property
+    def state(self) -> str:
+        """Give docker's word for the status: passing states have none of their own."""
+        if self.status in ("creating", "starting"):
+            return "restarting" if self.is_restarting else "created"
+        return self.status
 
     @property
     def is_paused(self) -> bool:

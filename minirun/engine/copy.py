@@ -18,6 +18,7 @@ from ..errors import Exhausted, InvalidInput, MinirunError, NotFound
 from ..light import contextmanager
 from ..linux.tar import Tar
 from ..linux.untar import BadArchive, Untar
+from ..units import ID_MAX, whole_number
 from . import copy_paths as paths
 from .copy_paths import Place
 from .export import PIECE, pieces
@@ -25,7 +26,7 @@ from .view import reading, shows_own_ids, writing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ..images.store import Stream
     from .container import Container
@@ -39,7 +40,15 @@ PASSWD_MAX = 1 << 20
 # ---- out of a container
 
 
-def copy_from(engine: Engine, reference: str, path: str, destination: str, *, follow: bool = False) -> int:
+def copy_from(
+    engine: Engine,
+    reference: str,
+    path: str,
+    destination: str,
+    *,
+    follow: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Copy `path` of a container to the host; gives the bytes of the archive that it went through.
 
     Files belong to who copies, as with docker. Raises NotFound, InvalidInput, Exhausted, MinirunError; what was copied by then
@@ -61,7 +70,8 @@ def copy_from(engine: Engine, reference: str, path: str, destination: str, *, fo
                 Tar(top, new_name or name, sparse=True) as tar,
                 Untar(into, max_entries=EVERYTHING, max_bytes=EVERYTHING, copy=True, owners=False) as untar,
             ):
-                _unpack(untar, pieces(tar, f"copy from container {container.name}"), f"copy to {directory}")
+                plain = _counted(pieces(tar, f"copy from container {container.name}"), progress)
+                _unpack(untar, plain, f"copy to {directory}")
                 return tar.bytes_read
         finally:
             os.close(into)
@@ -127,7 +137,14 @@ def _opened(view: View, path: str, *, follow: bool) -> Iterator[int]:
 
 
 def copy_to(
-    engine: Engine, reference: str, source: str, path: str, *, archive: bool = False, follow: bool = False
+    engine: Engine,
+    reference: str,
+    source: str,
+    path: str,
+    *,
+    archive: bool = False,
+    follow: bool = False,
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Copy `source` of the host to `path` of a container; gives the bytes of the archive that it went through.
 
@@ -144,7 +161,8 @@ def copy_to(
         try:
             with Tar(top, new_name or name, sparse=True) as tar:
                 what = f"copy {source}"
-                _extract(engine, container, view, directory, pieces(tar, what), archive=archive)
+                plain = _counted(pieces(tar, what), progress)
+                _extract(engine, container, view, directory, plain, archive=archive)
                 return tar.bytes_read
         finally:
             os.close(top)
@@ -218,6 +236,16 @@ def _check_writable(container: Container, into: int, view: View) -> None:
         raise InvalidInput("container rootfs is marked read-only")
 
 
+def _counted(plain: Iterable[bytes], progress: Callable[[int], None] | None) -> Iterator[bytes]:
+    """Pass pieces on, and tell of the bytes that have gone by."""
+    done = 0
+    for piece in plain:
+        yield piece
+        done += len(piece)
+        if progress is not None:
+            progress(done)
+
+
 def _unpack(untar: Untar, plain: Iterable[bytes], what: str) -> None:
     try:
         for piece in plain:
@@ -261,10 +289,11 @@ def _account(view: View, file: str, name: str, *, with_group: bool) -> tuple[int
         numbers = fields[2 : 4 if with_group else 3]
         if not (fields[0] == name or (name.isdecimal() and numbers[:1] == [name])):
             continue
-        if all(each.isascii() and each.isdecimal() and int(each) < 2**32 - 1 for each in numbers) and numbers:
-            return int(numbers[0]), int(numbers[-1]) if with_group and len(numbers) == 2 else 0
-    if name.isascii() and name.isdecimal() and int(name) < 2**32 - 1:
-        return int(name), 0
+        ids = [number for each in numbers if (number := whole_number(each, ID_MAX)) is not None]
+        if ids and len(ids) == len(numbers):
+            return ids[0], ids[1] if len(ids) == 2 else 0
+    if (number := whole_number(name, ID_MAX)) is not None:
+        return number, 0
     raise NotFound(f"unable to find {'user' if with_group else 'group'} {name}: no matching entries in {file[5:]} file")
 
 

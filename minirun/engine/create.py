@@ -28,6 +28,10 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
         from .volume_mounts import resolve
 
         config = resolve(engine, config, image)
+    if config.health_fields_given or image.config.get("Healthcheck"):
+        from .health import resolve as resolve_health
+
+        config = resolve_health(config, image)
     container = describe(config, image)
     _check_kernel()
     if config.has_user_namespace:
@@ -81,6 +85,7 @@ def describe(config: ContainerConfig, image: Image) -> Container:
 
     check(config, image)
     container_id = new_id()
+    shares_name = "host" in (config.network, config.uts_mode)
     return Container(
         id=container_id,
         name=check_name(config.name) if config.name else new_name(),
@@ -88,7 +93,7 @@ def describe(config: ContainerConfig, image: Image) -> Container:
         image_name=config.image,
         config=config,
         arguments=arguments_of(config, image),
-        hostname=config.hostname or (os.uname().nodename if config.network == "host" else container_id[:12]),
+        hostname=config.hostname or (os.uname().nodename if shares_name else container_id[:12]),
         status="creating",
         created_ns=time.time_ns(),
     )

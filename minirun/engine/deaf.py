@@ -30,7 +30,7 @@ _SIGNAL_WAITS = (b"128", b"137", b"177", b"421")
 
 def why_deaf(engine: Engine, container: Container, number: int) -> str:
     """Say why a container's first process can't react to a signal, "" when it may."""
-    if number in _ALWAYS_HEARD:
+    if number in _ALWAYS_HEARD or not container.config.has_own_pids:
         return ""
     from ..linux import syscalls
     from ..monitor import exits

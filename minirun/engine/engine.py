@@ -23,7 +23,8 @@ from .store import Containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Any
 
@@ -37,11 +38,13 @@ if TYPE_CHECKING:
     from ..storage.usage import Size
     from ..storage.volumes import Volume, Volumes
     from .bring import Brought, Progress
+    from .capture import Completed
     from .check import Damage
     from .config import ContainerConfig
     from .container import Container, ExecConfig
     from .events import Event
     from .prune import Pruned
+    from .running import Running
     from .session import Attachment, Session
     from .stats import Usage
     from .top import Processes
@@ -196,6 +199,12 @@ class Engine:
 
         unpause(self, self.rows.find(reference))
 
+    def after_boot(self) -> list[Container]:
+        """Give the containers at rest that their restart policy starts with the machine, in the order to start them in."""
+        from .restarts import after_boot
+
+        return after_boot(self)
+
     def rename(self, reference: str, name: str) -> None:
         """Give a container another name; raises Conflict when it is taken, InvalidInput when it can't be one."""
         from .rename import rename
@@ -294,19 +303,80 @@ class Engine:
 
         return inspect(self, reference, kind)
 
+    # ---- to the end, or for the length of a block
+
+    def run(self, config: ContainerConfig, *, stdin: bytes | None = None) -> Completed:
+        """Create a container, run it to its end, remove it; gives what it wrote. Blocks. Whatever is raised, it is gone."""
+        from .capture import run
+
+        return run(self, config, stdin)
+
+    def execute(self, reference: str, config: ExecConfig, *, stdin: bytes | None = None) -> Completed:
+        """Run a further process in a running container to its end; gives what it wrote. Blocks."""
+        from .capture import execute
+
+        return execute(self, reference, config, stdin)
+
+    def created(self, config: ContainerConfig) -> AbstractContextManager[Container]:
+        """A container for the length of a block, not started: `with engine.created(config) as container`."""
+        from .scoped import created
+
+        return created(self, config)
+
+    def running(self, config: ContainerConfig) -> AbstractContextManager[Running]:
+        """A started container for the length of a block: `with engine.running(config) as box`."""
+        from .scoped import running
+
+        return running(self, config)
+
+    def temporary_volume(self, labels: Mapping[str, str] | None = None) -> AbstractContextManager[Volume]:
+        """A volume for the length of a block."""
+        from .scoped import temporary_volume
+
+        return temporary_volume(self, labels)
+
+    def temporary_image(self, image: Image) -> AbstractContextManager[Image]:
+        """Remove an image with all of its names after a block: `with engine.temporary_image(engine.commit(box.id))`."""
+        from .scoped import temporary_image
+
+        return temporary_image(self, image)
+
     # ---- files of containers
 
-    def copy_from(self, reference: str, path: str, destination: str, *, follow: bool = False) -> int:
-        """Copy `path` of a container to the host, as docker's cp does; gives the bytes that went over. Blocks."""
+    def copy_from(
+        self,
+        reference: str,
+        path: str,
+        destination: str,
+        *,
+        follow: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Copy `path` of a container to the host, as docker's cp does; gives the bytes that went over. Blocks.
+
+        `progress` is told of the bytes so far.
+        """
         from .copy import copy_from
 
-        return copy_from(self, reference, path, destination, follow=follow)
+        return copy_from(self, reference, path, destination, follow=follow, progress=progress)
 
-    def copy_to(self, reference: str, source: str, path: str, *, archive: bool = False, follow: bool = False) -> int:
-        """Copy `source` of the host to `path` of a container, as docker's cp does; gives the bytes that went over. Blocks."""
+    def copy_to(
+        self,
+        reference: str,
+        source: str,
+        path: str,
+        *,
+        archive: bool = False,
+        follow: bool = False,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:
+        """Copy `source` of the host to `path` of a container, as docker's cp does; gives the bytes that went over. Blocks.
+
+        `progress` is told of the bytes so far.
+        """
         from .copy import copy_to
 
-        return copy_to(self, reference, source, path, archive=archive, follow=follow)
+        return copy_to(self, reference, source, path, archive=archive, follow=follow, progress=progress)
 
     def archive(self, reference: str, path: str, *, follow: bool = False) -> Iterator[bytes]:
         """Give `path` of a container as a tar archive, piece by piece."""
@@ -399,23 +469,29 @@ class Engine:
 
         return pull(self, name, platform, progress or (lambda *_: None))
 
+    def pull_missing(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Image:
+        """Give the image that a name leads to, pulled first when it isn't here: what `run` does."""
+        from .bring import pull_missing
+
+        return pull_missing(self, name, platform, progress or (lambda *_: None))
+
     def pull_all(self, name: str, *, platform: str = "", progress: Progress | None = None) -> list[Brought]:
         """Bring every tag of a repository."""
         from .bring import pull_all
 
         return pull_all(self, name, platform, progress or (lambda *_: None))
 
-    def push(self, name: str, *, progress: Progress | None = None) -> Brought:
+    def push(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Brought:
         """Bring an image to the registry that its name says."""
         from .bring import push
 
-        return push(self, name, progress or (lambda *_: None))
+        return push(self, name, platform, progress or (lambda *_: None))
 
-    def push_all(self, name: str, *, progress: Progress | None = None) -> list[Brought]:
+    def push_all(self, name: str, *, platform: str = "", progress: Progress | None = None) -> list[Brought]:
         """Bring every tag that a repository has here to its registry."""
         from .bring import push_all
 
-        return push_all(self, name, progress or (lambda *_: None))
+        return push_all(self, name, platform, progress or (lambda *_: None))
 
     # ---- volumes
 
@@ -483,5 +559,6 @@ def _steps() -> tuple[tuple[int, str], ...]:
     """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
     from ..images.schema import DIGESTS, TAG_HISTORY
     from ..storage.schema import VOLUMES
+    from .schema import RESTARTS
 
-    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS), (6, RESTARTS))

@@ -29,6 +29,7 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     from ..monitor import exits
     from ..monitor.connection import LaunchFailed
 
+    container.refuse_restarting()
     started = exits.read_started(engine.layout.run(container.id)) if container.is_running else None
     if started is None:
         raise Conflict(f"container {container.id} is not running")
@@ -48,10 +49,10 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
         try:
             began = connection.wait_started()
         except LaunchFailed as failure:
-            if not engine.hierarchy.is_populated(container.id):
-                raise Conflict(f"container {container.id} is not running: it ended meanwhile") from failure
-            from ..runtime.failures import explain_failure
+            from ..runtime.failures import ended_meanwhile, explain_failure
 
+            if ended_meanwhile(started.pid, started.start_time, failure.errno):
+                raise Conflict(f"container {container.id} is not running: it ended meanwhile") from failure
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         undo.pop_all()
     session = Session(engine, container, connection, "exec", began.pid, plan)

@@ -1,27 +1,39 @@
-"""What a monitor runs when a container ended and no owner took care of it: record the exit, remove if asked to.
+"""What a monitor runs: when a container ended and no owner took care of it, record the exit, remove if asked to; when the delay
+before a container's next run is over, start it; when its health has changed, take note.
 
-    python -I -m minirun.engine.exit_hook ROOT RUN_ROOT ID
+    python -I -m minirun.engine.exit_hook ROOT RUN_ROOT ID [restart | healthy | unhealthy]
 
-Owns: this command line. Leaves to others: everything else (engine/life, engine/remove). It has no terminal and nobody reads it.
+Owns: this command line. Leaves to others: everything else (engine/life, engine/restarts). It has no terminal and nobody reads it.
 """
 
 from __future__ import annotations
 
 import sys
 
+ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
 
-def command(root: str, run_root: str, container_id: str) -> list[str]:
+
+def command(root: str, run_root: str, container_id: str, *what: str) -> list[str]:
     """Give the argument vector that runs this module with the interpreter that runs now."""
-    return [sys.executable, "-I", "-m", "minirun.engine.exit_hook", root, run_root, container_id]
+    return [sys.executable, "-I", "-m", "minirun.engine.exit_hook", root, run_root, container_id, *what]
 
 
 def main(arguments: list[str]) -> int:
     from .engine import Engine
     from .life import settle
 
-    root, run_root, container_id = arguments
-    with Engine(root, run_root) as engine:
-        settle(engine, container_id)
+    root, run_root, container_id, *what = arguments
+    with Engine(root, run_root, until_exit=True) as engine:
+        if what == ["restart"]:
+            from .restarts import start_again
+
+            start_again(engine, container_id)
+        elif what:
+            from .health import changed
+
+            changed(engine, container_id, *what)
+        else:
+            settle(engine, container_id)
     return 0
 
 

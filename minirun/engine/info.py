@@ -28,14 +28,15 @@ def info(engine: Engine) -> dict[str, Any]:
 
     rows = engine.rows.all()
     by_status = {
-        status: sum(row.status == status for row in rows) for status in ("running", "paused", "exited", "created")
+        state: sum(row.state == state for row in rows)
+        for state in ("running", "paused", "restarting", "exited", "created")
     }
     system = os.uname()
     controllers = engine.hierarchy.controllers()
     return {
         "ServerVersion": __version__,
         "Containers": len(rows),
-        "ContainersRunning": by_status["running"],
+        "ContainersRunning": by_status["running"] + by_status["restarting"],
         "ContainersPaused": by_status["paused"],
         "ContainersStopped": by_status["exited"] + by_status["created"],
         "Images": len(engine.images.list()),

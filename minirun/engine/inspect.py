@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..errors import NotFound
 from ..units import rfc3339
+from .health import healthcheck_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ..images.store import Image
-    from .config import ContainerConfig, PortMapping
+    from .config import ContainerConfig, DeviceRate, PortMapping
     from .container import Container
     from .engine import Engine
     from .layout import Layout
 
     Json = dict[str, Any]
-
-_STATES = {"creating": "created", "starting": "created"}  # passing states have no name outside
 
 
 def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
@@ -38,7 +37,12 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
             if kind == "container":
                 raise
         else:
-            return container_json(container, _image_config(engine, container.image_id), engine.layout)
+            details = container_json(container, _image_config(engine, container.image_id), engine.layout)
+            if container.config.has_health_check:
+                from .health import of_container
+
+                details["State"]["Health"] = of_container(engine, container)
+            return details
     try:
         image = engine.images.resolve(reference)
         return image_json(image, engine.images.configuration(image))
@@ -85,7 +89,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "HostsPath": f"{directory}/hosts",
         "LogPath": layout.log(container.id),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "Driver": "overlay",
         "Platform": "linux",
         "MountLabel": "",
@@ -102,12 +106,12 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
 
 def state_json(container: Container) -> Json:
     """Give what a container does: State of ContainerInspect."""
-    status = _STATES.get(container.status, container.status)
+    status = container.state
     return {
         "Status": status,
-        "Running": container.is_running,
+        "Running": container.is_running or container.is_restarting,
         "Paused": container.is_paused,
-        "Restarting": status == "restarting",
+        "Restarting": container.is_restarting,
         "OOMKilled": container.oom_killed,
         "Dead": status == "dead",
         "Pid": container.pid,
@@ -129,27 +133,27 @@ def host_config_json(config: ContainerConfig) -> Json:
         },
         "NetworkMode": config.network,
         "PortBindings": port_bindings(config.ports),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {"Name": config.restart_policy, "MaximumRetryCount": config.restart_retries},
         "AutoRemove": config.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": list(config.volumes_from) or None,
         "CapAdd": list(config.capabilities_add) or None,
         "CapDrop": list(config.capabilities_drop) or None,
-        "CgroupnsMode": "private",
+        "CgroupnsMode": config.cgroupns_mode or "private",
         "Dns": list(config.dns),
         "DnsOptions": list(config.dns_options),
         "DnsSearch": list(config.dns_search),
         "ExtraHosts": list(config.extra_hosts) or None,
         "GroupAdd": list(config.groups_add) or None,
-        "IpcMode": "private",
-        "OomScoreAdj": 0,
-        "PidMode": "",
+        "IpcMode": config.ipc_mode or "private",
+        "OomScoreAdj": config.oom_score_adj,
+        "PidMode": config.pid_mode,
         "Privileged": config.privileged,
         "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options) or None,
         "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs},
-        "UTSMode": "",
+        "UTSMode": config.uts_mode,
         "UsernsMode": config.userns,
         "ShmSize": config.shm_size_bytes,
         "Sysctls": dict(config.sysctls),
@@ -157,8 +161,15 @@ def host_config_json(config: ContainerConfig) -> Json:
         "CpuShares": config.cpu_shares,
         "Memory": config.memory_bytes,
         "NanoCpus": config.nano_cpus,
+        "BlkioWeight": config.block_weight,
+        "BlkioDeviceReadBps": _rates(config.device_read_bytes),
+        "BlkioDeviceWriteBps": _rates(config.device_write_bytes),
+        "BlkioDeviceReadIOps": _rates(config.device_read_operations),
+        "BlkioDeviceWriteIOps": _rates(config.device_write_operations),
+        "CpuPeriod": config.cpu_period_us,
+        "CpuQuota": config.cpu_quota_us,
         "CpusetCpus": config.cpuset_cpus,
-        "CpusetMems": "",
+        "CpusetMems": config.cpuset_mems,
         "Devices": [
             {
                 "PathOnHost": device.host_path,
@@ -167,13 +178,20 @@ def host_config_json(config: ContainerConfig) -> Json:
             }
             for device in config.devices
         ],
+        "DeviceCgroupRules": list(config.device_rules) or None,
         "MemoryReservation": config.memory_reservation_bytes,
         "MemorySwap": config.memory_swap_bytes,
         "OomKillDisable": False,
         "PidsLimit": config.pids_limit or None,
         "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits],
         "Init": config.init,
+        "RestartOnUnhealthy": config.restart_on_unhealthy,
+        **({"Annotations": dict(config.annotations)} if config.annotations else {}),
     }
+
+
+def _rates(rates: Sequence[DeviceRate]) -> list[Json]:
+    return [{"Path": rate.path, "Rate": rate.rate} for rate in rates]
 
 
 def config_json(container: Container, image_config: Json) -> Json:
@@ -184,9 +202,10 @@ def config_json(container: Container, image_config: Json) -> Json:
     streams = config.attach or ("stdin", "stdout", "stderr")
     anonymous: Json = {volume.target: {} for volume in config.volumes if volume.is_anonymous}
     exposed: Json = {f"{mapping.container_port}/{mapping.protocol}": {} for mapping in config.ports}
+    exposed |= {port: {} for port in config.exposed}
     return {
         "Hostname": container.hostname,
-        "Domainname": "",
+        "Domainname": config.domainname,
         "User": config.user or image_config.get("User") or "",
         "AttachStdin": config.interactive and "stdin" in streams,
         "AttachStdout": "stdout" in streams,
@@ -205,6 +224,7 @@ def config_json(container: Container, image_config: Json) -> Json:
         "Labels": (image_config.get("Labels") or {}) | config.labels,
         "StopSignal": config.stop_signal or image_config.get("StopSignal") or "SIGTERM",
         "StopTimeout": config.stop_timeout_seconds,
+        **({"Healthcheck": healthcheck_json(config)} if config.health_command else {}),
     }
 
 

@@ -42,6 +42,9 @@ class Layout(Record):
     def log(self, container_id: str) -> str:
         return f"{self.root}/containers/{container_id}/{container_id}-json.log"
 
+    def health(self, container_id: str) -> str:
+        return f"{self.root}/containers/{container_id}/health"
+
     @property
     def locks(self) -> str:
         return f"{self.run_root}/container-locks"

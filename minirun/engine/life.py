@@ -20,6 +20,8 @@ from ..monitor import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..monitor.exits import Exit
     from .container import Container
     from .engine import Engine
@@ -54,8 +56,13 @@ def settle_locked(engine: Engine, container_id: str) -> Container | None:
 
 
 def end_run(engine: Engine, container: Container, end: Exit | None) -> Container:
-    """Record how a run ended (`record_exit`), and remove the container if it was started with --rm."""
-    ended = record_exit(engine, container, end, status="removing" if container.config.auto_remove else "exited")
+    """Record how a run ended (`record_exit`), and do what follows: the removal (--rm), or the wait for the next run (--restart)."""
+    status = "removing" if container.config.auto_remove else "exited"
+    ended = record_exit(engine, container, end, status=status, by_policy=True)
+    if ended.status == "restarting":
+        from .restarts import wait_for_next
+
+        wait_for_next(engine, ended)
     if container.config.auto_remove:
         from .remove import erase
 
@@ -63,14 +70,19 @@ def end_run(engine: Engine, container: Container, end: Exit | None) -> Container
     return ended
 
 
-def record_exit(engine: Engine, container: Container, end: Exit | None, *, status: str = "exited") -> Container:
-    """Write how a run ended; `end` None means that its monitor was killed or the host went down."""
+def record_exit(
+    engine: Engine, container: Container, end: Exit | None, *, status: str = "exited", by_policy: bool = False
+) -> Container:
+    """Write how a run ended; `end` None means that its monitor was killed or the host went down.
+
+    `by_policy` leaves it `restarting`, with an empty run directory, where the restart policy wants another run.
+    """
     import time
 
     run = engine.layout.run(container.id)
     run_is_there = os.path.isdir(run)
     _release(engine, container.id)
-    changes = {
+    changes: dict[str, Any] = {
         "status": status,
         "pid": 0,
         "exit_code": end.exit_code if end else (KILLED if run_is_there else LOST),
@@ -84,6 +96,10 @@ def record_exit(engine: Engine, container: Container, end: Exit | None, *, statu
         "mac": "",
         "ports": (),
     }
+    if by_policy and run_is_there and container.config.restart_policy != "no":
+        from .restarts import after_exit
+
+        changes |= after_exit(container, changes["exit_code"], changes["finished_ns"])
     with database.transaction(engine.connection):
         engine.rows.update(container.id, **changes)
         if changes["oom_killed"]:
@@ -92,7 +108,11 @@ def record_exit(engine: Engine, container: Container, end: Exit | None, *, statu
         if container.address4:
             engine.rows.note_network(container.id, "disconnect")
         engine.rows.note_volumes(container, "unmount")
-    remove_run_directory(run)  # it holds the only record of the exit until the row does
+    # It holds the only record of the exit until the row does.
+    if changes["status"] == "restarting":
+        _empty(run)
+    else:
+        remove_run_directory(run)
     return container.replace(**changes)
 
 
@@ -117,9 +137,7 @@ def remove_run_directory(path: str) -> None:
     """
     while True:
         try:
-            for name in os.listdir(path):
-                with suppress(FileNotFoundError):
-                    os.unlink(f"{path}/{name}")
+            _empty(path)
             os.rmdir(path)
         except FileNotFoundError:
             return
@@ -128,3 +146,9 @@ def remove_run_directory(path: str) -> None:
                 raise
         else:
             return
+
+
+def _empty(path: str) -> None:
+    for name in os.listdir(path):
+        with suppress(FileNotFoundError):
+            os.unlink(f"{path}/{name}")

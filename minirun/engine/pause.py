@@ -29,6 +29,7 @@ def pause(engine: Engine, container: Container) -> None:
     """
     with engine.lock(container.id):
         current = _settled(engine, container)
+        current.refuse_restarting()
         if not current.is_running:
             raise Conflict(f"container {container.id} is not running")
         if current.is_paused:

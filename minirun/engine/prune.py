@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Filters = Mapping[str, Sequence[str]]
 
+_LATEST_NS = (1 << 63) - 1
+
 FILTERS = ("until", "label", "label!")
 
 KEEP_SECONDS = (
@@ -124,10 +126,10 @@ def _has(labels: Mapping[str, str], name: str, equals: str, value: str) -> bool:
 
 def _instant(text: str) -> int:
     """Read nanoseconds since the epoch, as text, or a span before now: an edge may hand over either."""
-    from ..units import parse_span
+    from ..units import parse_span, whole_number
 
-    if text.isdecimal() and text.isascii():
-        return int(text)
+    if (instant := whole_number(text, _LATEST_NS)) is not None:
+        return instant
     span = parse_span(text)
     if span is None:
         raise InvalidInput(f'failed to parse value as time or duration: "{text}"')

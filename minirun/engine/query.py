@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..errors import InvalidInput, NotFound
 from ..light import suppress
+from ..units import whole_number
 from .container import Container
 
 TYPE_CHECKING = False
@@ -61,7 +62,7 @@ def _by_status(engine: Engine, values: list[str]) -> Callable[[Container], bool]
     for value in values:
         if value not in STATES:
             raise InvalidInput(f"invalid filter 'status={value}'")
-    return lambda row: row.status in values
+    return lambda row: row.state in values
 
 
 def _by_exit_code(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
@@ -120,9 +121,9 @@ def _by_exposed(engine: Engine, values: list[str]) -> Callable[[Container], bool
     def test(row: Container) -> bool:
         exposed = {(mapping.protocol, mapping.container_port) for mapping in (*row.config.ports, *row.ports)}
         with suppress(NotFound):
-            texts = engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}
+            texts = [*(engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}), *row.config.exposed]
             with suppress(InvalidInput):
-                exposed |= _ports("expose", list(texts))
+                exposed |= _ports("expose", texts)
         return bool(exposed & wanted)
 
     return test
@@ -138,9 +139,10 @@ def _ports(key: str, values: list[str]) -> set[tuple[str, int]]:
             raise InvalidInput(
                 f"invalid filter '{key}={value}': a port is a number, with /tcp, /udp or /sctp behind it"
             )
-        if not 0 < int(first) <= int(last or first) <= _HIGHEST_PORT:
+        low, high = whole_number(first, _HIGHEST_PORT), whole_number(last or first, _HIGHEST_PORT)
+        if not (low and high and low <= high):
             raise InvalidInput(f"invalid filter '{key}={value}': ports are numbers from 1 to {_HIGHEST_PORT}")
-        found |= {(protocol or "tcp", port) for port in range(int(first), int(last or first) + 1)}
+        found |= {(protocol or "tcp", port) for port in range(low, high + 1)}
     return found
 
 
@@ -162,7 +164,9 @@ def _by_health(engine: Engine, values: list[str]) -> Callable[[Container], bool]
     for value in values:
         if value not in HEALTH:
             raise InvalidInput(f"unrecognised filter value for health: {value}")
-    return lambda row: "none" in values
+    from .health import status
+
+    return lambda row: status(engine, row) in values
 
 
 def _by_task(engine: Engine, values: list[str]) -> Callable[[Container], bool]:

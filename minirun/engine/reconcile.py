@@ -7,7 +7,9 @@ Owns: the sweep over rows in a passing state and over runs that nobody watches. 
 |---|---|---|
 | creating | - | the command died: remove it, nobody has seen its id |
 | starting | the monitor lives and `started` is there | the start went well, only its command died: running |
-| starting | otherwise | kill what is left, back to created or exited |
+| starting | otherwise | kill what is left, back to created or exited, or to restarting where it came from |
+| restarting | nobody waits for its next run | let somebody wait for the rest of the time |
+| restarting | the same, and there is no run directory: the host went down | exited |
 | running, paused | nobody holds the monitor's lock, or `exit` is there | record the exit |
 | paused | otherwise, and its freezer is open | `pause` or `unpause` was killed: running |
 | removing | - | remove it |
@@ -26,6 +28,7 @@ from ..monitor import exits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..files import Lock
+    from .container import Container
     from .engine import Engine
 
 PATIENCE_SECONDS = 2.0
@@ -43,6 +46,8 @@ def reconcile(engine: Engine) -> None:
     for container_id, status in engine.rows.unsettled():
         runs = status in ("running", "paused") and exits.is_running(engine.layout.run(container_id))
         if runs and (status == "running" or _is_frozen(engine, container_id)):
+            continue
+        if status == "restarting" and exits.is_waiting(engine.layout.run(container_id)):
             continue
         lock = engine.lock(container_id)
         if not _acquire(lock, patient=status in ("running", "paused") and not runs):
@@ -95,6 +100,7 @@ def _sweep_images(engine: Engine) -> None:
 def _settle(engine: Engine, container_id: str) -> None:
     from .life import give_back, settle_locked
     from .remove import erase
+    from .restarts import wait_for_next
     from .start import RUNNING
 
     container = engine.rows.get(container_id)
@@ -103,20 +109,19 @@ def _settle(engine: Engine, container_id: str) -> None:
     if container.status in ("creating", "removing"):
         erase(engine, container)
         return
+    if container.status == "restarting":
+        settle_restart(engine, container)
+        return
     run = engine.layout.run(container_id)
     if container.status == "starting":
         started = exits.read_started(run)
         if started is None:
             give_back(engine, container_id)
-            engine.rows.update(
-                container_id,
-                status="exited" if container.started_ns else "created",
-                pid=0,
-                address4="",
-                address6="",
-                mac="",
-                ports=(),
-            )
+            rest = "exited" if container.started_ns else "created"
+            status = "restarting" if container.restart_at_ns else rest
+            engine.rows.update(container_id, status=status, pid=0, address4="", address6="", mac="", ports=())
+            if container.restart_at_ns:
+                wait_for_next(engine, container)
             return
         with database.transaction(engine.connection):
             engine.rows.update(container_id, **RUNNING, pid=started.pid, started_ns=started.time_ns)
@@ -124,3 +129,19 @@ def _settle(engine: Engine, container_id: str) -> None:
     settled = settle_locked(engine, container_id)
     if settled is not None and settled.is_paused and not _is_frozen(engine, container_id):
         engine.rows.update(container_id, status="running")
+
+
+def settle_restart(engine: Engine, container: Container) -> Container:
+    """See that somebody waits for the next run of a `restarting` container; gives it as it then is.
+
+    For a caller that holds its lock.
+    """
+    from .restarts import rest, wait_for_next
+
+    run = engine.layout.run(container.id)
+    if exits.is_waiting(run):
+        return container
+    if container.stopped_by_hand or not os.path.isdir(run):
+        return rest(engine, container)
+    wait_for_next(engine, container)
+    return container

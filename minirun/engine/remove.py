@@ -39,6 +39,10 @@ def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes
         raise Conflict(
             f'cannot remove container "/{current.name}": container is running: stop the container before removing or force remove'
         )
+    if current.is_restarting and not force:
+        raise Conflict(
+            f"You cannot remove a restarting container {current.id}. Stop the container before attempting removal or force remove"
+        )
     with database.transaction(engine.connection):
         engine.rows.update(current.id, status="removing")
         if volumes and current.config.volumes:

@@ -1,4 +1,4 @@
-"""The table of containers."""
+"""The table of containers, and the step that an older one lacks."""
 
 from __future__ import annotations
 
@@ -26,8 +26,19 @@ CREATE TABLE containers (
     gateway4 TEXT NOT NULL DEFAULT '',
     gateway6 TEXT NOT NULL DEFAULT '',
     mac TEXT NOT NULL DEFAULT '',
-    ports TEXT NOT NULL DEFAULT '[]'
+    ports TEXT NOT NULL DEFAULT '[]',
+    restart_count INTEGER NOT NULL DEFAULT 0,
+    restart_delay_ms INTEGER NOT NULL DEFAULT 0,
+    restart_at_ns INTEGER NOT NULL DEFAULT 0,
+    stopped_by_hand INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX containers_unsettled ON containers (status) WHERE status NOT IN ('created', 'exited');
 CREATE INDEX containers_by_age ON containers (created_ns)
+"""
+
+RESTARTS = """
+ALTER TABLE containers ADD COLUMN restart_count INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE containers ADD COLUMN restart_delay_ms INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE containers ADD COLUMN restart_at_ns INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE containers ADD COLUMN stopped_by_hand INTEGER NOT NULL DEFAULT 0
 """

@@ -121,6 +121,8 @@ def join(engine: Engine, container: Container, attachment: Attachment) -> Sessio
     """Connect to a running container's streams; raises Conflict in docker's words when it doesn't run."""
     from ..monitor import attach
 
+    if container.is_restarting:
+        raise Conflict("You cannot attach to a restarting container, wait until it is running")
     if not container.is_running:
         raise Conflict("You cannot attach to a stopped container, start it first")
     if container.is_paused:
@@ -136,12 +138,20 @@ def join(engine: Engine, container: Container, attachment: Attachment) -> Sessio
 
 
 def wait(engine: Engine, container: Container) -> int:
-    """Block until the container has ended; gives its exit code at once when it doesn't run."""
+    """Block until the container's present or next run has ended; gives its exit code at once when there is none to come."""
     from ..monitor import attach, exits
     from .life import settle
     from .stop import ends_within
 
-    while container.is_running or container.status == "starting":
+    while container.is_running or container.is_restarting or container.status == "starting":
+        if container.is_restarting:
+            from .restarts import wait_until_started
+
+            current = wait_until_started(engine, container)
+            if current is None:
+                return 0
+            container = current
+            continue
         try:
             connection = attach.connect(engine.layout.run(container.id))
         except OSError:
@@ -158,7 +168,9 @@ def wait(engine: Engine, container: Container) -> int:
             return 0  # somebody removed it before we could look
         if container.is_running and settled.started_ns != container.started_ns:
             break  # it ended and was started again: that run isn't the one we wait for
-        container = settled
+        was_running, container = container.is_running, settled
+        if was_running and not settled.is_running:
+            break
     return container.exit_code
 
 

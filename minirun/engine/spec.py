@@ -71,7 +71,7 @@ class Surroundings(Record):
     resolv_file: str = ""
     cgroup_path: str = ""
     counts_processes: bool = False  # has a `pids` controller
-    network_namespace: str = ""  # path of the one that is joined with --network container:NAME
+    lent: dict[str, str] = {}  # kinds of namespaces that are another container's: paths
     ids: IdLease | None = None  # of the host, for a user namespace of the container's own
 
 
@@ -98,10 +98,12 @@ def build(config: ContainerConfig, image: Image, surroundings: Surroundings) -> 
             rlimits=spec_limits.rlimits_of(config, surroundings.host_capabilities),
             terminal=config.terminal,
             no_new_privileges=security.no_new_privileges,
+            oom_score_adjustment=config.oom_score_adj or None,
             init=config.init,
         ),
         root=Root(read_only=config.read_only),
-        hostname=surroundings.hostname,
+        hostname="" if config.uts_mode == "host" else surroundings.hostname,
+        domainname=config.domainname,
         mounts=spec_mounts.mounts_of(config, surroundings),
         linux=Linux(
             namespaces=_namespaces(config, surroundings),
@@ -150,6 +152,13 @@ def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surro
     return _with_own_ids(spec, surroundings)
 
 
+def build_check(config: ContainerConfig, image: Image, command: tuple[str, ...], surroundings: Surroundings) -> Spec:
+    """Give the spec of a health check: a further process as the container's own user."""
+    from .container import ExecConfig
+
+    return build_exec(config, image, ExecConfig(command=command), surroundings)
+
+
 def _with_own_ids(spec: Spec, surroundings: Surroundings) -> Spec:
     if surroundings.ids is None:
         return spec
@@ -171,9 +180,29 @@ def check(config: ContainerConfig, image: Image) -> None:
         from . import userns
 
         userns.check(config)
+    if config.restart_policy != "no" or config.restart_retries:
+        from . import restarts
+
+        restarts.check(config)
+    for rule in config.device_rules:
+        devices.rule(rule)
+    _check_modes(config)
     plain = config.hostname.replace("-", "").replace(".", "").replace("_", "")
     if config.hostname and not (len(config.hostname) <= 64 and plain.isascii() and plain.isalnum()):
         raise InvalidInput(f"invalid hostname: {config.hostname[:80]!r}: up to 64 letters, digits, dots and hyphens")
+
+
+def _check_modes(config: ContainerConfig) -> None:
+    if config.uts_mode == "host" and (config.hostname or config.domainname):
+        raise InvalidInput("conflicting options: hostname and the UTS mode")
+    if config.ipc_mode == "host" and config.shm_size_bytes != type(config)._defaults["shm_size_bytes"]:
+        raise InvalidInput("conflicting options: shm-size and the IPC mode: /dev/shm is the host's")
+    shared = {"pid": config.pid_mode, "ipc": config.ipc_mode, "uts": config.uts_mode}
+    for name, mode in shared.items():
+        if config.has_user_namespace and mode.startswith(("host", "container:")):
+            raise InvalidInput(
+                f"--{name} {mode} can't go with --userns {config.userns}: those ids have no rights there"
+            )
 
 
 def without_device_filter(spec: Spec) -> Spec:
@@ -330,14 +359,16 @@ def _seccomp(config: ContainerConfig, security: Security, held: int) -> Seccomp 
 
 def _namespaces(config: ContainerConfig, surroundings: Surroundings) -> tuple[Namespace, ...]:
     """All of them, the time namespace too where the kernel has it; the network as asked."""
-    own = tuple(Namespace(kind=kind) for kind in ("mount", "pid", "uts", "ipc", "cgroup"))
+    modes = {
+        "pid": config.pid_mode, "uts": config.uts_mode, "ipc": config.ipc_mode, "cgroup": config.cgroupns_mode,
+        "network": config.network,
+    }  # fmt: skip
+    kinds = ["mount", "pid", "uts", "ipc", "cgroup", "network"]
     if os.path.exists("/proc/self/ns/time"):
-        own += (Namespace(kind="time"),)
-    if config.network == "host":
-        return own
-    if config.network.startswith("container:"):
-        return (*own, Namespace(kind="network", path=surroundings.network_namespace))
-    return (*own, Namespace(kind="network"))
+        kinds.insert(5, "time")
+    return tuple(
+        Namespace(kind=kind, path=surroundings.lent.get(kind, "")) for kind in kinds if modes.get(kind) != "host"
+    )
 
 
 def _devices(config: ContainerConfig) -> tuple[tuple[DeviceNode, ...], tuple[DeviceRule, ...]]:
@@ -357,4 +388,4 @@ def _devices(config: ContainerConfig) -> tuple[tuple[DeviceNode, ...], tuple[Dev
             DeviceRule(allow=True, kind=node.kind, major=node.major, minor=node.minor, access=device.permissions)
             for node in found
         )
-    return nodes, rules
+    return nodes, rules + tuple(map(devices.rule, config.device_rules))

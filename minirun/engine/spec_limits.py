@@ -11,12 +11,12 @@ import os
 from ..errors import InvalidInput
 from ..linux.flags import RLIM_INFINITY, RLIMITS
 from ..runtime import capabilities
-from ..runtime.spec import Cpu, Memory, Resources, Rlimit
+from ..runtime.spec import BlockIo, Cpu, Memory, Resources, Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ..runtime.spec import DeviceRule
-    from .config import ContainerConfig
+    from ..runtime.spec import DeviceLimit, DeviceRule
+    from .config import ContainerConfig, DeviceRate
 
 _MEMORY_MINIMUM = 6 * 1024 * 1024
 _PERIOD_MICROSECONDS = 100_000
@@ -41,17 +41,51 @@ def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...], *, coun
         memory = memory.replace(
             limit=config.memory_bytes, swap=swap or 2 * config.memory_bytes, swap_required=swap != 0
         )
-    cpu = Cpu()
-    if config.nano_cpus or config.cpu_shares or config.cpuset_cpus:
-        quota = config.nano_cpus * _PERIOD_MICROSECONDS // 10**9 if config.nano_cpus else None
-        cpu = Cpu(
-            shares=config.cpu_shares or None,
-            quota=quota,
-            period=_PERIOD_MICROSECONDS if quota else None,
-            cpus=config.cpuset_cpus,
-        )
     pids_limit = config.pids_limit or (DEFAULT_PIDS_LIMIT if counts_processes else None)
-    return Resources(memory=memory, cpu=cpu, pids_limit=pids_limit, devices=rules)
+    return Resources(memory=memory, cpu=_cpu(config), pids_limit=pids_limit, block_io=_block_io(config), devices=rules)
+
+
+def _cpu(config: ContainerConfig) -> Cpu:
+    quota, period = config.cpu_quota_us or None, config.cpu_period_us or None
+    if config.nano_cpus:
+        quota, period = config.nano_cpus * _PERIOD_MICROSECONDS // 10**9, _PERIOD_MICROSECONDS
+    return Cpu(
+        shares=config.cpu_shares or None,
+        quota=quota,
+        period=period or (_PERIOD_MICROSECONDS if quota else None),
+        cpus=config.cpuset_cpus,
+        mems=config.cpuset_mems,
+    )
+
+
+def _block_io(config: ContainerConfig) -> BlockIo:
+    return BlockIo(
+        weight=config.block_weight or None,
+        read_bytes=_device_limits(config.device_read_bytes),
+        write_bytes=_device_limits(config.device_write_bytes),
+        read_operations=_device_limits(config.device_read_operations),
+        write_operations=_device_limits(config.device_write_operations),
+    )
+
+
+def _device_limits(rates: tuple[DeviceRate, ...]) -> tuple[DeviceLimit, ...]:
+    """Ask the host which devices these are; InvalidInput for what is none."""
+    if not rates:
+        return ()
+    import stat
+
+    from ..runtime.spec import DeviceLimit
+
+    limits = []
+    for rate in rates:
+        try:
+            status = os.stat(rate.path)
+        except OSError as error:
+            raise InvalidInput(f"limit of {rate.path}: {error.strerror}") from error
+        if not stat.S_ISBLK(status.st_mode):
+            raise InvalidInput(f"limit of {rate.path}: it is no block device")
+        limits.append(DeviceLimit(major=os.major(status.st_rdev), minor=os.minor(status.st_rdev), value=rate.rate))
+    return tuple(limits)
 
 
 def check(config: ContainerConfig) -> None:
@@ -71,16 +105,32 @@ def check(config: ContainerConfig) -> None:
     count = os.cpu_count() or 1
     if config.nano_cpus and not 10**7 <= config.nano_cpus <= count * 10**9:
         raise InvalidInput(f"Range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available")
+    _check_cpu_time(config)
     if config.cpu_shares < 0:
         raise InvalidInput("CPU shares can't be negative")
     if config.cpuset_cpus:
         from ..runtime.cgroups.cpus import check_cpus
 
         check_cpus(config.cpuset_cpus)
+    if config.block_weight and not 10 <= config.block_weight <= 1000:
+        raise InvalidInput("Range of blkio weight is from 10 to 1000")
+    if not -1000 <= config.oom_score_adj <= 1000:
+        raise InvalidInput(f"Invalid value {config.oom_score_adj}, range for oom score adj is [-1000, 1000]")
     if config.pids_limit < -1:
         raise InvalidInput("the limit of processes is -1 (none) or more")
     sysctls_of(config)
     _rlimits(config)
+
+
+def _check_cpu_time(config: ContainerConfig) -> None:
+    if config.nano_cpus and config.cpu_period_us:
+        raise InvalidInput("Conflicting options: Nano CPUs and CPU Period cannot both be set")
+    if config.nano_cpus and config.cpu_quota_us:
+        raise InvalidInput("Conflicting options: Nano CPUs and CPU Quota cannot both be set")
+    if config.cpu_period_us and not 1000 <= config.cpu_period_us <= 1_000_000:
+        raise InvalidInput("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)")
+    if 0 < config.cpu_quota_us < 1000:
+        raise InvalidInput("CPU cfs quota can not be less than 1ms (i.e. 1000)")
 
 
 def rlimits_of(config: ContainerConfig, host_capabilities: int) -> tuple[Rlimit, ...]:
@@ -114,6 +164,8 @@ def sysctls_of(config: ContainerConfig) -> dict[str, str]:
             raise InvalidInput(f"sysctl '{key}' is not allowed: it isn't the name of one parameter")
         if name.startswith("net.") and config.network == "host":
             raise InvalidInput(f"sysctl '{key}' not allowed in host network namespace")
+        if sysctl.namespace_of(name) == "ipc" and config.ipc_mode == "host":
+            raise InvalidInput(f"sysctl '{key}' not allowed in host ipc namespace")
         if sysctl.namespace_of(name) not in ("network", "ipc"):
             raise InvalidInput(f"sysctl '{key}' is not allowed: it isn't kept apart for each container")
         if "\n" in value or "\0" in value:

@@ -79,8 +79,7 @@ def mounts_of(config: ContainerConfig, surroundings: Surroundings) -> tuple[Moun
         _PTS,
         _SYS.replace(attributes=_SYS.attributes | read_only),
         _CGROUP.replace(attributes=_CGROUP.attributes | read_only),
-        _MQUEUE,
-        _shared_memory(config.shm_size_bytes),
+        *_of_ipc(config),
     )
     users = [*(_as_owner(config, bind, _bind(bind)) for bind in config.binds), *map(_tmpfs, config.tmpfs)]
     users += [_volume(config, volume) for volume in config.volumes]
@@ -130,6 +129,16 @@ def without_devices(mount: Mount) -> Mount:
     if mount.destination in ("/dev", "/dev/pts") and mount.type != "bind":
         return mount
     return mount.replace(attributes=mount.attributes | MOUNT_ATTR_NODEV)
+
+
+def _of_ipc(config: ContainerConfig) -> tuple[Mount, ...]:
+    """Shared memory and message queues go with the IPC namespace."""
+    if config.ipc_mode == "host":
+        paths = ("/dev/mqueue", "/dev/shm")  # noqa: S108  (the host's own, on purpose)
+        return tuple(Mount(destination=path, type="bind", source=path) for path in paths if os.path.ismount(path))
+    if config.ipc_mode == "none":
+        return (_MQUEUE,)
+    return _MQUEUE, _shared_memory(config.shm_size_bytes)
 
 
 def _shared_memory(size_bytes: int) -> Mount:
@@ -192,14 +201,17 @@ def _as_owner(config: ContainerConfig, bind: BindMount, mount: Mount) -> Mount:
         return mount.replace(id_map="ridmap" if mount.recursive else "idmap")
     if not bind.as_owner:
         return mount
+    from ..units import ID_MAX, whole_number
+
     user, _, group = config.user.partition(":")
-    if not (user or "0").isdecimal() or not (group or "0").isdecimal():
-        raise InvalidInput(f"volume option owner: give --user as a number, {config.user!r} is known inside only")
+    uid, gid = whole_number(user or "0", ID_MAX), whole_number(group or "0", ID_MAX)
+    if uid is None or gid is None:
+        raise InvalidInput(f"volume option owner: give --user as a number, {config.user[:64]!r} is known inside only")
     status = os.stat(bind.source)
     return mount.replace(
         id_map="ridmap" if mount.recursive else "idmap",
-        uid_mappings=(IdMapping(container_id=status.st_uid, host_id=int(user or 0), size=1),),
-        gid_mappings=(IdMapping(container_id=status.st_gid, host_id=int(group or 0), size=1),),
+        uid_mappings=(IdMapping(container_id=status.st_uid, host_id=uid, size=1),),
+        gid_mappings=(IdMapping(container_id=status.st_gid, host_id=gid, size=1),),
     )
 
 

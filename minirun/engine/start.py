@@ -19,7 +19,8 @@ from .session import Attachment, Session, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from typing import Any
 
     from ..linux.plan import Plan
     from ..network.networks import Endpoint
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
     from .container import Container
     from .engine import Engine
 
-RUNNING = {"status": "running", "error": "", "exit_code": 0, "oom_killed": False}
+RUNNING = {"status": "running", "error": "", "exit_code": 0, "oom_killed": False, "restart_at_ns": 0}
+STARTING = {"status": "starting"}
+STARTING_BY_HAND = {
+    **STARTING, "restart_count": 0, "restart_delay_ms": 0, "restart_at_ns": 0, "stopped_by_hand": False,
+}  # fmt: skip
 
 
 def start(engine: Engine, container: Container, attachment: Attachment | None) -> Session:
@@ -56,15 +61,17 @@ def _at_rest(engine: Engine, container: Container) -> Container | None:
     return None if current.is_running else current
 
 
-def start_locked(engine: Engine, container: Container, attachment: Attachment) -> Session:
-    """As `start`, for a container at rest and a caller that holds its lock."""
+def start_locked(engine: Engine, container: Container, attachment: Attachment, *, by_hand: bool = True) -> Session:
+    """As `start`, for a container at rest and a caller that holds its lock. `by_hand` makes its policy begin anew."""
     with ExitStack() as undo:
-        session = _start(engine, container, attachment, undo)
+        session = _start(engine, container, attachment, undo, STARTING_BY_HAND if by_hand else STARTING)
         undo.pop_all()
         return session
 
 
-def _start(engine: Engine, container: Container, attachment: Attachment, undo: ExitStack) -> Session:
+def _start(
+    engine: Engine, container: Container, attachment: Attachment, undo: ExitStack, starting: Mapping[str, Any]
+) -> Session:
     from ..monitor.connection import LaunchFailed
     from .life import give_back
 
@@ -76,7 +83,8 @@ def _start(engine: Engine, container: Container, attachment: Attachment, undo: E
         connection = engine.launcher.launch(monitors, new_network=own_network)
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
-        joined = _join_network(engine, container, lent)
+        joined = _join_network(engine, container, lent, starting)
+        joined = _join_pids(engine, container, joined, lent)
         plan = _prepare(engine, container, joined.endpoint, attachment.window)
         connection.give_plan(plan, named=joined.named, held=joined.held)
     try:
@@ -125,7 +133,15 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
-    return compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
+    plan = compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
+    if container.config.has_health_check:
+        from . import health
+
+        check = specs.build_check(
+            container.config, image, health.command_of(container.config, image), of_container(engine, container)
+        )
+        plan.monitor.append(health.operation(engine, container, check, cgroup.path))
+    return plan
 
 
 def _make_run_directory(path: str) -> None:
@@ -142,12 +158,21 @@ def _make_run_directory(path: str) -> None:
 def _mark_failed(engine: Engine, container: Container, error: BaseException | None) -> None:
     """Put the row to rest again, with the reason; the last step of the undo."""
     code = error.exit_code if isinstance(error, MinirunError) else 125
-    status = container.status if container.status != "starting" else "created"
+    status = {"starting": "created", "restarting": "exited"}.get(container.status, container.status)
     # Names of files may be no UTF-8, the database is.
     text = str(error or "").encode("utf-8", "backslashreplace").decode()
     with database.transaction(engine.connection):
         engine.rows.update(
-            container.id, status=status, pid=0, error=text, exit_code=code, address4="", address6="", mac="", ports=()
+            container.id,
+            status=status,
+            pid=0,
+            error=text,
+            exit_code=code,
+            address4="",
+            address6="",
+            mac="",
+            ports=(),
+            restart_at_ns=0,
         )
 
 
@@ -160,29 +185,42 @@ class _Joined(Record):
     held: tuple[int, ...] = ()
 
 
-def _join_network(engine: Engine, container: Container, lent: ExitStack) -> _Joined:
-    """Mark the row as starting and lease what the mode asks for. Descriptors are closed by `lent`."""
+def _join_network(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:
+    """Mark the row as `starting` and lease what the mode asks for. Descriptors are closed by `lent`."""
     from . import etc
-    from .borrow import lender_of, open_network_namespace
-    from .surroundings import NETWORK_DESCRIPTOR
+    from .borrow import lender_of, open_namespace
+    from .surroundings import LENT
 
     mode = container.config.network
     if mode == "bridge":
-        return _join_bridge(engine, container, lent)
-    lender = lender_of(engine, container)
+        return _join_bridge(engine, container, lent, starting)
+    lender = lender_of(engine, container, "network")
     if lender is None and mode not in ("none", "host"):
         raise NotFound(f"network {mode} not found: there are bridge, host, none and container:NAME")
-    engine.rows.update(container.id, status="starting")
+    engine.rows.update(container.id, **starting)
     _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, None, lender)
     if lender is None:
         return _Joined()
-    descriptor = open_network_namespace(engine, lender)
+    descriptor = open_namespace(engine, lender, "network")
     lent.callback(os.close, descriptor)
-    return _Joined(named={NETWORK_DESCRIPTOR: descriptor})
+    return _Joined(named={LENT["network"]: descriptor})
 
 
-def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> _Joined:
+def _join_pids(engine: Engine, container: Container, joined: _Joined, lent: ExitStack) -> _Joined:
+    """Add the pid namespace of another container's, if that is wanted."""
+    from .borrow import lender_of, open_namespace
+    from .surroundings import LENT
+
+    lender = lender_of(engine, container, "pid")
+    if lender is None:
+        return joined
+    descriptor = open_namespace(engine, lender, "pid")
+    lent.callback(os.close, descriptor)
+    return joined.replace(named={**joined.named, LENT["pid"]: descriptor})
+
+
+def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:
     from . import etc
 
     engine.networks.ensure()
@@ -191,7 +229,7 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> _Join
         endpoint = engine.networks.lease(container.id)
         reservation = engine.networks.reserve(container.id, endpoint, mappings)
         # All that engine/reconcile needs to say when it finds the container running and this command dead.
-        engine.rows.update(container.id, status="starting", ports=reservation.mappings, **_addresses(endpoint))
+        engine.rows.update(container.id, **starting, ports=reservation.mappings, **_addresses(endpoint))
     lent.callback(reservation.close)
     engine.networks.publish(container.id)
     _make_run_directory(engine.layout.run(container.id))
@@ -201,6 +239,7 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack) -> _Join
 
 def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...]:
     """Give the port mappings that were asked for; with `--publish-all` one for each port that the image exposes."""
+    from ..units import whole_number
     from .config import PortMapping
 
     ports = container.config.ports
@@ -208,12 +247,14 @@ def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...
         return ports
     taken = {(mapping.container_port, mapping.protocol) for mapping in ports}
     exposed = []
-    for text in engine.images.resolve(container.image_id).config.get("ExposedPorts") or {}:
+    of_image = engine.images.resolve(container.image_id).config.get("ExposedPorts") or {}
+    for text in dict.fromkeys((*of_image, *container.config.exposed)):
         number, _, protocol = text.partition("/")
-        if not number.isdecimal():
-            raise InvalidInput(f"the image exposes {text!r}, which is no port")
-        if (int(number), protocol or "tcp") not in taken:
-            exposed.append(PortMapping(container_port=int(number), protocol=protocol or "tcp"))
+        port = whole_number(number, 65535)
+        if not port:
+            raise InvalidInput(f"the image exposes {text[:64]!r}, which is no port")
+        if (port, protocol or "tcp") not in taken:
+            exposed.append(PortMapping(container_port=port, protocol=protocol or "tcp"))
     return ports + tuple(exposed)
 
 

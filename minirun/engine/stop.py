@@ -75,6 +75,13 @@ def _pidfd_of_member(engine: Engine, container: Container, pid: int) -> int | No
 def kill(engine: Engine, container: Container, signal: str) -> None:
     """Send a signal by name or number; raises Conflict when the container doesn't run."""
     number = signal_number(signal)
+    if container.is_restarting:
+        from .restarts import call_off
+
+        current = call_off(engine, container)
+        if current is not None and current.status == "exited":
+            return  # there was no process, and there won't be one
+        container = current or container
     if not container.is_running or not _send_noted(engine, container, number):
         raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
     if container.is_paused and _wakes(engine, container, number):
@@ -99,12 +106,23 @@ def stop(engine: Engine, container: Container, timeout_seconds: float | None, si
     `signal` takes the place of the container's own stop signal. Raises InvalidInput when there is no such signal. Gives why it
     was killed without patience, "" when it wasn't: no time-out is waited for that a signal can't make use of.
     """
-    if not container.is_running:
+    if not container.is_running and not container.is_restarting:
         return ""
-    reason = _end(engine, container, timeout_seconds, signal)
+    from .restarts import call_off
     from .session import wait
 
-    wait(engine, container)
+    reason = ""
+    current: Container | None = container
+    while current is not None:
+        if current.is_restarting:
+            current = call_off(engine, current)
+        if current is None or not current.is_running:
+            break
+        reason = _end(engine, current, timeout_seconds, signal)
+        wait(engine, current)
+        current = engine.rows.get(container.id)
+        if current is not None and not current.stopped_by_hand:
+            break  # it was started by hand meanwhile
     engine.rows.note_alone(container, "stop")
     return reason
 
@@ -115,8 +133,6 @@ def restart(engine: Engine, container: Container, timeout_seconds: float | None,
     Gives what `stop` gives.
     """
     from ..errors import NotFound
-    from ..monitor import attach, exits
-    from .life import record_exit
     from .session import Attachment
     from .start import start_locked
 
@@ -126,23 +142,42 @@ def restart(engine: Engine, container: Container, timeout_seconds: float | None,
         if current is None or current.status == "removing":
             raise NotFound(f"No such container: {container.name}")
         if current.is_running:
-            reason = _end(engine, current, timeout_seconds, signal, locked=True)
-            run = engine.layout.run(container.id)
-            end = None
-            try:
-                with attach.connect(run) as connection:
-                    end = connection.wait_exited()
-            except (OSError, EOFError):
-                pass  # it has ended already, or its monitor was killed
-            current = record_exit(engine, current, end or exits.read_exit(run))
+            reason, current = end_locked(engine, current, timeout_seconds, signal)
             engine.rows.note_alone(current, "stop")
         start_locked(engine, current, Attachment()).detach()
         engine.rows.note_alone(current, "restart")
     return reason
 
 
+def end_locked(
+    engine: Engine, container: Container, timeout_seconds: float | None, signal: str, *, by_hand: bool = True
+) -> tuple[str, Container]:
+    """End a running container as `stop` does, for a caller that holds its lock; its policy has no say.
+
+    Gives what `stop` gives, and the container at rest. Without `by_hand` it isn't remembered as one that was told to end.
+    """
+    from ..monitor import attach, exits
+    from .life import record_exit
+
+    reason = _end(engine, container, timeout_seconds, signal, locked=True, by_hand=by_hand)
+    run = engine.layout.run(container.id)
+    end = None
+    try:
+        with attach.connect(run) as connection:
+            end = connection.wait_exited()
+    except (OSError, EOFError):
+        pass  # it has ended already, or its monitor was killed
+    return reason, record_exit(engine, container, end or exits.read_exit(run))
+
+
 def _end(
-    engine: Engine, container: Container, timeout_seconds: float | None, signal: str, *, locked: bool = False
+    engine: Engine,
+    container: Container,
+    timeout_seconds: float | None,
+    signal: str,
+    *,
+    locked: bool = False,
+    by_hand: bool = True,
 ) -> str:
     """Signal, patience, kill; `locked` says that the caller holds the container's lock. Gives why there was no patience, or ""."""
     if timeout_seconds is None:
@@ -154,23 +189,28 @@ def _end(
 
         reason = why_deaf(engine, container, number)
         if reason:
-            _kill_all(engine, container)
+            _kill_all(engine, container, by_hand=by_hand)
             return reason
-    if _send_noted(engine, container, number):
+    if _send_noted(engine, container, number, by_hand=by_hand):
         _let_go_on(engine, container, locked)
         if not ends_within(engine, container, timeout_seconds):
-            _kill_all(engine, container)
+            _kill_all(engine, container, by_hand=by_hand)
     return ""
 
 
-def _kill_all(engine: Engine, container: Container) -> None:
-    engine.rows.note_alone(container, "kill", signal=str(int(_signal.SIGKILL)))
+def _kill_all(engine: Engine, container: Container, *, by_hand: bool) -> None:
+    _note_signal(engine, container, _signal.SIGKILL, by_hand=by_hand)
     engine.hierarchy.kill(container.id)
 
 
-def _send_noted(engine: Engine, container: Container, number: int) -> bool:
-    """As `send` to the first process, and record it. Whoever records the end that this brings does so after us."""
-    engine.rows.note_alone(container, "kill", signal=str(int(number)))
+def _note_signal(engine: Engine, container: Container, number: int, *, by_hand: bool) -> None:
+    note = engine.rows.note_stop if by_hand else engine.rows.note_alone
+    note(container, "kill", signal=str(int(number)))
+
+
+def _send_noted(engine: Engine, container: Container, number: int, *, by_hand: bool = True) -> bool:
+    """As `send` to the first process, and record it. Whoever records the end that this brings does so after us, and knows it."""
+    _note_signal(engine, container, number, by_hand=by_hand)
     return send(engine, container, number)
 
 

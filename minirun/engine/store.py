@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COLUMNS = (
     "id", "name", "image_id", "image_name", "config", "arguments", "hostname", "status", "pid", "created_ns",
     "started_ns", "finished_ns", "exit_code", "oom_killed", "error", "address4", "address6", "prefix4", "prefix6",
-    "gateway4", "gateway6", "mac", "ports",
+    "gateway4", "gateway6", "mac", "ports", "restart_count", "restart_delay_ms", "restart_at_ns", "stopped_by_hand",
 )  # fmt: skip
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"  # noqa: S608  (names of columns, all ours)
 _INSERT = f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
@@ -80,6 +80,13 @@ class Containers:
             for action in actions:
                 self.note(container, action, **attributes)
 
+    def note_stop(self, container: Container, *actions: str, **attributes: str) -> None:
+        """Remember that a container was told to end, so that its policy doesn't start it again; with events as `note_alone`."""
+        with suppress(Exhausted), database.transaction(self._connection):
+            self.update(container.id, stopped_by_hand=True)
+            for action in actions:
+                self.note(container, action, **attributes)
+
     def note_network(self, container_id: str, action: str) -> None:
         """Record that a container was connected to the bridge, or disconnected from it. In the transaction of the change."""
         attributes = {"container": container_id, "name": "bridge", "type": "bridge"}
@@ -128,9 +135,12 @@ class Containers:
         return [self._from_row(row) for row in self._connection.execute(f"{_SELECT} ORDER BY created_ns DESC")]
 
     def running(self) -> list[Container]:
-        """Give the containers that are recorded as running or paused, the newest first."""
+        """Give the containers that are recorded as running, paused or restarting, the newest first."""
         # The first condition lets the index of unsettled containers be used.
-        chosen = "status NOT IN ('created', 'exited') AND status IN ('running', 'paused')"
+        chosen = (
+            "status NOT IN ('created', 'exited') AND "
+            "(status IN ('running', 'paused', 'restarting') OR (status = 'starting' AND restart_at_ns > 0))"
+        )
         rows = self._connection.execute(f"{_SELECT} WHERE {chosen} ORDER BY created_ns DESC")
         return [self._from_row(row) for row in rows]
 
@@ -148,10 +158,13 @@ class Containers:
         values["arguments"] = tuple(loads(values["arguments"]))
         values["ports"] = tuple(PortMapping(**item) for item in loads(values["ports"]))
         values["oom_killed"] = bool(values["oom_killed"])
+        values["stopped_by_hand"] = bool(values["stopped_by_hand"])
         return Container(**values)
 
 
 def _to_sql(value: Any) -> Any:
+    if type(value) is str or type(value) is int:
+        return value
     if isinstance(value, ContainerConfig):
         return dumps(value.as_json())
     if isinstance(value, tuple):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .session import Attachment
     from .userns import IdLease
 
-NETWORK_DESCRIPTOR = 16  # of the monitor: the network namespace that is joined
+LENT = {"network": 16, "pid": 17}  # the monitor's descriptors of namespaces that are joined, by their kind
 
 
 def of_container(engine: Engine, container: Container) -> Surroundings:
@@ -32,7 +32,7 @@ def of_container(engine: Engine, container: Container) -> Surroundings:
         hostname_file=f"{directory}/hostname",
         resolv_file=f"{directory}/resolv.conf",
         counts_processes=engine.hierarchy.has_controller("pids"),
-        network_namespace=f"/proc/self/fd/{NETWORK_DESCRIPTOR}",
+        lent={kind: f"/proc/self/fd/{LENT[kind]}" for kind in container.config.lenders},
         ids=_ids(engine, container),
     )
 
@@ -49,7 +49,7 @@ def placement_of(
     engine: Engine, container: Container, chain_id: str, endpoint: Endpoint | None, cgroup: str
 ) -> Placement:
     """Give where the container lies and who watches it."""
-    from .exit_hook import command
+    from .exit_hook import ENVIRONMENT, command
 
     layout, snapshots = engine.layout, engine.snapshots
     directory = layout.container(container.id)
@@ -66,9 +66,9 @@ def placement_of(
         log_max_files=container.config.log_max_files,
         open_stdin=container.config.interactive,
         endpoint=endpoint,
-        namespaces={"network": NETWORK_DESCRIPTOR} if container.config.network.startswith("container:") else {},
+        namespaces={kind: LENT[kind] for kind in container.config.lenders},
         exit_hook=tuple(command(layout.root, layout.run_root, container.id)),
-        exit_hook_environment=("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",),
+        exit_hook_environment=ENVIRONMENT,
         keyring=container.id,
         cache_directory=f"{layout.root}/seccomp",
     )

@@ -33,6 +33,7 @@ def top(engine: Engine, container: Container, arguments: Sequence[str] = ()) -> 
 
     Raises Conflict when it doesn't run, InvalidInput for arguments that hide the process ids, MinirunError for what ps refuses.
     """
+    container.refuse_restarting()
     if not container.is_running:
         raise Conflict(f"container {container.id} is not running")
     arguments = tuple(arguments) or DEFAULT

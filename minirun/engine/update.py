@@ -1,4 +1,5 @@
-"""Changing the limits of a container that exists: in its cgroup at once, in its configuration for every later start.
+"""Changing the limits of a container that exists: in its cgroup at once, in its configuration for every later start. Its restart
+policy, too, which is asked when its process ends.
 
 Owns: `update`, and what docker makes of a value that isn't given. Leaves to others: what limits mean and which can't be
 (engine/spec_limits), cgroup files and putting them back after a failure (runtime/cgroups/making).
@@ -27,13 +28,20 @@ class Limits(Record):
     memory_swap_bytes: int = 0
     memory_reservation_bytes: int = 0
     nano_cpus: int = 0
+    cpu_period_us: int = 0
+    cpu_quota_us: int = 0
     cpu_shares: int = 0
     cpuset_cpus: str = ""
+    cpuset_mems: str = ""
+    block_weight: int = 0
     pids_limit: int = 0
+    restart_policy: str = ""
+    restart_retries: int = 0
 
     def given(self) -> dict[str, int | str]:
-        """Give those that say something."""
-        return {name: value for name in type(self)._fields if (value := getattr(self, name))}
+        """Give those that say something. A policy says how often, too."""
+        given = {name: value for name in type(self)._fields if (value := getattr(self, name))}
+        return {**given, "restart_retries": self.restart_retries} if self.restart_policy else given
 
 
 def update(engine: Engine, container: Container, limits: Limits) -> None:
@@ -47,11 +55,13 @@ def update(engine: Engine, container: Container, limits: Limits) -> None:
             raise NotFound(f"No such container: {container.name}")
         config = current.config.replace(**given)
         _check_swap(config, given)
+        _check_restarts(current, config, given)
         check(config)
         if not given:
             return
         with database.transaction(engine.connection):
             engine.rows.update(container.id, config=config)
+            engine.rows.note(current, "update")
             _enforce(engine, current, _resources(config, given))
 
 
@@ -63,9 +73,23 @@ def _check_swap(config: ContainerConfig, given: dict[str, int | str]) -> None:
         )
 
 
+def _check_restarts(container: Container, config: ContainerConfig, given: dict[str, int | str]) -> None:
+    """Its next end is the first that a new policy is asked about; docker's rule is that --rm and a policy exclude each other."""
+    if "restart_policy" not in given:
+        return
+    from . import restarts
+
+    if config.auto_remove and config.restart_policy != "no":
+        raise Conflict(
+            f"Cannot update container {container.id}: "
+            "Restart policy cannot be updated because AutoRemove is enabled for the container"
+        )
+    restarts.check(config)
+
+
 def _resources(config: ContainerConfig, given: dict[str, int | str]) -> Resources:
     """Give the limits of `config` that `given` touches: what wasn't asked for stays as the cgroup has it."""
-    from ..runtime.spec import Cpu, Memory, Resources
+    from ..runtime.spec import BlockIo, Cpu, Memory, Resources
     from .spec_limits import resources_of
 
     whole = resources_of(config, (), counts_processes=False)
@@ -74,13 +98,20 @@ def _resources(config: ContainerConfig, given: dict[str, int | str]) -> Resource
         memory = whole.memory.replace(reservation=None)
     if "memory_reservation_bytes" in given:
         memory = memory.replace(reservation=whole.memory.reservation)
-    if "nano_cpus" in given:
+    if any(name in given for name in ("nano_cpus", "cpu_period_us", "cpu_quota_us")):
         cpu = cpu.replace(quota=whole.cpu.quota, period=whole.cpu.period)
     if "cpu_shares" in given:
         cpu = cpu.replace(shares=whole.cpu.shares)
     if "cpuset_cpus" in given:
         cpu = cpu.replace(cpus=whole.cpu.cpus)
-    return Resources(memory=memory, cpu=cpu, pids_limit=whole.pids_limit if "pids_limit" in given else None)
+    if "cpuset_mems" in given:
+        cpu = cpu.replace(mems=whole.cpu.mems)
+    return Resources(
+        memory=memory,
+        cpu=cpu,
+        pids_limit=whole.pids_limit if "pids_limit" in given else None,
+        block_io=BlockIo(weight=whole.block_io.weight if "block_weight" in given else None),
+    )
 
 
 def _enforce(engine: Engine, container: Container, resources: Resources) -> None:

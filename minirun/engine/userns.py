@@ -17,6 +17,7 @@ from .. import database
 from ..errors import Exhausted, InvalidInput, NotSupported
 from ..record import Record
 from ..runtime.spec import IdMapping, Namespace
+from ..units import ID_MAX, whole_number
 from .spec_limits import EVERYBODY
 
 TYPE_CHECKING = False
@@ -78,18 +79,20 @@ def size_of(mode: str) -> int:
     key, _, value = rest.partition("=")
     if key in ("uidmapping", "gidmapping"):
         raise InvalidInput(f"--userns {mode}: {key} isn't supported: each container gets one range of ids, from 0 on")
-    # Ten digits hold every id; int() raises an error of its own beyond 4300.
-    if key != "size" or not value.isascii() or not value.isdecimal() or len(value) > 10 or not 0 < int(value) < 1 << 32:
+    size = whole_number(value, ID_MAX) if key == "size" else None
+    if not size:
         raise InvalidInput(f"invalid --userns: {mode!r}: the size is a number of ids, as in auto:size={SIZE}")
-    return int(value)
+    return size
 
 
 def check(config: ContainerConfig) -> None:
     """Raise InvalidInput for what can't be together with a user namespace of the container's own."""
     size = size_of(config.userns)
     for number in (*config.user.split(":"), *config.groups_add):
-        if number.isascii() and number.isdecimal() and int(number) >= size:
-            raise InvalidInput(f"--userns {config.userns}: {number} isn't among the container's ids, 0 to {size - 1}")
+        if number.isascii() and number.isdecimal() and whole_number(number, size - 1) is None:
+            raise InvalidInput(
+                f"--userns {config.userns}: {number[:64]} isn't among the container's ids, 0 to {size - 1}"
+            )
 
 
 def check_host(engine: Engine) -> None:
@@ -196,8 +199,10 @@ def _reserve(file: str) -> tuple[list[Range], list[Range]]:
             for line in lines:
                 owner, _, numbers = line.strip().partition(":")
                 first, _, count = numbers.partition(":")
-                if first.isdecimal() and count.isdecimal():
-                    (own if owner == RESERVED_FOR else foreign).append((int(first), int(count)))
+                begin, length = whole_number(first, ID_MAX), whole_number(count, ID_MAX + 1)
+                if begin is not None and length:  # as newuidmap(1), which skips what it can't read
+                    length = min(length, ID_MAX + 1 - begin)
+                    (own if owner == RESERVED_FOR else foreign).append((begin, length))
     except FileNotFoundError:
         pass
     # Who wrote down a reserve of ours has decided about overlaps.

@@ -118,7 +118,15 @@ class Addition:
         return digest in self._staged or self._blobs.has(digest)
 
     def read_layer(
-        self, read: Source, what: str, *, below: str, unpack: bool, keep: int = -1, needs_end_mark: bool = False
+        self,
+        read: Source,
+        what: str,
+        *,
+        below: str,
+        unpack: bool,
+        keep: int = -1,
+        needs_end_mark: bool = False,
+        interrupt: Callable[[], object] | None = None,
     ) -> Layer:
         """Hash a layer and, with `unpack`, unpack it above the chain `below` ("" for none); raises as images/layers does."""
         target = ""
@@ -128,7 +136,9 @@ class Addition:
             os.mkdir(directory, 0o700)
             target = f"{directory}/fs"
         lowers = self._lowers(below) if unpack and below else ()
-        layer = layers.read_layer(read, what, target=target, lowers=lowers, keep=keep, needs_end_mark=needs_end_mark)
+        layer = layers.read_layer(
+            read, what, target=target, lowers=lowers, keep=keep, needs_end_mark=needs_end_mark, interrupt=interrupt
+        )
         if unpack:
             chain_id = chain_ids_above(below, layer.diff_id)
             self._unpacked.setdefault(
@@ -165,12 +175,15 @@ class Addition:
         manifest_type: str = "",
         how: str = "load",
     ) -> NewImage:
-        """Take an image whose layers have all been taken; without a manifest one is written."""
+        """Take an image whose layers have all been taken; without a manifest one is written, of `manifest_type` (OCI's for "")."""
         config_digest = self.add_document(config_data)
         if not manifest_data:
-            config = Descriptor(media_type=manifest.OCI_CONFIG, digest=config_digest, size=len(config_data))
-            above = [Descriptor(media_type=each.media_type, digest=each.digest, size=each.size) for each in taken]
-            manifest_data, manifest_type = manifest.write_manifest(config, above), manifest.OCI_MANIFEST
+            found = [Descriptor(media_type=each.media_type, digest=each.digest, size=each.size) for each in taken]
+            manifest_type = manifest.type_of_manifest(found, manifest_type or manifest.OCI_MANIFEST)
+            media_type = manifest.config_type(manifest_type)
+            config = Descriptor(media_type=media_type, digest=config_digest, size=len(config_data))
+            above = [each.replace(media_type=manifest.layer_type(manifest_type, each.media_type)) for each in found]
+            manifest_data = manifest.write_manifest(config, above, manifest_type)
         image = NewImage(
             id=config_digest,
             names=names,

@@ -46,7 +46,7 @@ class ArchivedLayer(Record):
 
 
 class ArchivedImage(Record):
-    """An image in the archive; `names` are full references. Without a manifest of its own (docker's form) one is written."""
+    """An image in the archive; `names` are full references. Without a manifest of its own one is written."""
 
     names: tuple[str, ...]
     config_data: bytes
@@ -94,9 +94,34 @@ class Archive:
         entries = documents.read_json(self._read("manifest.json"), what)
         if not isinstance(entries, list) or not 0 < len(entries) <= IMAGES_MAX:
             raise Corrupt(f"{what} is no list of images")
-        return [self._docker_image(entry, f"{what}: image {i}") for i, entry in enumerate(entries)]
+        known = self._manifests_of_index() if self._exists("index.json") else {}
+        return [self._docker_image(entry, known, f"{what}: image {i}") for i, entry in enumerate(entries)]
 
-    def _docker_image(self, entry: Any, what: str) -> ArchivedImage:
+    def _manifests_of_index(self) -> dict[tuple[str, ...], tuple[bytes, str]]:
+        """Give what an OCI layout says of the images that docker's list names, by the digests of configuration and layers: with it,
+        an image keeps the manifest by which registries know it."""
+        found: dict[tuple[str, ...], tuple[bytes, str]] = {}
+        waiting = [(each, NESTING_MAX) for each in documents.read_index(self._read("index.json"), "index.json")]
+        seen: set[str] = set()
+        while waiting:
+            descriptor, nesting = waiting.pop()
+            if descriptor.digest in seen or is_attestation(descriptor):
+                continue
+            seen.add(descriptor.digest)
+            if not self._exists(_member_of(descriptor.digest)):
+                continue  # of another platform: docker's list is what counts
+            what = f"{self.what}: manifest {descriptor.digest}"
+            if descriptor.media_type in documents.MANIFESTS:
+                data = self._blob(descriptor)
+                manifest = documents.read_manifest(data, what)
+                key = (manifest.config.digest, *(layer.digest for layer in manifest.layers))
+                found.setdefault(key, (data, manifest.media_type))
+            elif descriptor.media_type in documents.INDEXES and nesting:
+                inner = documents.read_index(self._blob(descriptor), what)
+                waiting += [(each, nesting - 1) for each in inner]
+        return found
+
+    def _docker_image(self, entry: Any, known: dict[tuple[str, ...], tuple[bytes, str]], what: str) -> ArchivedImage:
         if not isinstance(entry, dict):
             raise Corrupt(f"{what} is no object")
         config = entry.get("Config")
@@ -110,10 +135,14 @@ class Archive:
         expected = _digest_in_path(config)
         if expected and digest_of(data) != expected:
             raise Corrupt(f"{self.what}: {_shown(config)}: the digest doesn't match, the content was changed")
+        key = (digest_of(data), *(_digest_in_path(each) for each in members))
+        manifest_data, manifest_type = known.get(key, (b"", ""))
         return ArchivedImage(
             names=tuple(self._name(name) for name in names),
             config_data=data,
             layers=tuple(ArchivedLayer(member=each, digest=_digest_in_path(each)) for each in members),
+            manifest_data=manifest_data,
+            manifest_type=manifest_type,
         )
 
     def _name(self, text: Any) -> str:

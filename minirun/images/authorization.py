@@ -4,7 +4,8 @@ Owns: `Authorization`: challenges, tokens, which realm may be told a password. L
 (images/credentials), asking again (images/registry).
 
     401 WWW-Authenticate -> Basic: the password
-                         -> Bearer: a token from the realm, which is asked with the password, or without
+                         -> Bearer: a token from the realm: with who we are in a form (OAuth2, POST), and where a registry knows
+                            no such thing in the query (GET); without credentials always the latter
 
 A realm is given a password only when the registry has a business with it: it is the registry's own host, shares its domain, or the
 administrator has named it. Others are asked without.
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 TOKEN_MAX = 1024 * 1024  # bytes of an answer with a token
 CLIENT = "minirun"
+# What servers that only know GET have been seen to answer to POST: no such thing in several words, and "who are you?".
+_NO_OAUTH = frozenset({400, 401, 404, 405, 501})
 
 
 class Authorization:
@@ -70,9 +73,10 @@ class Authorization:
             credentials = None
         service = asked.get("service", "")
         scopes = (scope or asked.get("scope", "")).split()
-        if credentials is not None and credentials.identity_token:
-            document = self._exchange(realm, service, scopes, credentials.identity_token)
-        else:
+        document = None
+        if credentials is not None and (credentials.identity_token or credentials.username):
+            document = self._exchange(realm, service, scopes, credentials)
+        if document is None:
             document = self._ask_for_token(realm, service, scopes, credentials)
         token = document.get("token") or document.get("access_token")
         if not isinstance(token, str) or not token or not token.isascii() or any(each <= " " for each in token):
@@ -100,14 +104,19 @@ class Authorization:
         url = f"{realm}{'&' if '?' in realm else '?'}{urllib.parse.urlencode(query)}"
         return self._token_document(self._transport.request("GET", url, headers), realm)
 
-    def _exchange(self, realm: str, service: str, scopes: list[str], identity_token: str) -> dict[str, Any]:
-        form = {
-            "grant_type": "refresh_token", "service": service, "client_id": CLIENT,
-            "scope": " ".join(scopes), "refresh_token": identity_token,
-        }  # fmt: skip
+    def _exchange(self, realm: str, service: str, scopes: list[str], credentials: Credentials) -> dict[str, Any] | None:
+        """Ask as OAuth2 has it; None where that isn't known and a password can be tried in another way."""
+        form = {"service": service, "client_id": CLIENT, "scope": " ".join(scopes)}
+        if credentials.identity_token:
+            form |= {"grant_type": "refresh_token", "refresh_token": credentials.identity_token}
+        else:
+            form |= {"grant_type": "password", "username": credentials.username, "password": credentials.password}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        body = urllib.parse.urlencode(form).encode()
-        return self._token_document(self._transport.request("POST", realm, headers, body), realm)
+        answer = self._transport.request("POST", realm, headers, urllib.parse.urlencode(form).encode())
+        if answer.status in _NO_OAUTH and not credentials.identity_token:
+            answer.drain_conn()
+            return None
+        return self._token_document(answer, realm)
 
     def _token_document(self, answer: urllib3.BaseHTTPResponse, realm: str) -> dict[str, Any]:
         if answer.status in (401, 403):

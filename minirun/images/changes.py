@@ -5,6 +5,7 @@ Owns: parsing them, the "config" object that comes out. Leaves to others: whole 
     CMD ["sh"] | CMD echo hi         ENTRYPOINT likewise        ENV A=1 B="two words" | ENV A the rest
     EXPOSE 80 53/udp                 LABEL as ENV               USER name[:group]
     VOLUME ["/a"] | VOLUME /a /b     WORKDIR /srv               STOPSIGNAL SIGTERM
+    HEALTHCHECK --interval=5s --timeout=1s --start-period=1m --start-interval=1s --retries=2 CMD ... | HEALTHCHECK NONE
 
 $NAME and ${NAME} stand for what earlier ENV changes have set, outside single quotes, as in a Dockerfile.
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 
 from ..errors import InvalidInput
+from ..units import parse_span, whole_number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,16 +92,15 @@ def _expose(config: Config, rest: str) -> None:
         ports, slash, protocol = word.partition("/")
         protocol = protocol.lower() if slash else "tcp"
         first, dash, last = ports.partition("-")
-        numbers = (first, last) if dash else (first, first)
-        if protocol not in PROTOCOLS or not all(
-            each.isascii() and each.isdigit() and 0 < int(each) < 65536 for each in numbers
-        ):
+        low = whole_number(first, 65535)
+        high = whole_number(last, 65535) if dash else low
+        if protocol not in PROTOCOLS or not (low and high):
             raise ValueError(
                 f"'{word}' is no port: a number from 1 to 65535, or two joined by '-', with /tcp, /udp or /sctp"
             )
-        if int(numbers[0]) > int(numbers[1]):
+        if low > high:
             raise ValueError(f"'{word}': the range ends before it begins")
-        for number in range(int(numbers[0]), int(numbers[1]) + 1):
+        for number in range(low, high + 1):
             config.setdefault("ExposedPorts", {})[f"{number}/{protocol}"] = {}
 
 
@@ -125,6 +126,45 @@ def _working_directory(config: Config, rest: str) -> None:
     config["WorkingDir"] = normpath(join("/", str(config.get("WorkingDir", "/")), _single(rest, config)))
 
 
+def _healthcheck(config: Config, rest: str) -> None:
+    words, check = rest.split(), {}
+    while words and words[0].startswith("--"):
+        name, _, value = words[0][2:].partition("=")
+        if name not in _HEALTH_OPTIONS:
+            raise ValueError(f"there is no option --{name}")
+        check[_HEALTH_OPTIONS[name]] = _health_number(name, value)
+        rest = rest.partition(words.pop(0))[2].strip()
+    kind, _, line = rest.partition(" ")
+    line = line.strip()
+    if kind.upper() == "NONE" and not line and not check:
+        config["Healthcheck"] = {"Test": ["NONE"]}
+        return
+    if kind.upper() != "CMD" or not line:
+        raise ValueError("it is NONE, or CMD and a command, options before it")
+    listed = _json_list(line)
+    config["Healthcheck"] = {"Test": ["CMD-SHELL", line] if listed is None else ["CMD", *listed], **check}
+
+
+_HEALTH_OPTIONS = {
+    "interval": "Interval",
+    "timeout": "Timeout",
+    "start-period": "StartPeriod",
+    "start-interval": "StartInterval",
+    "retries": "Retries",
+}
+
+
+def _health_number(name: str, value: str) -> int:
+    if name == "retries":
+        if not (value.isascii() and value.isdecimal()):
+            raise ValueError(f"--retries is a number, not '{value}'")
+        return int(value)
+    length = parse_span(value)
+    if length is None or 0 < length < 10**6:
+        raise ValueError(f"--{name} is a length of time of 1ms or more, as 30s or 1m, not '{value}'")
+    return length
+
+
 INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
     "CMD": _cmd,
     "ENTRYPOINT": _entrypoint,
@@ -135,6 +175,7 @@ INSTRUCTIONS: dict[str, Callable[[Config, str], None]] = {
     "VOLUME": _volume,
     "WORKDIR": _working_directory,
     "STOPSIGNAL": _stop_signal,
+    "HEALTHCHECK": _healthcheck,
     "ONBUILD": _on_build,
 }
 

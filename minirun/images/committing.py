@@ -55,13 +55,18 @@ def commit(
         try:
             layer = addition.read_layer(read, what, below=parent.chain_id, unpack=True, keep=kept, needs_end_mark=True)
             check()
-            taken = _layers_of(images, parent)
+            taken, kind = _layers_of(images, parent)
             if layer.diff_id != EMPTY:
                 addition.add_file(layer.digest, kept)
                 taken.append(layer)
             document = _document(images.configuration(parent), parent, layer, wanted)
             image = addition.add_image(
-                configuration.read(document, what), document, taken, (wanted.name,) if wanted.name else (), how="commit"
+                configuration.read(document, what),
+                document,
+                taken,
+                (wanted.name,) if wanted.name else (),
+                manifest_type=kind,
+                how="commit",
             )
             addition.publish(images.connection)
         except Vanished as error:
@@ -73,21 +78,15 @@ def commit(
     return image.id
 
 
-def _layers_of(images: Images, image: Image) -> list[Layer]:
-    """Give the layers of an image as its manifest has them, in OCI's words."""
+def _layers_of(images: Images, image: Image) -> tuple[list[Layer], str]:
+    """Give the layers of an image as its manifest has them, and the manifest's type: docker's stay docker's."""
     (digest,) = images.connection.execute("SELECT manifest_digest FROM images WHERE id = ?", (image.id,)).fetchone()
     found = manifest.read_manifest(images.blobs.read(digest), f"the manifest {digest}")
-    return [
-        Layer(digest=each.digest, size=each.size, diff_id="", media_type=_media_type(each.media_type), unpacked_bytes=0)
+    taken = [
+        Layer(digest=each.digest, size=each.size, diff_id="", media_type=each.media_type, unpacked_bytes=0)
         for each in found.layers
     ]
-
-
-def _media_type(text: str) -> str:
-    for compression in ("gzip", "zstd"):
-        if text.endswith(compression):
-            return f"{manifest.OCI_LAYER}+{compression}"
-    return manifest.OCI_LAYER
+    return taken, found.media_type
 
 
 def _document(below: dict[str, Any], parent: Image, layer: Layer, wanted: Committed) -> bytes:

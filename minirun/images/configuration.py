@@ -136,6 +136,16 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict) and all(_is_text(key) and _is_text(each) for key, each in value.items())
 
 
+def is_healthcheck(value: Any) -> bool:
+    """Is this docker's HealthConfig: a list of words, and numbers that are no times before now?"""
+    numbers = ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries")
+    return (
+        isinstance(value, dict)
+        and (value.get("Test") is None or _is_list(value["Test"]))
+        and all(type(value.get(name) or 0) is int and 0 <= (value.get(name) or 0) < 2**63 for name in numbers)
+    )
+
+
 SETTINGS: dict[str, Callable[[Any], bool]] = {
     "User": _is_text,
     "WorkingDir": _is_text,
@@ -148,4 +158,5 @@ SETTINGS: dict[str, Callable[[Any], bool]] = {
     "ExposedPorts": _is_set,
     "Volumes": _is_set,
     "Labels": _is_mapping,
+    "Healthcheck": is_healthcheck,
 }

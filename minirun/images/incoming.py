@@ -40,6 +40,7 @@ class Part:
         self.written = 0
         self._read_to = 0
         self._failure: BaseException | None = None
+        self._is_interrupted = False
         self._changed = threading.Condition()
 
     # ---- the writer
@@ -138,8 +139,10 @@ class Part:
     def read(self, size: int) -> bytes:
         """Give the next bytes as soon as there are any, b"" after the last; raises what the writer failed with."""
         with self._changed:
-            while self.written <= self._read_to < self.size and self._failure is None:
+            while self.written <= self._read_to < self.size and self._failure is None and not self._is_interrupted:
                 self._changed.wait()
+            if self._is_interrupted:
+                raise MinirunError("given up")
             if self._failure is not None and self.written <= self._read_to:
                 raise self._failure
             room = min(size, self.written - self._read_to)
@@ -153,6 +156,13 @@ class Part:
         """Read from the first byte again."""
         with self._changed:
             self._read_to = 0
+            self._is_interrupted = False
+
+    def interrupt(self) -> None:
+        """Let a `read` that waits in another thread fail, and those after it, until `rewind`."""
+        with self._changed:
+            self._is_interrupted = True
+            self._changed.notify_all()
 
     def wait_taken(self) -> None:
         """Block until the writer has opened it, or failed."""

@@ -3,8 +3,9 @@
 Owns: the stream through digest, decompression, digest and the applier; the limits. Leaves to others: what an entry becomes
 (native/untar.c and layer.c), where the result goes (storage/snapshots), whether the digests are the right ones (the caller).
 
-    read -> sha256 (blob) -> gunzip -> sha256 (diff id) -> untar beneath a directory
+    read -> sha256 (blob) -> gunzip   |   -> sha256 (diff id) -> untar beneath a directory
          -> a file, when the source is a pipe
+    a thread of its own (images/ahead)
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from ..light import ExitStack, contextmanager
 from ..linux.untar import BadArchive, Untar
 from ..record import Record
 from . import compression
+from .ahead import ahead
 from .digest import PIECE
 from .manifest import OCI_LAYER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .compression import Source
 
@@ -49,15 +51,17 @@ def read_layer(
     lowers: Sequence[str] = (),
     keep: int = -1,
     needs_end_mark: bool = False,
+    interrupt: Callable[[], object] | None = None,
 ) -> Layer:
     """Take a layer in: hash it, and unpack it into the new directory `target` when one is given.
 
     `lowers` are the directories of the layers below, the nearest first. `keep` gets the bytes as they come. `what` names
     the layer in errors: Corrupt (the archive), Exhausted (no space), MinirunError (the host). What was written by then
-    stays, for the caller's stage to remove. Blocks; memory stays flat.
+    stays, for the caller's stage to remove. Blocks; memory stays flat. With `interrupt`, which ends a `read` that blocks, a second
+    thread calls `read`.
     """
     with _named(what):
-        return _read_layer(read, target, lowers, keep, needs_end_mark)
+        return _read_layer(read, target, lowers, keep, needs_end_mark, interrupt)
 
 
 @contextmanager
@@ -87,7 +91,14 @@ def free_bytes(path: str) -> int:
     return max(status.f_bavail * status.f_frsize - FREE_FLOOR_BYTES, 0)
 
 
-def _read_layer(read: Source, target: str, lowers: Sequence[str], keep: int, needs_end_mark: bool) -> Layer:
+def _read_layer(
+    read: Source,
+    target: str,
+    lowers: Sequence[str],
+    keep: int,
+    needs_end_mark: bool,
+    interrupt: Callable[[], object] | None,
+) -> Layer:
     stored, plain = hashlib.sha256(), hashlib.sha256()
     size = 0
 
@@ -105,7 +116,10 @@ def _read_layer(read: Source, target: str, lowers: Sequence[str], keep: int, nee
     unpacked = 0
     with ExitStack() as stack:
         untar = _untar(stack, target, lowers, needs_end_mark) if target else None
-        for data in compression.pieces(tapped, start):
+        pieces = compression.pieces(tapped, start)
+        if interrupt is not None and len(start) == PIECE:  # a small layer is done before a thread has begun
+            pieces = stack.enter_context(ahead(pieces, interrupt))
+        for data in pieces:
             if kind:
                 plain.update(data)
             if untar is not None:

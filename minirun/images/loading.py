@@ -80,7 +80,7 @@ def _take(addition: Addition, archive: Archive, layer: ArchivedLayer, diff_id: s
     try:
         unpack = not addition.has_chain(chain_ids_above(below, diff_id))
         with open(descriptor, "rb", buffering=0, closefd=False) as file:
-            result = addition.read_layer(file.read, what, below=below, unpack=unpack)
+            result = addition.read_layer(file.read, what, below=below, unpack=unpack, interrupt=bool)
         if layer.digest and result.digest != layer.digest:
             raise Corrupt(f"{what}: the digest doesn't match, the content was changed ({result.digest})")
         if result.diff_id != diff_id:

@@ -28,6 +28,7 @@ OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
@@ -130,15 +131,34 @@ def read_descriptor(item: Any, what: str) -> Descriptor:
     )
 
 
-def write_manifest(config: Descriptor, layers: list[Descriptor]) -> bytes:
-    """Give an OCI manifest; the same content always gives the same bytes."""
+def write_manifest(config: Descriptor, layers: list[Descriptor], media_type: str = OCI_MANIFEST) -> bytes:
+    """Give a manifest of a type; the same content always gives the same bytes."""
     document = {
         "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
+        "mediaType": media_type,
         "config": _plain(config),
         "layers": [_plain(layer) for layer in layers],
     }
     return json.dumps(document, separators=(",", ":")).encode()
+
+
+def type_of_manifest(layers: list[Descriptor], wanted: str) -> str:
+    """Give the type that a manifest of these layers can have, `wanted` if it can: docker has no name for zstd."""
+    return OCI_MANIFEST if any("zstd" in layer.media_type for layer in layers) else wanted
+
+
+def config_type(manifest_type: str) -> str:
+    """Give the type of the configuration that goes with a manifest's."""
+    return DOCKER_CONFIG if manifest_type == DOCKER_MANIFEST else OCI_CONFIG
+
+
+def layer_type(manifest_type: str, media_type: str) -> str:
+    """Give the type of a layer in the words that go with a manifest's: docker's, or OCI's; one that is in neither stays."""
+    for kind in ("gzip", "zstd", ""):
+        if media_type in (f"{DOCKER_LAYER}.{kind}".rstrip("."), f"{OCI_LAYER}+{kind}".rstrip("+")):
+            base, joint = (DOCKER_LAYER, ".") if manifest_type == DOCKER_MANIFEST else (OCI_LAYER, "+")
+            return f"{base}{joint}{kind}" if kind else base
+    return media_type
 
 
 def _plain(descriptor: Descriptor) -> dict[str, Any]:

@@ -93,10 +93,8 @@ def check_platform(image: Image, wanted: str, platform: str) -> None:
     """Raise NotFound when an image isn't for the platform that was asked for: "os[/arch[/variant]]", "" for any. InvalidInput."""
     if not platform:
         return
-    parts = platform.split("/")
-    if len(parts) > 3 or not all(part and part.replace("_", "").replace("-", "").isalnum() for part in parts):
-        raise InvalidInput(f"invalid platform '{platform}': it is os[/arch[/variant]], as in linux/amd64")
-    if any(asked != has for asked, has in zip(parts, (image.os, image.architecture), strict=False)):
+    asked = Platform(os="linux") if platform == "linux" else parse_platform(platform)
+    if image.os != asked.os or (asked.architecture and image.architecture != asked.architecture):
         raise NotFound(
             f"image {wanted} was found but does not provide the specified platform ({platform}):"
             f" it is for {image.os}/{image.architecture}"

@@ -75,7 +75,7 @@ def pull(
     verified or
     fetched so far is kept for the next try. Blocks."""
     wanted = reference.digest or reference.tag or DEFAULT_TAG
-    with _answering(reference, registries, wanted) as (registry, fetched):
+    with answering(reference, registries, wanted) as (registry, fetched):
         found = _find(registry, fetched, platform)
         for attempt in range(ATTEMPTS):
             try:
@@ -103,7 +103,7 @@ def remote_tags(reference: Reference, registries: Registries) -> list[str]:
 
 
 @contextmanager
-def _answering(reference: Reference, registries: Registries, wanted: str) -> Iterator[tuple[Registry, Fetched]]:
+def answering(reference: Reference, registries: Registries, wanted: str) -> Iterator[tuple[Registry, Fetched]]:
     """Give the first address of a registry that has the manifest `wanted`, and the manifest; closed at the block's end."""
     failures: list[MinirunError] = []
     keychain = Keychain()
@@ -302,7 +302,8 @@ def _read_one(
             return data
 
         try:
-            result = addition.read_layer(tapped, what, below=below, unpack=unpack)
+            interrupt = part.interrupt if part is not None else bool
+            result = addition.read_layer(tapped, what, below=below, unpack=unpack, interrupt=interrupt)
         except Corrupt:
             if part is not None:
                 part.discard()  # or the next try would read the same again

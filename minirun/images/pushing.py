@@ -22,6 +22,7 @@ from . import manifest as documents
 from .adding import set_digest
 from .answers import Refused
 from .credentials import Keychain
+from .platform import check_platform
 from .registry import PUSH, Registry
 from .transport import AGAIN, ATTEMPTS, PAUSE_SECONDS, Transport, Unreachable
 
@@ -50,9 +51,10 @@ class Pushed(Record):
     size: int
 
 
-def push(images: Images, reference: Reference, progress: Progress, registries: Registries) -> Pushed:
-    """Send one image. Raises NotFound (no such image here), Refused, Unreachable. Blocks."""
+def push(images: Images, reference: Reference, platform: str, progress: Progress, registries: Registries) -> Pushed:
+    """Send one image. Raises NotFound (no such image here, or not for the platform), Refused, Unreachable. Blocks."""
     image = _image_of(images, reference)
+    check_platform(image, reference.familiar, platform)
     row = images.connection.execute(
         "SELECT manifest_digest, manifest_type, layers FROM images WHERE id = ?", (image.id,)
     ).fetchone()
@@ -60,7 +62,7 @@ def push(images: Images, reference: Reference, progress: Progress, registries: R
     data = images.blobs.read(digest)
     manifest = documents.read_manifest(data, f"manifest {digest}")
     sources = _other_repositories(images, reference)
-    with _connected(reference, registries) as registry:
+    with connected(reference, registries) as registry:
         pairs = zip(manifest.layers, loads(diff_ids), strict=True)
         blobs = list({layer.digest: (layer, diff_id[7:19]) for layer, diff_id in pairs}.values())
         for layer, name in blobs:
@@ -90,7 +92,7 @@ def _image_of(images: Images, reference: Reference) -> Image:
 
 
 @contextmanager
-def _connected(reference: Reference, registries: Registries) -> Iterator[Registry]:
+def connected(reference: Reference, registries: Registries) -> Iterator[Registry]:
     """Give the registry's own address, the first that answers, until the block's end: mirrors are for reading."""
     failures: list[Unreachable] = []
     keychain = Keychain()

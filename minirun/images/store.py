@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .committing import Committed
     from .compression import Source
     from .history import Step
+    from .list_registry import PushedList
     from .pulling import Pulled
     from .pushing import Pushed
     from .registries import Registries
@@ -47,6 +48,7 @@ class Images:
         self.root = root
         self.connection = connection
         self.snapshots = snapshots
+        self._seen: tuple[tuple[Any, ...], Image] | None = None  # a verb resolves its image several times
 
     @cached_property
     def blobs(self) -> Blobs:
@@ -81,7 +83,9 @@ class Images:
             row = rows[0] if rows else None
         if row is None:
             raise NotFound(f"No such image: {wanted}")
-        return from_row(row)
+        if self._seen is None or self._seen[0] != row:
+            self._seen = (row, from_row(row))
+        return self._seen[1]
 
     def configuration(self, image: Image) -> dict[str, Any]:
         """Give the whole configuration document of an image (history, author and what else it holds). Raises Corrupt."""
@@ -89,6 +93,27 @@ class Images:
 
         document = read_json(self.blobs.read(image.id), f"the configuration {image.id}")
         return document if isinstance(document, dict) else {}
+
+    def document(self, wanted: str, kind: str, platform: str = "") -> bytes:
+        """Give an image's "config" or "manifest", byte for byte. Raises NotFound (also: not for the platform), Corrupt."""
+        image = self.check_platform(wanted, platform) if platform else self.resolve(wanted)
+        (manifest,) = self.connection.execute("SELECT manifest_digest FROM images WHERE id = ?", (image.id,)).fetchone()
+        return self.blobs.read(image.id if kind == "config" else manifest)
+
+    def check_platform(self, wanted: str, platform: str) -> Image:
+        """Give an image that has to be for "os[/arch[/variant]]". Raises NotFound, InvalidInput."""
+        from .platform import check_platform
+
+        image = self.resolve(wanted)
+        check_platform(image, wanted, platform)
+        return image
+
+    def content_bytes(self, image: Image) -> int:
+        """Give the size of an image's blobs: what a registry keeps of it."""
+        manifest, blobs = self.connection.execute(
+            "SELECT manifest_digest, blobs FROM images WHERE id = ?", (image.id,)
+        ).fetchone()
+        return sum(self.blobs.size_bytes(each) for each in {image.id, manifest, *loads(blobs)} if self.blobs.has(each))
 
     def wanted_blobs(self) -> set[str]:
         """Give the digests of all blobs that images refer to."""
@@ -148,6 +173,7 @@ class Images:
         self,
         name: str,
         *,
+        platform: str = "",
         progress: Callable[[str, str, int, int], None] | None = None,
         registries: Registries | None = None,
     ) -> Pushed:
@@ -155,7 +181,63 @@ class Images:
         from .pushing import push
         from .registries import Registries
 
-        return push(self, parse(name), progress or (lambda *_: None), registries or Registries())
+        return push(self, parse(name), platform, progress or (lambda *_: None), registries or Registries())
+
+    # ---- manifest lists
+
+    def create_list(
+        self, name: str, sources: Sequence[str], *, amend: bool = False, registries: Registries | None = None
+    ) -> str:
+        """Put images that registries have together under one name, for `push_list`; gives the name in full.
+
+        Raises Conflict, InvalidInput, NotFound, Refused, Unreachable, Corrupt; then nothing has changed. Blocks.
+        """
+        from .list_registry import create
+        from .lists import Lists
+        from .registries import Registries
+
+        return create(Lists(self.root), name, sources, registries or Registries(), amend=amend)
+
+    def annotate_list(self, name: str, image: str, **said: Any) -> None:
+        """Say what an image of a list runs on: os, architecture, variant, os_version, os_features. Raises NotFound."""
+        from .list_registry import annotate
+        from .lists import Lists
+
+        annotate(Lists(self.root), name, image, **said)
+
+    def inspect_list(
+        self, name: str, image: str = "", *, verbose: bool = False, registries: Registries | None = None
+    ) -> str:
+        """Give a list, an image of it, or what a registry has under the name, as JSON. Raises as `create_list` does."""
+        from .list_registry import inspect
+        from .lists import Lists
+        from .registries import Registries
+
+        return inspect(Lists(self.root), name, image, registries or Registries(), verbose=verbose)
+
+    def push_list(
+        self,
+        name: str,
+        *,
+        progress: Callable[[str], object] | None = None,
+        purge: bool = False,
+        registries: Registries | None = None,
+    ) -> PushedList:
+        """Bring a list to its registry, and with `purge` forget it here. Raises as `create_list` does. Blocks."""
+        from .list_registry import push
+        from .lists import Lists
+        from .registries import Registries
+
+        return push(Lists(self.root), name, registries or Registries(), progress or (lambda _: None), purge=purge)
+
+    def remove_list(self, name: str) -> None:
+        """Forget a list. Raises NotFound."""
+        from .list_registry import list_name
+        from .lists import Lists
+
+        Lists(self.root).remove(list_name(name))
+
+    # ---- names
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name; a name that leads elsewhere is moved. Raises NotFound, InvalidInput."""
@@ -230,6 +312,13 @@ class Images:
         from .check import check
 
         return check(self, image)
+
+    def refetch(self, digest: str, registries: Registries | None = None) -> str:
+        """Replace a damaged blob by what a registry has; gives the repository. Raises NotFound (none is known), Unreachable."""
+        from .refetching import refetch
+        from .registries import Registries
+
+        return refetch(self, digest, registries or Registries())
 
     def _collect(self, aside: str) -> None:
         from .adding import index_entries

@@ -128,7 +128,11 @@ class Transport:
             # Somebody else's host: certificates are checked with this host's authorities, and ours isn't shown. A registry
             # whose certificate isn't checked may send us to another port of its host.
             same_host = urllib.parse.urlsplit(url).hostname == urllib.parse.urlsplit(self.endpoint.base).hostname
-            context = _context(self.endpoint.replace(client=())) if same_host else ssl.create_default_context()
+            is_plain = place.startswith("http:")
+            if same_host:
+                context = _context(self.endpoint.replace(client=(), base=place))
+            else:
+                context = None if is_plain else ssl.create_default_context()
             self._others[place] = _pool(url, context)
         return self._others[place]
 
@@ -167,8 +171,13 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}" + (f":{port}" if port != default else "")
 
 
-def _context(endpoint: Endpoint) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+def _context(endpoint: Endpoint) -> ssl.SSLContext | None:
+    """Give what TLS to an endpoint takes; None for plain HTTP. Reading this host's authorities takes
+    50 ms, so only who asks them does.
+    """
+    if endpoint.is_plain:
+        return None
+    context = ssl.create_default_context() if endpoint.verify else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         for path in endpoint.authorities:
             context.load_verify_locations(path)
@@ -182,7 +191,7 @@ def _context(endpoint: Endpoint) -> ssl.SSLContext:
     return context
 
 
-def _pool(url: str, context: ssl.SSLContext) -> urllib3.PoolManager:
+def _pool(url: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
     """Connect directly, or by the proxy that the environment names for this host."""
     parts = urllib.parse.urlsplit(url)
     host = parts.netloc.rpartition("@")[2]

@@ -168,6 +168,10 @@ _SENTENCES: dict[str, Callable[..., str]] = {
         f"connect {_STDIO[mode]}{' and keep standard input open' if open_stdin else ''}"
     ),
     "STDIO_OWNER": lambda name, uid, gid: f"give the pipes to user {uid}, group {gid}",
+    "DELAY": lambda name, milliseconds: f"start nothing, but run the exit hook after {milliseconds} ms",
+    "HEALTH": lambda name, plan, interval, timeout, start_period, start_interval, retries, late, path: (
+        f"check the health every {interval / 1e9:g} s, {_count(retries, 'failure')} in a row make it unhealthy"
+    ),
     "EXIT_HOOK": lambda name, argv, environment: f"at the end, when nobody listens, run {_command(argv)}",
     "AWAIT_OWNER": lambda name: "wait for the owner to attach",
     "RUN_DIRECTORY": lambda name, path: f"lock {path}",

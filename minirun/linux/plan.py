@@ -24,7 +24,7 @@ from ..record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     Text = str | bytes
 
@@ -37,7 +37,7 @@ OPTIONAL = 1
 # enum mr_stdio
 STDIO_NULL, STDIO_PIPES, STDIO_TERMINAL, STDIO_INHERIT = range(4)
 # enum mr_create
-CREATE_NOTHING, CREATE_DIRECTORY, CREATE_FILE, CREATE_NO_SYMLINKS = 0, 1, 2, 4
+CREATE_NOTHING, CREATE_DIRECTORY, CREATE_FILE, CREATE_NO_SYMLINKS, CREATE_ON_SYMLINK = 0, 1, 2, 4, 8
 
 SIDES = ("monitor", "parent", "child", "prepare", "enter")  # in the order of enum mr_side
 ORDER = ("monitor", "prepare", "enter", "parent", "child")  # as things happen
@@ -53,6 +53,8 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     7: ("CLONE", "u", "flags"),
     8: ("ENTER", "suu", "pid_namespace_of start_time flags"),
     9: ("STDIO_OWNER", "uu", "uid gid"),
+    10: ("DELAY", "u", "milliseconds"),
+    11: ("HEALTH", "buuuuuss", "plan interval_ns timeout_ns start_period_ns start_interval_ns retries late path"),
     16: ("SYNC", "u", "stage"),
     17: ("TAKE", "uu", "slot descriptor"),
     18: ("OPEN", "uusu", "slot beneath path flags"),
@@ -168,6 +170,29 @@ def stdio(mode: int, open_stdin: bool = False, rows: int = 0, columns: int = 0) 
 def exit_hook(argv: Sequence[Text], environment: Sequence[Text]) -> Operation:
     """Run this program when nobody acknowledged the exit."""
     return Operation(code=3, arguments=(argv, environment))
+
+
+def delay(milliseconds: int) -> Operation:
+    """Start nothing: let the time pass, then run the exit hook, unless the run directory is removed before."""
+    return Operation(code=10, arguments=(milliseconds,))
+
+
+def health(
+    plan: bytes,
+    interval_ns: int,
+    timeout_ns: int,
+    start_period_ns: int,
+    start_interval_ns: int,
+    retries: int,
+    late: Text,
+    path: Text,
+) -> Operation:
+    """Run this plan of a further process again and again; its ENTER means the container that the monitor is about to start.
+
+    `late` is what is said of one that didn't end within its time-out; the results are written to the file `path`.
+    """
+    numbers = (interval_ns, timeout_ns, start_period_ns, start_interval_ns, retries)
+    return Operation(code=11, arguments=(plan, *numbers, late, path))
 
 
 def await_owner() -> Operation:
@@ -610,9 +635,9 @@ class Plan:
     def encode(self) -> bytes:
         """Give the bytes that native/plan.c reads; ValueError for text with a NUL, TypeError for a wrong argument."""
         parts = [
-            _encode(SIDES.index(side), side == "monitor", operation)
+            part
             for side in ORDER
-            for operation in getattr(self, side)
+            for part in map(_encoder(SIDES.index(side), is_setting=side == "monitor"), getattr(self, side))
         ]
         body = b"".join(parts)
         return _PLAN_HEADER.pack(MAGIC, VERSION, _PLAN_HEADER.size + len(body), len(parts)) + body
@@ -643,6 +668,32 @@ _number = Struct("<Q").pack
 _length = Struct("<I").pack
 _PADDING = tuple(b"\0" * (-length % 8) for length in range(8))
 _STRING_END = tuple(b"\0" + _PADDING[(5 + length) % 8] for length in range(8))
+
+
+def _encoder(side: int, *, is_setting: bool) -> Callable[[Operation], bytes]:
+    """Give what encodes one operation of a side, and remembers it: most of a start's are those of the start before."""
+    known = _encoded[side]
+    if len(known) > KNOWN_MAX:
+        known.clear()
+
+    def encode(operation: Operation) -> bytes:
+        key = (operation.code, operation.arguments, operation.optional)
+        try:
+            part = known.get(key)
+        except TypeError:  # a list among the arguments
+            return _encode(side, is_setting, operation)
+        if part is None:
+            part = _encode(side, is_setting, operation)
+            if len(part) <= KNOWN_BYTES:
+                known[key] = part
+        return part
+
+    return encode
+
+
+KNOWN_MAX = 500  # of a side
+KNOWN_BYTES = 512
+_encoded: tuple[dict[object, bytes], ...] = tuple({} for _ in SIDES)
 
 
 def _encode(side: int, is_setting: bool, operation: Operation) -> bytes:

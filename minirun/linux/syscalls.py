@@ -18,13 +18,28 @@ if TYPE_CHECKING:
 
 
 _ENOSYS = 38
+_PF_EXITING = 0x4  # include/linux/sched.h
 
 
 def reason(number: int) -> str:
-    """Say why a call has failed; a call that the kernel doesn't have is a matter of its version."""
-    if number == _ENOSYS:
-        return "this kernel can't do it; minirun needs Linux 5.15 or newer"
-    return os.strerror(number)
+    """Say why a call has failed. Where the kernel lacks it, ENOSYS, that is which calls it lacks, of those that minirun needs."""
+    if number != _ENOSYS:
+        return os.strerror(number)
+    lacking = _lacking()
+    if not lacking:
+        return "this kernel can't do it"
+    if len(lacking) == 1:
+        what = f"the system call {lacking[0]} (or a seccomp filter hides it)"
+    else:
+        what = f"the system calls {', '.join(lacking[:-1])} and {lacking[-1]} (or a seccomp filter hides them)"
+    return f"this kernel lacks {what}; minirun needs Linux 5.15 or newer"
+
+
+def _lacking() -> list[str]:
+    names: list[str] = []
+    while (name := lib.mr_lacking_call(len(names))) != ffi.NULL:
+        names.append(ffi.string(name).decode())
+    return names
 
 
 def _checked(result: int, call: str, path: Text | None = None) -> int:
@@ -102,6 +117,16 @@ def process_start_time(pid: int) -> int | None:
         os.close(descriptor)
     # The second field is the command's name, which may hold spaces and parentheses of its own.
     return int(text[text.rindex(b")") + 2 :].split()[19])
+
+
+def is_exiting(pid: int) -> bool:
+    """Say whether a process is on its way out: nothing of its own runs any more. proc(5), field 9 of stat."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            text = file.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return bool(int(text[text.rindex(b")") + 2 :].split()[6]) & _PF_EXITING)
 
 
 def pidfd_open_verified(pid: int, start_time: int) -> int | None:

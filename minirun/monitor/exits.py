@@ -6,6 +6,7 @@ Owns: reading `lock`, `started` and `exit`, and the two values `Started` and `Ex
     lock      locked (flock) as long as the container has a monitor that is responsible for it
     started   "PID START_TIME TIME_NS"   START_TIME: field 22 of /proc/PID/stat, proc(5)
     exit      "STATUS OOM TIME_NS"       STATUS as waitpid(2) has it
+    waiting   locked (flock) while a delay waits for the time of the next run (native/monitor_delay.c)
 """
 
 from __future__ import annotations
@@ -40,8 +41,17 @@ class Exit(Record):
 
 def is_alive(run_directory: str) -> bool:
     """Tell whether the container's monitor holds its lock. Never blocks; the kernel drops the lock with the monitor."""
+    return _is_locked(f"{run_directory}/lock")
+
+
+def is_waiting(run_directory: str) -> bool:
+    """Tell whether the time until the container's next run is being waited for. Never blocks."""
+    return _is_locked(f"{run_directory}/waiting")
+
+
+def _is_locked(path: str) -> bool:
     try:
-        descriptor = os.open(f"{run_directory}/lock", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:

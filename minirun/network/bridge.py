@@ -3,13 +3,15 @@
 Owns: one bridge interface and the sysctls of the host that forwarding depends on.
 Leaves to others: rules (firewall), the veth pairs of containers (native/rtnetlink.c), which subnet it has (networks).
 
-`is_ready` runs at every start: one raw request. The rest happens once per boot and goes through pyroute2, which is imported
-only there: its import costs a hundred times what the request does.
+`is_ready` runs at every start: a handful of system calls. The rest happens once per boot and goes through pyroute2, which is
+imported only there: its import costs a hundred times what these do.
 """
 
 from __future__ import annotations
 
+import _socket
 import errno
+import fcntl
 import os
 from struct import pack, unpack_from
 
@@ -28,15 +30,11 @@ if TYPE_CHECKING:
 
     from .networks import Network
 
-_RTM_NEWLINK, _RTM_DELLINK, _RTM_GETLINK = 16, 17, 18
-_IFLA_IFNAME, _IFLA_LINKINFO, _IFLA_AF_SPEC, _IFLA_EXT_MASK = 3, 18, 26, 29
-_INFO_KIND, _INET_CONF, _INET6_CONF = 1, 1, 2
-_SKIP_STATISTICS = 8
+_RTM_DELLINK = 17
+_IFLA_IFNAME = 3
+_SIOCGIFFLAGS = 0x8913
 _AF_INET, _AF_INET6 = 2, 10
 _IFF_UP = 1
-# Places in the arrays that the kernel reports: linux/ip.h (IPV4_DEVCONF_*, from 1), linux/ipv6.h (DEVCONF_*, from 0).
-_FORWARDING4, _ROUTE_LOCALNET4 = 0, 25
-_FORWARDING6, _ACCEPT_RA6 = 0, 3
 _IFA_F_NODAD = 0x02
 _TABLE_MAIN = 254
 
@@ -48,44 +46,41 @@ SYSCTL = "/proc/sys/net"
 
 
 def is_ready(network: Network) -> bool:
-    """Say whether the bridge is up and the settings that it depends on are as `build` left them. One request."""
-    request = netlink.message(
-        _RTM_GETLINK,
-        netlink.NLM_F_ACK,
-        bytes(16)
-        + netlink.text(_IFLA_IFNAME, network.bridge)
-        + netlink.attribute(_IFLA_EXT_MASK, pack("=I", _SKIP_STATISTICS)),
-    )
+    """Say whether the bridge is up and the settings that it depends on are as `build` left them.
+
+    Asks nothing that takes the RTNL lock, as RTM_GETLINK does: starts side by side would queue for it behind the kernel, which
+    holds it for milliseconds while it clears dead network namespaces away. netdevice(7), ip-sysctl.
+    """
+    wanted = [("ipv4", "forwarding", b"1\n"), ("ipv4", "route_localnet", b"1\n")]
+    if network.subnet6:
+        wanted += [("ipv6", "forwarding", b"1\n"), ("ipv6", "accept_ra", b"0\n")]
     try:
-        answer = netlink_request(netlink.NETLINK_ROUTE, request)
+        return _is_up(network.bridge) and all(
+            _setting(f"{SYSCTL}/{family}/conf/{network.bridge}/{name}") == value for family, name, value in wanted
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as error:
         if error.errno == errno.ENODEV:
             return False
         raise MinirunError(f"look for the bridge {network.bridge}: {error.strerror}") from error
-    for kind, body in netlink.messages(answer):
-        if kind == _RTM_NEWLINK:
-            return _is_as_built(body, wants_ipv6=bool(network.subnet6))
-    return False
 
 
-def _is_as_built(link: bytes, *, wants_ipv6: bool) -> bool:
-    (flags,) = unpack_from("=I", link, 8)
-    found = netlink.attributes(link[16:])
-    kind = netlink.attributes(found.get(_IFLA_LINKINFO, b"")).get(_INFO_KIND, b"")
-    families = netlink.attributes(found.get(_IFLA_AF_SPEC, b""))
-    settings4 = netlink.attributes(families.get(_AF_INET, b"")).get(_INET_CONF, b"")
-    if not flags & _IFF_UP or kind.rstrip(b"\0") != b"bridge":
-        return False
-    if not _setting(settings4, _FORWARDING4) or not _setting(settings4, _ROUTE_LOCALNET4):
-        return False
-    if not wants_ipv6:
-        return True
-    settings6 = netlink.attributes(families.get(_AF_INET6, b"")).get(_INET6_CONF, b"")
-    return _setting(settings6, _FORWARDING6) == 1 and _setting(settings6, _ACCEPT_RA6) == 0
+def _is_up(interface: str) -> bool:
+    any_socket = _socket.socket(_AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
+    try:
+        answer = fcntl.ioctl(any_socket.fileno(), _SIOCGIFFLAGS, pack("16s24x", interface.encode()))
+    finally:
+        any_socket.close()
+    return bool(unpack_from("=H", answer, 16)[0] & _IFF_UP)
 
 
-def _setting(array: bytes, place: int) -> int | None:
-    return int(unpack_from("=i", array, place * 4)[0]) if len(array) >= place * 4 + 4 else None
+def _setting(path: str) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, 16)
+    finally:
+        os.close(descriptor)
 
 
 def has_ipv6() -> bool:

@@ -81,7 +81,7 @@ class Networks:
     def ensure(self) -> Network:
         """Give the network, made or mended when it isn't as it should be: first use, reboot, `nft flush ruleset`.
 
-        Mending puts the elements and bridge ports of live leases back. Two requests when nothing is wrong, else some 0.3 s.
+        Mending puts the elements and bridge ports of live leases back. Microseconds when nothing is wrong, else some 0.3 s.
         Raises NotSupported when the host lacks what a bridge needs, Exhausted when every subnet of the pool is in use.
         """
         from . import bridge

@@ -9,7 +9,6 @@ import os
 
 from ..errors import InvalidInput
 
-_ID_MAX = (1 << 32) - 2  # -1 means "no change" to the kernel. credentials(7)
 _INT64 = 1 << 63
 
 
@@ -86,9 +85,12 @@ def group(text: str) -> tuple[int, ...]:
 
 
 def _id(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 10 or int(text) > _ID_MAX:
+    from ..units import ID_MAX, whole_number
+
+    number = whole_number(text, ID_MAX)
+    if number is None:
         raise InvalidInput("ids are numbers below 4294967295")
-    return int(text)
+    return number
 
 
 def variable(text: str) -> tuple[str, ...]:

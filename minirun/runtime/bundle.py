@@ -77,5 +77,7 @@ def _placed(mount: Mount, bundle: str) -> Mount:
     if mount.type != "bind" or mount.remount:
         return mount
     source = os.path.join(bundle, mount.source)
+    if mount.source_nofollow and os.path.islink(source):
+        return mount.replace(source=source, create="file")
     is_file = os.path.exists(source) and not os.path.isdir(source)
     return mount.replace(source=source, create="file" if is_file else "directory")

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Conflict, MinirunError, NotSupported, StartFailed
+from ..errors import Conflict, MinirunError, NotFound, NotSupported, StartFailed
 from ..light import contextmanager
 from ..linux import syscalls
 from ..record import Record
@@ -121,8 +121,12 @@ class Container:
         """Give the configuration that it was made with."""
         from . import bundle
 
-        with open(self.directory.config, "rb") as file:
-            return bundle.parse(self.record.bundle, file.read())
+        try:
+            with open(self.directory.config, "rb") as file:
+                content = file.read()
+        except FileNotFoundError:  # deleted since we looked
+            raise NotFound("container does not exist") from None
+        return bundle.parse(self.record.bundle, content)
 
     # ---- what is done to it
 
@@ -172,11 +176,9 @@ class Container:
         """config.md, poststart: when one fails, the container is stopped."""
         if "poststart" not in self.record.later_hooks:
             return
-        from . import hooks
-
         try:
             # It ran, and may have ended meanwhile: what a hook is told is which point of the life it was called at.
-            hooks.run("poststart", self.bundle().spec.hooks.poststart, self.state_text("running"))
+            self._run_hooks("poststart", self.bundle().spec.hooks.poststart, self.state_text("running"))
         except StartFailed:
             self.signal(_SIGKILL)
             raise
@@ -197,7 +199,7 @@ class Container:
     def _has_pid_namespace(self) -> bool:
         try:
             ours, theirs = os.stat("/proc/self/ns/pid"), os.stat(f"/proc/{self.record.pid}/ns/pid")
-        except FileNotFoundError:
+        except (FileNotFoundError, PermissionError):  # the latter when it ends while we look
             return True
         return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
 
@@ -268,12 +270,16 @@ class Container:
         state = self.state_text("stopped") if wanted else ""
         self.directory.remove()
         for hook in wanted:
-            from . import hooks
-
             try:
-                hooks.run("poststop", (hook,), state)
+                self._run_hooks("poststop", (hook,), state)
             except StartFailed as error:
                 self.runtime.warn(str(error))
+
+    def _run_hooks(self, kind: str, wanted: tuple[Hook, ...], state: str) -> None:
+        from . import hooks
+        from .config.annotations import hook_files
+
+        hooks.run(kind, wanted, state, **hook_files(self.record.annotations))
 
     def _poststop_hooks(self) -> tuple[Hook, ...]:
         """Give the hooks; a configuration that can't be read any more keeps no container from being deleted."""

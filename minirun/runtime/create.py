@@ -173,12 +173,14 @@ def _spawn(plan: Plan, directory: Directory, state: State, spec: Spec, options: 
 
     def at_stage(pid: int) -> None:
         from . import hooks
+        from .config.annotations import hook_files
 
         recorded = _with_process(state, pid)
         directory.write(recorded)
         text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
-        hooks.run("prestart", spec.hooks.prestart, text)
-        hooks.run("createRuntime", spec.hooks.create_runtime, text)
+        files = hook_files(spec.annotations)
+        hooks.run("prestart", spec.hooks.prestart, text, **files)
+        hooks.run("createRuntime", spec.hooks.create_runtime, text, **files)
 
     try:
         return spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
@@ -307,7 +309,10 @@ def _behind_gate(plan: Plan) -> dict[str, object]:
 def _hand_out(spawned: Spawned, state: State, spec: Spec, options: CreateOptions) -> Spawned:
     """Give terminal, notifications and process to who has asked for them."""
     hand_out_listener(spawned, spec, state, "creating")
-    return hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
+    return hand_out_terminal(spawned, options.console_socket, options.pidfd_socket or spec.annotations.get(_PIDFD, ""))
+
+
+_PIDFD = "run.oci.pidfd_receiver"  # crun(1)
 
 
 def hand_out_listener(spawned: Spawned, spec: Spec, state: State, status: str) -> None:

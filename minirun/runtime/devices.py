@@ -18,6 +18,7 @@ import os
 import struct
 
 from ..errors import InvalidInput
+from ..units import whole_number
 from .spec import DeviceNode, DeviceRule
 
 TYPE_CHECKING = False
@@ -104,6 +105,26 @@ def of_container(rules: Sequence[DeviceRule]) -> tuple[DeviceRule, ...]:
         elif not rule.allow:
             everything = False
     return EVERYTHING if everything else (DEFAULT[0], *rules, *DEFAULT[1:])
+
+
+def rule(text: str) -> DeviceRule:
+    """Read "c 1:3 rwm", "a *:* rwm", as cgroup v1 has it (devices.rst); raises InvalidInput."""
+    kind, _, rest = text.partition(" ")
+    numbers, _, access = rest.partition(" ")
+    major, colon, minor = numbers.partition(":")
+    found = [_number(part) for part in (major, minor)]
+    is_access = 0 < len(access) <= 3 and not access.strip("rwm")
+    if kind not in ("a", "b", "c") or not colon or -1 in found or not is_access:
+        raise InvalidInput(f"invalid device cgroup format '{text[:80]}'")
+    return DeviceRule(allow=True, kind=kind, major=found[0], minor=found[1], access=access)
+
+
+def _number(text: str) -> int | None:
+    """Give a device number, None for any, -1 for what is none."""
+    if text == "*":
+        return None
+    number = whole_number(text, 0xFFFFFFFF)
+    return -1 if number is None else number
 
 
 def attach(cgroup: str, rules: Sequence[DeviceRule]) -> None:

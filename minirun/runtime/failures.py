@@ -17,14 +17,13 @@ from ..errors import (
     NotSupported,
     StartFailed,
 )
+from ..linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ..linux.plan import Operation, Plan
 
-
-_OLD_KERNEL = "this kernel can't do it; minirun needs Linux 5.15 or newer"
-
+_MOMENT_MS = 1000
 _ENDED_EARLY = {
     errno.ECHILD: "it ended before its program began; is what it takes to get there forbidden by the seccomp profile?",
     errno.ECONNRESET: "what makes it was killed",
@@ -35,11 +34,11 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     """Give the exception for a plan whose operation at `place` failed with `error`; None: no operation's fault."""
     operations = plan.operations()
     if place is None or place >= len(operations):
-        reason = _ENDED_EARLY.get(error) or os.strerror(error) + _hint(error)
+        reason = _ENDED_EARLY.get(error) or syscalls.reason(error) + _hint(error)
         return StartFailed(f"start the container's first process: {reason}")
     operation = operations[place][1]
     if error == errno.ENOSYS:
-        return NotSupported(f"{plan.describe(place)}: {_OLD_KERNEL}")
+        return NotSupported(f"{plan.describe(place)}: {syscalls.reason(error)}")
     special = {"EXEC": _exec, "EXECUTABLE": _exec, "USER": _user, "DIRECTORY_CHANGE": _directory}.get(operation.name)
     if special is not None:
         return special(operation, error)
@@ -55,8 +54,31 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error == errno.EOPNOTSUPP:
-        return NotSupported(f"{attempt}: {_OLD_KERNEL}")
+        return NotSupported(f"{attempt}: the kernel or the file system can't do it")
     return StartFailed(f"{attempt}: {os.strerror(error)}{_hint(error)}")
+
+
+def ended_meanwhile(pid: int, start_time: int, error: int) -> bool:
+    """Say whether a further process failed with `error` because the container, whose first process this is, has ended.
+
+    When that one ends, the kernel kills what has just come in (ECHILD), lets nobody else in (ENOMEM from clone), takes its
+    namespaces away (ESRCH from setns), and lets it wait until all others were reaped, by whoever that is: it may be there
+    for a moment longer, or for as long as their parents please. pid_namespaces(7).
+    """
+    from select import POLLIN, poll
+
+    from ..linux import syscalls
+
+    descriptor = syscalls.pidfd_open_verified(pid, start_time)
+    if descriptor is None:
+        return True
+    try:
+        end = poll()
+        end.register(descriptor, POLLIN)
+        ended = end.poll(_MOMENT_MS if error in (errno.ECHILD, errno.ENOMEM) else 0)
+        return bool(ended) or error == errno.ESRCH or syscalls.is_exiting(pid)
+    finally:
+        os.close(descriptor)
 
 
 def hook_failure(attempt: str, error: int) -> str:

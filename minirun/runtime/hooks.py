@@ -22,14 +22,15 @@ _MESSAGE_MAX = 4096
 _SIGKILL = 9
 
 
-def run(kind: str, hooks: Sequence[Hook], state: str) -> None:
+def run(kind: str, hooks: Sequence[Hook], state: str, *, stdout: str = "", stderr: str = "") -> None:
     """Run hooks one after the other with the container's state as their input; raises StartFailed at the first that fails.
 
-    What a hook writes to its standard error becomes part of the message. Blocks until each has ended.
+    What they write is appended to the files `stdout` and `stderr`; without the latter, standard error becomes part of the
+    message. Blocks until each has ended.
     """
     for number, hook in enumerate(hooks):
         try:
-            _run(hook, state.encode("utf-8", "surrogateescape"))
+            _run(hook, state.encode("utf-8", "surrogateescape"), stdout or os.devnull, stderr)
         except (OSError, TimeoutError, _Failed) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise StartFailed(f"error running {kind} hook #{number}: {hook.path}: {reason}") from error
@@ -39,19 +40,25 @@ class _Failed(Exception):
     """A hook that ran and wasn't happy."""
 
 
-def _run(hook: Hook, state: bytes) -> None:
+def _run(hook: Hook, state: bytes, stdout: str, stderr: str) -> None:
     stdin = syscalls.memory_file("oci-state", state)
     reader, writer = os.pipe2(os.O_CLOEXEC)
     try:
         os.lseek(stdin, 0, os.SEEK_SET)
-        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
-            arguments = hook.arguments or (hook.path,)
-            environment: Mapping[str, str] | Sequence[str] = hook.environment or os.environ
-            pid = syscalls.spawn(hook.path, arguments, environment, {0: stdin, 1: null, 2: writer})
+            if stderr:
+                os.close(writer)
+                writer = _appended(stderr)
+            output = _appended(stdout)
+            try:
+                arguments = hook.arguments or (hook.path,)
+                environment: Mapping[str, str] | Sequence[str] = hook.environment or os.environ
+                pid = syscalls.spawn(hook.path, arguments, environment, {0: stdin, 1: output, 2: writer})
+            finally:
+                os.close(output)
         finally:
-            os.close(null)
-            os.close(writer)
+            if writer >= 0:
+                os.close(writer)
             writer = -1
         try:
             said = _attend(pid, reader, hook.timeout_seconds)
@@ -68,6 +75,10 @@ def _run(hook: Hook, state: bytes) -> None:
         words = said.decode("utf-8", "backslashreplace").strip().replace("\n", " ")
         how = f"killed by signal {-code}" if (code := os.waitstatus_to_exitcode(status)) < 0 else f"exit status {code}"
         raise _Failed(f"{how}{', stderr: ' + words if words else ''}")
+
+
+def _appended(path: str) -> int:
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY, 0o644)
 
 
 def _attend(pid: int, reader: int, timeout_seconds: int | None) -> bytes:

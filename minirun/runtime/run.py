@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 _SIGKILL = 9
+_STOPPED = "cannot exec in a stopped container"
 
 
 class ExecOptions(Record):
@@ -98,7 +99,7 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     from . import bundle as bundles
     from .compile import compile_exec
     from .create import hand_out_listener, hand_out_terminal, write_pid_file
-    from .failures import explain_failure
+    from .failures import ended_meanwhile, explain_failure
     from .foreground import Foreground, sized
     from .process import SpawnFailed, spawn
 
@@ -114,8 +115,9 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
         try:
             spawned = spawn(plan, preserved=passed_on.check(options.preserve_fds))
         except SpawnFailed as failure:
-            if not container.pid:
-                raise Conflict("cannot exec a container that has stopped") from failure
+            record = container.record
+            if ended_meanwhile(record.pid, record.start_time, failure.errno):
+                raise Conflict(_STOPPED) from failure
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         try:
             hand_out_listener(spawned, spec, container.record, "running")
@@ -131,9 +133,9 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
 def _check(container: Container, process: Process, options: ExecOptions) -> None:
     status = container.status
     if status == "stopped":
-        raise Conflict("cannot exec a container that has stopped")
+        raise Conflict(_STOPPED)
     if status == "paused" and not options.ignore_paused:
-        raise Conflict("cannot exec in a paused container")
+        raise Conflict("cannot exec in a paused container (use --ignore-paused to override)")
     if not process.arguments:
         raise InvalidInput("process.args: must not be empty")
     if process.terminal and options.detach and not options.console_socket:
@@ -145,6 +147,8 @@ def _target(container: Container, process: Process, options: ExecOptions) -> Tar
     from .state import SHARED
 
     record = container.record
+    if record.cgroup and not container.cgroup.exists():  # removed with the container since we looked
+        raise Conflict(_STOPPED)
     return Target(
         pid=record.pid,
         start_time=record.start_time,

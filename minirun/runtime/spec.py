@@ -136,6 +136,8 @@ class Mount(Record):
     `id_map` is "" or, for an ID-mapped mount, "idmap" or "ridmap" (the mounts beneath too); without mappings of its own it
     takes those of the container's user namespace. `copy_up` fills a tmpfs with what the root file system has there.
     `part` is the path of a directory in the source, which others may change: links in it are followed inside the source.
+    A source that is a symbolic link is itself what is mounted with `source_nofollow`; with `copy_symlink` the same link is
+    made at the destination, and nothing mounted. `destination_nofollow`: a link there is mounted on, not followed. crun(1).
     """
 
     destination: str
@@ -155,6 +157,9 @@ class Mount(Record):
     copy_up: bool = False
     part: str = ""
     remount: bool = False
+    copy_symlink: bool = False
+    source_nofollow: bool = False
+    destination_nofollow: bool = False
 
 
 class Hook(Record):

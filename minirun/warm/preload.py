@@ -21,7 +21,7 @@ EXCLUDED = (
         "cli.commands.info",
         "cli.progress",
     ),
-    *("engine.bring", "engine.login", "engine.info", "engine.withdraw"),
+    *("engine.bring", "engine.login", "engine.info", "engine.top", "engine.withdraw"),
     *(
         "images.authorization",
         "images.credentials",
@@ -30,8 +30,17 @@ EXCLUDED = (
         "images.login",
         "images.pulling",
     ),
-    *("images.pushing", "images.registries", "images.registry", "images.transport", "images.answers"),
-    *("freeze", "warm"),
+    *(
+        "images.pushing",
+        "images.registries",
+        "images.registry",
+        "images.transport",
+        "images.answers",
+        "images.list_registry",
+        "images.refetching",
+        "images.searching",
+    ),
+    *("freeze", "testing", "warm"),
 )
 # Of the standard library, what commands import where they use it.
 STANDARD = ("_json", "binascii", "errno", "fcntl", "select", "struct", "termios", "time", "zlib", "_posixsubprocess")

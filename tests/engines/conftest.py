@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from bench.peers import private_docker
+from tests import missing
 
 RUNTIME = Path(sys.executable).parent / "minirun-oci"
 # podman asks for limits that a caller without CAP_SYS_RESOURCE can't give, and for one that a hybrid host can't enforce; and
@@ -46,6 +47,7 @@ class Engine:
         done = subprocess.run(
             [*self.words, *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False
         )
+        missing.note_if_said(done.stderr)
         assert not check or done.returncode == 0, done.stderr
         return done
 
@@ -59,8 +61,8 @@ class Engine:
     @contextlib.contextmanager
     def container(self, name: str, *options: str, command: tuple[str, ...] = ("sleep", "1000")) -> Iterator[str]:
         """A container in the background, removed at the end."""
-        self("run", "-d", "--name", name, "--network", "none", *self.run_options, *options, self.image, *command)
         try:
+            self("run", "-d", "--name", name, "--network", "none", *self.run_options, *options, self.image, *command)
             yield name
         finally:
             self("rm", "-f", name)
@@ -150,6 +152,7 @@ def ctr(place: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]
     def call(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         words = ["ctr", "-a", f"{top}/socket", *arguments]
         done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+        missing.note_if_said(done.stderr)
         assert not check or done.returncode == 0, done.stderr
         return done
 

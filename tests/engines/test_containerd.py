@@ -18,11 +18,13 @@ Ctr = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def task(ctr: Ctr, rootfs: Path) -> Iterator[str]:
     """A task that sleeps."""
-    ctr("run", "-d", "--runc-binary", str(RUNTIME), "--rootfs", str(rootfs), "task", "sleep", "1000")
-    yield "task"
-    ctr("task", "kill", "-s", "KILL", "task", check=False)
-    until("the task to be removed", lambda: ctr("task", "rm", "task", check=False).returncode == 0)
-    ctr("container", "rm", "task")
+    try:
+        ctr("run", "-d", "--runc-binary", str(RUNTIME), "--rootfs", str(rootfs), "task", "sleep", "1000")
+        yield "task"
+        ctr("task", "kill", "-s", "KILL", "task", check=False)
+        until("the task to be removed", lambda: ctr("task", "rm", "task", check=False).returncode == 0)
+    finally:
+        ctr("container", "rm", "task")
 
 
 def status(ctr: Ctr, task: str) -> str:

@@ -22,9 +22,16 @@ BELOW: dict[str, set[str]] = {
     "monitor": LEAVES | {"linux"},
     "engine": LEAVES | {"linux", "runtime", "images", "storage", "network", "monitor"},
     "cli": LEAVES | {"engine", "monitor", "linux", "warm"},
+    "testing": LEAVES | {"engine", "linux"},
 }
 # An import that only the type checker sees draws no storey: a Protocol's shape or a name in a signature.
-TYPES_ONLY = {("images", "storage"), ("runtime", "network"), ("cli", "runtime"), ("cli", "images")}
+TYPES_ONLY = {
+    ("images", "storage"),
+    ("runtime", "network"),
+    ("cli", "runtime"),
+    ("cli", "images"),
+    ("testing", "storage"),
+}
 
 
 def imports_of(path: Path) -> set[tuple[str, bool]]:

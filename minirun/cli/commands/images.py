@@ -19,6 +19,8 @@ NONE = "<none>"
 
 def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
+    if parsed.flag("tree"):
+        return _tree(invocation)
     with invocation.engine() as engine:
         images = engine.images.list()
     chosen = _filtered(images, parsed.many("filter"))
@@ -31,6 +33,44 @@ def run(invocation: Invocation) -> int:
         return 0
     default = DIGESTS_TABLE if parsed.flag("digests") else IMAGES_TABLE
     write(show(image_columns(truncate=truncate), rows, parsed.text("format"), default))
+    return 0
+
+
+def _tree(invocation: Invocation) -> int:
+    from ..image_tree import Node, tree
+
+    parsed = invocation.parsed
+    for name, is_set in (
+        ("quiet", parsed.flag("quiet")),
+        ("no-trunc", parsed.flag("no-trunc")),
+        ("digests", parsed.flag("digests")),
+        ("format", parsed.text("format")),
+    ):
+        if is_set:
+            raise InvalidInput(f"--{name} is not yet supported with --tree")
+    wanted = parsed.arguments[0] if parsed.arguments else ""
+    nodes = []
+    with invocation.engine() as engine:
+        used = {container.image_id for container in engine.rows.all()}
+        for image in _filtered(engine.images.list(), parsed.many("filter")):
+            names = image.tags
+            if wanted:
+                names = tuple(name for name in names if wanted in (name, name.rpartition(":")[0]))
+            if wanted and not names:
+                continue
+            variant = engine.images.configuration(image).get("variant")
+            parts = (image.os, image.architecture, variant if isinstance(variant, str) else "")
+            nodes.append(
+                Node(
+                    names=names,
+                    id=image.id,
+                    platform="/".join(part for part in parts if part),
+                    unpacked_bytes=image.size_bytes,
+                    content_bytes=engine.images.content_bytes(image),
+                    in_use=image.id in used,
+                )
+            )
+    write(tree(nodes))
     return 0
 
 

@@ -33,12 +33,24 @@ def run(invocation: Invocation) -> int:
                 warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
             write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))
             return 0
-        columns, default = container_columns(truncate=truncate), PS_TABLE
+        columns, default = container_columns(truncate=truncate, health=lambda one: _health(engine, one)), PS_TABLE
         if parsed.flag("size") or ".Size" in template:
-            columns = container_columns(truncate=truncate, size=lambda container: _size(engine, container))
+            columns = container_columns(
+                truncate=truncate,
+                size=lambda container: _size(engine, container),
+                health=lambda container: _health(engine, container),
+            )
             default = (*PS_TABLE, "Size")
         write(show(columns, containers, template, default))
     return 0
+
+
+def _health(engine: Engine, container: Container) -> str:
+    if not container.config.has_health_check:
+        return "none"
+    from ...engine.health import status
+
+    return status(engine, container)
 
 
 def _size(engine: Engine, container: Container) -> str:

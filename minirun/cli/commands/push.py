@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
-    name, quiet = parsed.arguments[0], parsed.flag("quiet")
+    name, quiet, platform = parsed.arguments[0], parsed.flag("quiet"), parsed.text("platform")
     layers = to_stdout(quiet=quiet)
     with invocation.engine() as engine:
-        every = parsed.flag("all-tags")
-        pushed = engine.push_all(name, progress=layers) if every else [engine.push(name, progress=layers)]
+        if parsed.flag("all-tags"):
+            pushed = engine.push_all(name, platform=platform, progress=layers)
+        else:
+            pushed = [engine.push(name, platform=platform, progress=layers)]
     if quiet:
         for each in pushed:
             say(each.name)

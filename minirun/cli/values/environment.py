@@ -38,6 +38,14 @@ def label(text: str) -> tuple[tuple[str, str], ...]:
     return ((key, value),)
 
 
+def annotation(text: str) -> tuple[tuple[str, str], ...]:
+    """Read `key=value` or `key`, whose value is then empty."""
+    key, _, value = text.partition("=")
+    if not key:
+        raise InvalidInput(f"invalid annotation '{text}': empty name")
+    return ((key, value),)
+
+
 def labels_of_file(path: str) -> tuple[tuple[str, str], ...]:
     """Read a file of labels, one a line."""
     given: tuple[tuple[str, str], ...] = ()

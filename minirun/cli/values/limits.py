@@ -1,14 +1,15 @@
-"""Limits and knobs with a grammar of their own: `--ulimit`, `--sysctl`, `--cpuset-cpus`, `--log-opt`.
+"""Limits and knobs with a grammar of their own: `--ulimit`, `--sysctl`, `--cpuset-cpus`, `--log-opt`, `--device-read-bps`.
 
 Owns: these grammars. Leaves to others: what the host can enforce (runtime/cgroups) and what the kernel allows.
 """
 
 from __future__ import annotations
 
-from ...engine.config import Ulimit
+from ...engine.config import DeviceRate, Ulimit
 from ...errors import InvalidInput
-from ...units import parse_size
+from ...units import parse_size, whole_number
 
+_CPU_MAX = (1 << 31) - 1  # what the host has is seen at the start
 _ULIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),
     *("nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"),
@@ -41,9 +42,10 @@ def ulimit(text: str) -> tuple[Ulimit, ...]:
 def _limit(text: str, whole: str) -> int:
     if text == "-1":
         return -1
-    if not (text.isascii() and text.isdecimal()) or int(text) >= 1 << 63:
+    number = whole_number(text, (1 << 63) - 1)
+    if number is None:
         raise InvalidInput(f"invalid ulimit argument: {whole}: '{text}' is not a number")
-    return int(text)
+    return number
 
 
 def sysctl(text: str) -> tuple[tuple[str, str], ...]:
@@ -58,11 +60,21 @@ def sysctl(text: str) -> tuple[tuple[str, str], ...]:
 
 def cpu_set(text: str) -> str:
     """Check a list of CPUs such as `0-3,7`."""
+    return _set(text, "cpus")
+
+
+def memory_nodes(text: str) -> str:
+    """Check a list of memory nodes."""
+    return _set(text, "mems")
+
+
+def _set(text: str, what: str) -> str:
     for part in text.split(","):
         first, dash, last = part.partition("-")
-        numbers = (first, last) if dash else (first,)
-        if not all(number.isascii() and number.isdecimal() for number in numbers) or int(numbers[0]) > int(numbers[-1]):
-            raise InvalidInput(f"Invalid value {text} for cpuset cpus")
+        low = whole_number(first, _CPU_MAX)
+        high = whole_number(last, _CPU_MAX) if dash else low
+        if low is None or high is None or low > high:
+            raise InvalidInput(f"Invalid value {text} for cpuset {what}")
     return text
 
 
@@ -84,7 +96,41 @@ def log_option(text: str) -> tuple[tuple[str, int], ...]:
             raise InvalidInput(f"max-size must be a positive number: '{value}'")
         return (("log_max_bytes", size),)
     if key == "max-file" and equals:
-        if not (value.isascii() and value.isdecimal()) or not 1 <= int(value) <= 1000:
+        files = whole_number(value, 1000)
+        if not files:
             raise InvalidInput("max-file cannot be less than 1 or more than 1000")
-        return (("log_max_files", int(value)),)
+        return (("log_max_files", files),)
     raise InvalidInput(f"unknown log opt '{key}' for json-file log driver: there are max-size and max-file")
+
+
+def bytes_rate(text: str) -> tuple[DeviceRate, ...]:
+    """Read `path:size`, in bytes a second. Raises InvalidInput."""
+    path, rate = _path_and_rate(text)
+    try:
+        return (DeviceRate(path=path, rate=parse_size(rate)),)
+    except InvalidInput as error:
+        raise InvalidInput(
+            f"invalid rate for device: {text}. The correct format is <device-path>:<number>[<unit>]. "
+            "Number must be a positive integer. Unit is optional and can be kb, mb, or gb"
+        ) from error
+
+
+def operations_rate(text: str) -> tuple[DeviceRate, ...]:
+    """Read `path:number`, in operations a second. Raises InvalidInput."""
+    path, rate = _path_and_rate(text)
+    number = whole_number(rate, (1 << 63) - 1)
+    if number is None:
+        raise InvalidInput(
+            f"invalid rate for device: {text}. The correct format is <device-path>:<number>. "
+            "Number must be a positive integer"
+        )
+    return (DeviceRate(path=path, rate=number),)
+
+
+def _path_and_rate(text: str) -> tuple[str, str]:
+    path, colon, rate = text.partition(":")
+    if not colon or not path or not rate:
+        raise InvalidInput(f"bad format: {text}")
+    if not path.startswith("/dev/"):
+        raise InvalidInput(f"bad format for device path: {text}")
+    return path, rate

@@ -41,6 +41,21 @@ def publish(text: str) -> tuple[PortMapping, ...]:
     )
 
 
+def expose(text: str) -> tuple[str, ...]:
+    """Read one `--expose`: `port[-last][/protocol]`, as many entries as ports. Raises InvalidInput."""
+    if ":" in text:
+        raise InvalidInput(f"invalid port format for --expose: {text}")
+    numbers, slash, protocol = text.partition("/")
+    protocol = protocol.lower() if slash else "tcp"
+    if protocol not in PROTOCOLS:
+        raise InvalidInput(f"invalid proto: {protocol}")
+    try:
+        first, last = _range(numbers, "containerPort", 1)
+    except InvalidInput as error:
+        raise InvalidInput(f"invalid range format for --expose: {text}, error: {error}") from error
+    return tuple(f"{number}/{protocol}" for number in range(first, last + 1))
+
+
 def _split(text: str) -> tuple[str, str, str]:
     """Cut at the last two colons; what is left of them is the address, which may hold colons itself."""
     rest, _, container = text.rpartition(":")

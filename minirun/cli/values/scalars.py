@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ...errors import InvalidInput
-from ...units import parse_size
+from ...units import parse_size, whole_number
 
 NANO = 1_000_000_000
 _LARGEST = (1 << 63) - 1
@@ -20,10 +20,10 @@ def integer(text: str) -> int:
     digits = text[1:] if text[:1] in ("-", "+") else text
     if not (digits.isascii() and digits.isdecimal()):
         raise InvalidInput(f"'{text}' is not a whole number")
-    number = int(text)
-    if abs(number) > _LARGEST:
+    number = whole_number(digits, _LARGEST)
+    if number is None:
         raise InvalidInput(f"{text} is out of range")
-    return number
+    return -number if text[0] == "-" else number
 
 
 def size(text: str) -> int:
@@ -44,7 +44,10 @@ def cpus(text: str) -> int:
         raise InvalidInput(f"failed to parse {text} as a rational number")
     if len(fraction.rstrip("0")) > 9:
         raise InvalidInput("value is too precise")
-    return int(whole or "0") * NANO + int((fraction[:9]).ljust(9, "0"))
+    number = whole_number(whole or "0", _LARGEST // NANO)
+    if number is None:
+        raise InvalidInput(f"{text} CPUs are more than any machine has")
+    return number * NANO + int((fraction[:9]).ljust(9, "0"))
 
 
 def item(text: str) -> tuple[str, ...]:
@@ -87,10 +90,22 @@ def pull_policy(text: str) -> str:
     return text
 
 
-def restart_policy(text: str) -> str:
-    """Only `no` for now: nothing may look as if it were kept running that isn't."""
-    if text != "no":
-        raise InvalidInput('minirun has no restart policies yet; only "no" can be given')
+def restart_policy(text: str) -> tuple[tuple[str, str | int], ...]:
+    """Read `no`, `always`, `unless-stopped`, `on-failure` or `on-failure:N`. Whether there is such a policy the engine says."""
+    name, colon, count = text.partition(":")
+    if colon and not name:
+        raise InvalidInput("invalid restart policy format: no policy provided before colon")
+    try:
+        retries = integer(count) if colon else 0
+    except InvalidInput as error:
+        raise InvalidInput("invalid restart policy format: maximum retry count must be an integer") from error
+    return (("restart_policy", name or "no"), ("restart_retries", retries))
+
+
+def image_document(text: str) -> str:
+    """Which of an image's documents: its configuration or its manifest."""
+    if text not in ("config", "manifest"):
+        raise InvalidInput(f"invalid document: '{text}': must be one of 'config' or 'manifest'")
     return text
 
 

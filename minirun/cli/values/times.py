@@ -11,8 +11,10 @@ import time
 from datetime import UTC, datetime
 
 from ...errors import InvalidInput
-from ...units import SECOND_NS, parse_span
+from ...units import SECOND_NS, parse_span, whole_number
 
+_SECONDS_MAX = (1 << 63) // SECOND_NS - 1  # nanoseconds since the epoch have 63 bits
+_DAYS_MAX = _SECONDS_MAX // 86400
 _FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 
 
@@ -30,8 +32,8 @@ def duration(text: str) -> float:
     if text == "0":
         return 0.0
     days = text.removesuffix("d")
-    if days != text and days.isascii() and days.isdecimal():
-        return float(int(days) * 24 * 3600)
+    if days != text and (number := whole_number(days, _DAYS_MAX)) is not None:
+        return float(number * 24 * 3600)
     length = parse_span(text)
     if length is None or length < 0:
         raise InvalidInput(f"'{text}' is no length of time (90m, 168h, 7d, 0)")
@@ -48,9 +50,10 @@ def _span(text: str) -> int | None:
 def _seconds(text: str) -> int | None:
     """Seconds since the epoch, with as many decimals as one likes."""
     whole, _, fraction = text.partition(".")
-    if not whole.isdecimal() or not (fraction or "0").isdecimal() or not text.isascii():
+    seconds = whole_number(whole, _SECONDS_MAX)
+    if seconds is None or not (fraction or "0").isdecimal() or not text.isascii():
         return None
-    return int(whole) * SECOND_NS + int(fraction[:9].ljust(9, "0"))
+    return seconds * SECOND_NS + int(fraction[:9].ljust(9, "0"))
 
 
 def _date(text: str) -> int | None:

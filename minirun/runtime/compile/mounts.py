@@ -100,8 +100,16 @@ def _map_ids(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
     yield plan.id_mapped(slot, USER_NAMESPACE, mount.id_map == "ridmap")
 
 
+def _link_target(mount: Mount) -> str:
+    """Give where the source leads to if it is a symbolic link, else ""."""
+    return os.readlink(mount.source) if mount.type == "bind" and os.path.islink(mount.source) else ""
+
+
 def _tree(mount: Mount, slot: int) -> Iterator[Operation]:
-    if mount.part:
+    if mount.source_nofollow:
+        yield plan.open_(slot, plan.HOST, mount.source, os.O_PATH | os.O_NOFOLLOW)
+        yield plan.tree(slot, slot, "", mount.recursive)
+    elif mount.part:
         yield plan.open_(slot, plan.HOST, mount.source, os.O_PATH | os.O_DIRECTORY)
         yield plan.tree(slot, slot, mount.part, mount.recursive)
     else:
@@ -157,6 +165,9 @@ def root(context: Context) -> Iterator[Operation]:
 def mounts(context: Context) -> Iterator[Operation]:
     """In the spec's order. Each is complete before it is attached: it is never visible with the wrong attributes."""
     for number, mount in enumerate(context.spec.mounts):
+        if mount.copy_symlink and (target := _link_target(mount)):
+            yield plan.symlink(*context.anchor(mount.destination), target)
+            continue
         slot = context.early.get(number, KEPT.get(mount.destination, MOUNT))
         if mount.remount:
             yield plan.tree(slot, ROOT, mount.destination, mount.recursive)
@@ -190,6 +201,8 @@ def _attach(context: Context, mount: Mount, slot: int) -> Operation:
     create = plan.CREATE_FILE if mount.create == "file" else plan.CREATE_DIRECTORY
     if mount.destination in KEPT:
         create |= plan.CREATE_NO_SYMLINKS
+    elif mount.destination_nofollow:
+        create |= plan.CREATE_ON_SYMLINK
     return plan.attach(slot, place, path, create)
 
 

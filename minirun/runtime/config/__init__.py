@@ -9,6 +9,7 @@ Leaves to others: files, the bundle's directory and paths relative to it, what t
     scheduling  scheduler, affinity            seccomp      `linux.seccomp`, and Docker's profiles
     mounts      `root`, `mounts`               hooks        `hooks`
     mount_options                              consistency  rules between sections
+    annotations  those of crun that are more than words
 
 Unknown keys are ignored, as the specification demands; unknown and impossible values are errors, as it demands too.
 Whatever the bytes are, what comes out is a value, InvalidInput, or NotSupported, each in bounded memory.
@@ -64,6 +65,10 @@ def parse(content: bytes, warn: Callable[[str], None] | None = None) -> tuple[Sp
         linux=platform,
         annotations=annotations,
     )
+    if annotations:
+        from .annotations import annotated
+
+        spec = annotated(spec)
     consistency.check(spec)
     return spec, raw
 

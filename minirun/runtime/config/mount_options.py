@@ -9,6 +9,7 @@ Leaves to others: the rest of a mount (mounts.py), the system calls (runtime/com
     private rslave ...                  propagation                             mount_namespaces(7)
     sync dirsync mand lazytime          of the file system, not of the mount    fsconfig(2)
     idmap ridmap tmpcopyup              made by the runtime
+    copy-symlink src-nofollow dest-nofollow    what a symbolic link means to a bind mount; crun(1)
     defaults silent iversion auto x-*   nothing: see _NOTHING
     everything else                     the file system's own
 
@@ -72,6 +73,12 @@ _NOTHING = ("", "defaults", "silent", "loud", "iversion", "noiversion", "auto", 
 
 
 _ACTS = ("bind", "rbind", "remount", "tmpcopyup", "idmap", "ridmap")
+# What a symbolic link at either end of a bind mount is: the option, and the field that it sets.
+_LINKS = {
+    "copy-symlink": "copy_symlink",
+    "src-nofollow": "source_nofollow",
+    "dest-nofollow": "destination_nofollow",
+}
 
 
 class MountOptions(Record):
@@ -90,13 +97,16 @@ class MountOptions(Record):
     gid_mappings: tuple[IdMapping, ...] = ()
     copy_up: bool = False
     remount: bool = False
+    copy_symlink: bool = False
+    source_nofollow: bool = False
+    destination_nofollow: bool = False
 
 
 def names() -> tuple[str, ...]:
     """Give all options that are known here, which is all but those of file systems."""
     recursive = ["r" + name for name in _ATTRIBUTES]
     words = [name for name in _NOTHING if name]
-    return tuple(sorted({*_ATTRIBUTES, *recursive, *_SUPERBLOCK, *_ACTS, *flags.PROPAGATIONS, *words}))
+    return tuple(sorted({*_ATTRIBUTES, *recursive, *_SUPERBLOCK, *_ACTS, *_LINKS, *flags.PROPAGATIONS, *words}))
 
 
 def parse_mount_options(
@@ -114,6 +124,7 @@ def parse_mount_options(
     superblock: dict[str, None] = {}
     data: list[str] = []
     id_map = ""
+    links: dict[str, bool] = {}
     own: tuple[tuple[IdMapping, ...], tuple[IdMapping, ...]] = ((), ())
     for option in options:
         plain = option[1:] if option[:1] == "r" else ""
@@ -129,6 +140,8 @@ def parse_mount_options(
             name = option if option in _SUPERBLOCK else plain
             superblock.pop(_SUPERBLOCK[name], None)
             superblock[name] = None
+        elif option in _LINKS:
+            links[_LINKS[option]] = True
         elif option == "remount":
             remount = True
         elif option == "tmpcopyup":
@@ -157,6 +170,7 @@ def parse_mount_options(
         gid_mappings=own[1],
         copy_up=copy_up,
         remount=remount,
+        **links,
     )
 
 

@@ -85,4 +85,7 @@ _SHARED = (
     "propagation",
     "copy_up",
     "remount",
+    "copy_symlink",
+    "source_nofollow",
+    "destination_nofollow",
 )

@@ -149,3 +149,17 @@ def test_a_command_whose_name_is_no_utf8_fails_like_any_other(minirun, busybox):
         assert minirun("run", "--rm", busybox, os.fsdecode(name), check=False).returncode == 127
     assert "No such container" in minirun("stop", os.fsdecode(b"\xff"), check=False).stderr
     assert minirun("ps", "-aq").stdout == ""
+
+
+def test_who_enters_a_container_that_ends_at_this_moment_is_told_so(minirun, busybox):
+    """It ran, was killed with the rest, or the container isn't running: never half of an entry's error."""
+    for number in range(10):
+        name = minirun("run", "-d", "--network", "none", busybox, "sleep", f"0.{number}").stdout.strip()
+        entering = [
+            subprocess.Popen([*minirun.words, "exec", name, "true"], stderr=subprocess.PIPE, text=True)
+            for _ in range(4)
+        ]
+        minirun("rm", "-f", name)
+        for process in entering:
+            said = process.communicate(timeout=60)[1]
+            assert "is not running" in said or "No such container" in said or process.returncode in (0, 137), said

@@ -381,6 +381,8 @@ def test_a_data_root_that_is_older_than_volumes_gets_them(store):
     root = Path(store.words[store.words.index("--root") + 1])
     with contextlib.closing(sqlite3.connect(root / "minirun.db")) as database:
         database.executescript("DROP TABLE volumes; DROP TABLE events; PRAGMA user_version = 3")
+        for column in ("restart_count", "restart_delay_ms", "restart_at_ns", "stopped_by_hand"):
+            database.execute(f"ALTER TABLE containers DROP COLUMN {column}")
     assert store("volume", "create", "data").stdout == "data\n"
     assert names(store) == ["data"]
 

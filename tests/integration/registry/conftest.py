@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,3 +52,15 @@ def store(tmp_path: Path) -> Iterator[Images]:
 def image() -> Served:
     """Two layers, the second of some size."""
     return Served(layer_of({"first": b"one"}), layer_of({"second": bytes(range(256)) * 4096}))
+
+
+@pytest.fixture
+def one_layer(tmp_path: Path) -> Callable[[], Path]:
+    """Give a function that writes the archive of a root file system."""
+
+    def write() -> Path:
+        path = tmp_path / "layer.tar"
+        path.write_bytes(layer_of({"alone": b"here"}))
+        return path
+
+    return write

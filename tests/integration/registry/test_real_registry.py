@@ -224,12 +224,34 @@ def test_token_auth(store: Images, filled: Callable[..., str], tmp_path: Path) -
         login.log_in(running.name, USER, PASSWORD)
         store.push(private)
         store.push(public)
-        assert any("repository:private/app:pull" in scope for query in tokens.given for scope in query.get("scope", []))
+        assert any("repository:private/app:pull" in scope for form in tokens.posted for scope in form.get("scope", []))
         login.log_out(running.name)
         with other_store(tmp_path) as engine:
             assert engine.images.pull(public).is_new  # for everybody
             with pytest.raises(Refused, match="pull access denied"):
                 engine.images.pull(private)
+    finally:
+        running.end()
+        tokens.end()
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 405])
+def test_a_token_server_that_knows_no_oauth_is_asked_by_get(
+    store: Images, filled: Callable[..., str], tmp_path: Path, status: int
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    tokens = TokenServer(certificate, key)
+    tokens.refuses_post = status
+    running = DockerRegistry(tmp_path / "token", auth=tokens.settings(certificate))
+    try:
+        name = f"{running.name}/private/app:1"
+        filled(name)
+        login.log_in(running.name, USER, PASSWORD)
+        assert store.push(name).digest
+        assert tokens.posted[-1]["grant_type"] == ["password"]
+        assert any("repository:private/app:pull" in scope for query in tokens.given for scope in query.get("scope", []))
+        with pytest.raises(Refused, match="incorrect username or password"):
+            login.log_in(running.name, USER, "wrong")
     finally:
         running.end()
         tokens.end()
@@ -406,13 +428,7 @@ def test_create_pulls_as_it_is_told(
     assert ("Image is up to date" in second.stderr) == (policy == "always")
 
 
-# ---- two at once, and kills
-
-
-def large(filled: Callable[..., str], registry: DockerRegistry, store: Images, name: str) -> str:
-    filled(name, {f"file-{number}": os.urandom(2_000_000) for number in range(12)})
-    store.push(name)
-    return name
+# ---- two at once
 
 
 def test_two_processes_fetch_a_layer_once(tmp_path: Path) -> None:
@@ -437,29 +453,3 @@ def test_two_processes_fetch_a_layer_once(tmp_path: Path) -> None:
     assert [len(served.requests(f"/blobs/{layer}")) for layer in image.layers] == [1, 1]
     assert os.listdir(tmp_path / "cli/images/incoming") == []
     assert minirun(tmp_path, "images", "-q").stdout.count("\n") == 1
-
-
-def test_a_killed_pull_is_finished_by_the_next(
-    store: Images, filled: Callable[..., str], registry: DockerRegistry, tmp_path: Path
-) -> None:
-    """At many moments; what had come is kept, and in the end the store is whole."""
-    name = large(filled, registry, store, f"{registry.name}/killed:1")
-    roots = ("--root", str(tmp_path / "cli"), "--run-root", str(tmp_path / "cli-run"))
-    rounds = int(os.environ.get("MINIRUN_PULL_KILLS", "8"))
-    begun = time.monotonic()
-    minirun(tmp_path, "pull", name)
-    whole = time.monotonic() - begun
-    for number in range(rounds):
-        minirun(tmp_path, "rmi", name)
-        process = subprocess.Popen(
-            [MINIRUN, *roots, "pull", name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(whole * number / rounds)
-        process.kill()
-        process.wait()
-        minirun(tmp_path, "pull", name)
-        with Engine(str(tmp_path / "cli"), str(tmp_path / "cli-run")) as engine:
-            assert not engine.images.check(engine.images.resolve(name))
-        assert os.listdir(tmp_path / "cli/images/incoming") == []
-        stages = tmp_path / "cli/snapshots/staging"
-        assert not stages.exists() or os.listdir(stages) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import Any
 
 import pytest
@@ -12,17 +13,34 @@ from minirun.cli.options import ABSENT, NOUNS, find, global_options, names
 from minirun.cli.parse import parse_command
 from minirun.cli.request import container_config, exec_config
 from minirun.command_line import Command, Option
-from minirun.engine.config import ContainerConfig
+from minirun.engine.config import ContainerConfig, DeviceRate
 from minirun.engine.container import ExecConfig
 
 # What `run` reads itself, because it says how to run and nothing about the container.
 OF_THE_COMMAND = {"cidfile", "detach", "explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
 # One value is possible, and it is what happens anyway.
-CHECKED_ONLY = {"log-driver", "restart", "volume-driver"}
+CHECKED_ONLY = {"log-driver", "volume-driver"}
 
 # A value for each option of run that isn't a switch: what is given, and what ContainerConfig then holds.
 SAMPLES: dict[str, tuple[str, str, Any]] = {
     "add-host": ("db:10.0.0.1", "extra_hosts", ("db:10.0.0.1",)),
+    "annotation": ("a=b", "annotations", {"a": "b"}),
+    "blkio-weight": ("500", "block_weight", 500),
+    "cgroupns": ("host", "cgroupns_mode", "host"),
+    "cpu-period": ("50000", "cpu_period_us", 50000),
+    "cpu-quota": ("25000", "cpu_quota_us", 25000),
+    "cpuset-mems": ("0-1", "cpuset_mems", "0-1"),
+    "device-cgroup-rule": ("c 1:3 rwm", "device_rules", ("c 1:3 rwm",)),
+    "device-read-bps": ("/dev/sda:1mb", "device_read_bytes", (DeviceRate(path="/dev/sda", rate=1 << 20),)),
+    "device-read-iops": ("/dev/sda:10", "device_read_operations", (DeviceRate(path="/dev/sda", rate=10),)),
+    "device-write-bps": ("/dev/sda:1k", "device_write_bytes", (DeviceRate(path="/dev/sda", rate=1 << 10),)),
+    "device-write-iops": ("/dev/sda:10", "device_write_operations", (DeviceRate(path="/dev/sda", rate=10),)),
+    "domainname": ("example.org", "domainname", "example.org"),
+    "expose": ("80-81/udp", "exposed", ("80/udp", "81/udp")),
+    "ipc": ("none", "ipc_mode", "none"),
+    "oom-score-adj": ("-500", "oom_score_adj", -500),
+    "pid": ("container:x", "pid_mode", "container:x"),
+    "uts": ("host", "uts_mode", "host"),
     "attach": ("STDOUT", "attach", ("stdout",)),
     "cap-add": ("net_admin", "capabilities_add", ("CAP_NET_ADMIN",)),
     "cap-drop": ("all", "capabilities_drop", ("ALL",)),
@@ -37,6 +55,12 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "entrypoint": ("sh", "entrypoint", ("sh",)),
     "env": ("A=b", "environment", ("A=b",)),
     "group-add": ("27", "groups_add", ("27",)),
+    "health-cmd": ("true", "health_command", ("CMD-SHELL", "true")),
+    "health-interval": ("1m30s", "health_interval_ns", 90 * 10**9),
+    "health-retries": ("2", "health_retries", 2),
+    "health-start-interval": ("500ms", "health_start_interval_ns", 5 * 10**8),
+    "health-start-period": ("1h", "health_start_period_ns", 3600 * 10**9),
+    "health-timeout": ("1s", "health_timeout_ns", 10**9),
     "hostname": ("box", "hostname", "box"),
     "label": ("a=b", "labels", {"a": "b"}),
     "log-opt": ("max-file=7", "log_max_files", 7),
@@ -49,6 +73,7 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "net": ("host", "network", "host"),
     "pids-limit": ("-1", "pids_limit", -1),
     "publish": ("80", "ports", None),
+    "restart": ("always", "restart_policy", "always"),
     "security-opt": ("no-new-privileges", "security_options", ("no-new-privileges",)),
     "shm-size": ("1g", "shm_size_bytes", 1 << 30),
     "stop-signal": ("SIGINT", "stop_signal", "SIGINT"),
@@ -80,7 +105,9 @@ def rows() -> list[tuple[str, Option]]:
 
 @pytest.mark.parametrize("name", names())
 def test_every_command_has_a_file(name: str) -> None:
-    file = importlib.import_module(f"minirun.cli.commands.{'import_' if name == 'import' else name.replace(' ', '_')}")
+    file = importlib.import_module(
+        f"minirun.cli.commands.{'import_' if name == 'import' else re.sub('[ -]', '_', name)}"
+    )
     assert callable(file.run)
     assert (file.__doc__ or "").startswith(f"`minirun {name}`")
 

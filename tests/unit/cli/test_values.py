@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from minirun.cli.values import environment, keys, limits, mounts, network, ports, scalars, security, times
+from minirun.cli.values import environment, health, keys, limits, mounts, network, ports, scalars, security, times
 from minirun.engine.config import BindMount, Device, PortMapping, TmpfsMount, Ulimit, VolumeMount
 from minirun.errors import InvalidInput
 
@@ -249,7 +249,15 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (scalars.container_name, "a b", "only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
     (scalars.signal_name, "FOO", "Invalid signal: FOO"),
     (scalars.pull_policy, "foo", "invalid pull option: 'foo'"),
-    (scalars.restart_policy, "always", "minirun has no restart policies yet"),
+    (
+        scalars.restart_policy,
+        "on-failure:many",
+        "invalid restart policy format: maximum retry count must be an integer",
+    ),
+    (health.time, "soon", 'time: invalid duration "soon"'),
+    (health.time, "-1s", "it cannot be negative"),
+    (health.count, "-1", "it cannot be negative"),
+    (scalars.restart_policy, ":3", "invalid restart policy format: no policy provided before colon"),
     (scalars.object_type, "plugin", 'unknown type: "plugin"'),
     (scalars.filter_condition, "foo", "bad format of filter (expected name=value)"),
     (scalars.tail, "x", "'x' is not a whole number"),

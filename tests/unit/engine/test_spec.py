@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from minirun.engine import spec_mounts
-from minirun.engine.config import BindMount, ContainerConfig, Device, TmpfsMount, Ulimit
+from minirun.engine.config import BindMount, ContainerConfig, Device, DeviceRate, TmpfsMount, Ulimit
 from minirun.engine.container import ExecConfig
 from minirun.engine.spec import (
     DEFAULT_CAPABILITIES,
@@ -25,7 +25,7 @@ from minirun.engine.spec import (
 from minirun.errors import InvalidInput, MinirunError, NotSupported
 from minirun.linux import flags
 from minirun.runtime import capabilities, devices
-from minirun.runtime.spec import BuiltinSeccomp, Mount, Seccomp, Spec
+from minirun.runtime.spec import BlockIo, BuiltinSeccomp, Cpu, DeviceLimit, DeviceRule, Mount, Seccomp, Spec
 
 MIB = 1 << 20
 
@@ -202,7 +202,7 @@ def test_every_namespace_is_new_by_default() -> None:
 
 def test_the_network_is_shared_as_asked() -> None:
     assert "network" not in kinds(made(network="host"))
-    joined = build(config(network="container:x"), Image(), AROUND.replace(network_namespace="/proc/7/ns/net"))
+    joined = build(config(network="container:x"), Image(), AROUND.replace(lent={"network": "/proc/7/ns/net"}))
     assert kinds(joined)["network"] == "/proc/7/ns/net"
 
 
@@ -485,3 +485,32 @@ def test_exec_without_a_command_or_with_a_relative_directory_is_refused() -> Non
 
 def test_masked_paths_name_only_what_a_cpu_has() -> None:
     assert all("{}" not in path for path in spec_mounts.masked_paths())
+
+
+def test_a_rule_for_devices_stands_beside_those_for_everybody() -> None:
+    without = build(config(), Image(), AROUND).linux.resources.devices
+    with_rule = build(config(device_rules=("b 7:* rw",)), Image(), AROUND).linux.resources.devices
+    assert with_rule == (*without, DeviceRule(allow=True, kind="b", major=7, minor=None, access="rw"))
+
+
+def test_limits_of_block_devices_name_the_device(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for path, why in ((str(file), "it is no block device"), (str(tmp_path / "none"), "No such file")):
+        rates = (DeviceRate(path=path, rate=5),)
+        with pytest.raises(InvalidInput, match=why):
+            build(config(device_read_bytes=rates), Image(), AROUND)
+    device = next(path for path in Path("/dev").iterdir() if path.is_block_device())
+    number = device.stat().st_rdev
+    found = build(config(device_write_operations=(DeviceRate(path=str(device), rate=5),)), Image(), AROUND)
+    limit = DeviceLimit(major=os.major(number), minor=os.minor(number), value=5)
+    assert found.linux.resources.block_io == BlockIo(write_operations=(limit,))
+
+
+def test_time_of_processors_can_be_given_as_quota_and_period() -> None:
+    def cpu(**fields: int) -> Cpu:
+        return build(config(**fields), Image(), AROUND).linux.resources.cpu
+
+    assert cpu(cpu_quota_us=5000) == Cpu(quota=5000, period=100_000)
+    assert cpu(cpu_quota_us=5000, cpu_period_us=20_000) == Cpu(quota=5000, period=20_000)
+    assert cpu(cpu_period_us=20_000) == Cpu(period=20_000)

@@ -7,7 +7,7 @@ import sys
 
 from minirun.warm import preload
 
-NEVER = {"random", "threading", "ssl", "urllib3", "pyroute2", "asyncio", "concurrent.futures", "subprocess"}
+NEVER = {"random", "ssl", "urllib3", "pyroute2", "asyncio", "concurrent.futures"}
 
 
 def test_its_modules_are_light() -> None:

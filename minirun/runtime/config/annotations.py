@@ -1,0 +1,56 @@
+"""Annotations that ask the runtime for something: those of crun, whose users have them in their bundles.
+
+Owns: `run.oci.keep_original_groups`, `run.oci.hooks.stdout` and `.stderr`, `run.oci.seccomp_fail_unknown_syscall`.
+Leaves to others: the receiver of a seccomp listener (seccomp), a pidfd's (create), names and properties in cgroups
+(cgroups/container). crun(1), "Extensions to OCI". All others are words for whoever reads the state.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ...errors import InvalidInput
+from ..spec import Seccomp
+from .reader import shown
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..spec import Spec
+
+KEEP_GROUPS = "run.oci.keep_original_groups"
+_HOOK_FILES = {"stdout": "run.oci.hooks.stdout", "stderr": "run.oci.hooks.stderr"}
+FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"
+_ABSENT = ("", "0")
+
+
+def annotated(spec: Spec) -> Spec:
+    """Give the spec with what its annotations ask for. InvalidInput for a file or a system call that makes no sense."""
+    asked = spec.annotations
+    if asked.get(KEEP_GROUPS, "") not in _ABSENT:
+        user = spec.process.user.replace(additional_gids=tuple(os.getgroups()))
+        spec = spec.replace(process=spec.process.replace(user=user))
+    for name in _HOOK_FILES.values():
+        if name in asked and not asked[name].startswith("/"):
+            raise InvalidInput(f"annotations.{name} must be the absolute path of a file, not {shown(asked[name])}")
+    if asked.get(FAIL_UNKNOWN, "") not in _ABSENT and isinstance(spec.linux.seccomp, Seccomp):
+        _check_calls(spec.linux.seccomp)
+    return spec
+
+
+def hook_files(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Give the files that hooks append to, as `hooks.run` takes them: those hooks that run outside of the container."""
+    return {stream: annotations.get(name, "") for stream, name in _HOOK_FILES.items()}
+
+
+def _check_calls(seccomp: Seccomp) -> None:
+    from ..syscall_table import numbers
+
+    known = set(numbers("x86_64")) | set(numbers("i386")) | set(numbers("aarch64"))
+    for index, rule in enumerate(seccomp.syscalls):
+        for name in rule.names:
+            if name not in known:
+                raise InvalidInput(
+                    f"linux.seccomp.syscalls[{index}].names: no system call that we know is called {shown(name)}"
+                )
