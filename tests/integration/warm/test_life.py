@@ -153,7 +153,8 @@ def test_a_changed_package_is_never_run_from_memory(installed):
     installed.run("version")
     assert installed.ran_cold()
     until("the end of the old one", lambda: has_ended(pid))
-    until("a new one", lambda: control.find(installed.socket))
+    until("a new one", lambda: installed.run("version") and control.find(installed.socket))
+    installed.ran_cold()
     installed.run("version")
     assert not installed.ran_cold()
 
