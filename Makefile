@@ -12,6 +12,7 @@ PYTHON ?= $(or $(shell for p in /usr/bin/python3 /usr/bin/python3.1[1-9]; do \
 PREFIX ?= /usr/local
 TESTS ?= tests
 WITHOUT ?=
+WARM ?=
 
 VENV := .venv
 HOME_OF_INSTALL := $(PREFIX)/lib/minirun
@@ -19,7 +20,9 @@ HOME_OF_INSTALL := $(PREFIX)/lib/minirun
 COMPLETION_bash := $(PREFIX)/share/bash-completion/completions/minirun
 COMPLETION_zsh := $(PREFIX)/share/zsh/site-functions/_minirun
 COMPLETION_fish := $(PREFIX)/share/fish/vendor_completions.d/minirun.fish
-UNIT := $(PREFIX)/lib/systemd/system/minirun.service
+UNITS := $(PREFIX)/lib/systemd/system
+UNIT := $(UNITS)/minirun.service
+WARM_UNITS := $(UNITS)/minirun-warm.socket $(UNITS)/minirun-warm.service
 # systemd looks into these two alone; elsewhere the unit is there to be copied.
 ENABLES := $(filter $(PREFIX),/usr/local /usr)
 export DEBIAN_FRONTEND := noninteractive
@@ -43,7 +46,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) docker-registry mmdebstrap curl iproute2 iptab
 BENCH_PACKAGES := $(DEMO_PACKAGES) docker.io docker-registry mmdebstrap podman runc crun iproute2
 
 SOURCES := pyproject.toml setup.py $(shell find native -name '*.[ch]' -o -name '*.py' | sort)
-PACKAGE := $(SOURCES) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
+PACKAGE := $(SOURCES) $(wildcard packaging/*) $(shell find minirun -name '*.py' -o -name '*.pyi' | sort) minirun/cli/minirun minirun/oci/minirun-oci
 
 # $(call need,PACKAGES): install those that are missing, quietly; what apt-get said is shown only when it failed.
 define need
@@ -92,7 +95,7 @@ demo: packages-demo build ## two images, two containers: see it work
 
 test: packages-test $(VENV)/.tests ## every test, the virtual machine included; TESTS="tests/unit -k name" for some
 	@$(check_root)
-	@$(VENV)/bin/python -m pytest $(if $(WITHOUT),--without $(WITHOUT)) $(TESTS)
+	@$(VENV)/bin/python -m pytest $(if $(WITHOUT),--without $(WITHOUT)) $(if $(WARM),--warm) $(TESTS)
 
 check: test ## what CI runs: the tests; lint and types are tests too
 
@@ -114,10 +117,12 @@ images: packages-demo install ## busybox and hello-world for the installed minir
 
 uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
 	@$(check_root)
+	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system || ! -e $(UNITS)/minirun-warm.socket ]] || systemctl -q disable --now minirun-warm.socket
+	@[[ ! -x $(HOME_OF_INSTALL)/bin/minirun ]] || $(HOME_OF_INSTALL)/bin/minirun system warm stop >/dev/null
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
 	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
-	@rm -rf $(HOME_OF_INSTALL) $(UNIT)
+	@rm -rf $(HOME_OF_INSTALL) $(UNIT) $(WARM_UNITS)
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
@@ -179,5 +184,6 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-b
 	@$(foreach sh,bash zsh fish,mkdir -p $(dir $(COMPLETION_$(sh))) && $(PREFIX)/bin/minirun completion $(sh) >$(COMPLETION_$(sh));)
 	@mkdir -p $(dir $(UNIT))
 	@sed 's|@PREFIX@|$(PREFIX)|' packaging/minirun.service >$(UNIT)
+	@for unit in $(WARM_UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} >$$unit; done
 	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
 	@touch $@

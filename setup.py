@@ -1,14 +1,16 @@
-"""Build steps that pyproject.toml can't say: the cffi extension and the static programs."""
+"""Build steps that pyproject.toml can't say: the cffi extension, the static programs, and the launcher as the commands."""
 
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from setuptools import setup
 from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
+from setuptools.dist import Distribution
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "native"))
@@ -29,6 +31,28 @@ class BuildWithPrograms(build_py):
         return [*super().get_outputs(include_bytecode), *programs]
 
 
+# Not from distutils, which is an import of its own.
+build_scripts = Distribution().get_command_class("build_scripts")
+
+
+class BuildLauncher(build_scripts):
+    """build_scripts, and the launcher in the scripts' place; where it can't be compiled, they are the commands."""
+
+    def run(self) -> None:
+        super().run()
+        launcher = os.path.join(self.build_dir, "launcher")
+        try:
+            build_native.build_launcher(launcher)
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"without the launcher, commands start cold: {error}", file=sys.stderr)
+            return
+        for script in self.get_source_files():
+            target = os.path.join(self.build_dir, os.path.basename(script))
+            os.unlink(target)
+            os.link(launcher, target)
+        os.unlink(launcher)
+
+
 class BuildOnAllProcessors(build_ext):
     """build_ext, which would compile an extension's files one after the other."""
 
@@ -44,6 +68,6 @@ class BuildOnAllProcessors(build_ext):
 
 
 setup(
-    cmdclass={"build_py": BuildWithPrograms, "build_ext": BuildOnAllProcessors},
+    cmdclass={"build_py": BuildWithPrograms, "build_ext": BuildOnAllProcessors, "build_scripts": BuildLauncher},
     cffi_modules=["native/build_native.py:ffi"],
 )

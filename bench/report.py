@@ -35,6 +35,13 @@ class Row:
         self.targets.append((f"{words} >= {_number(limit)}", self.values["minirun"] >= limit))
         return self
 
+    def at_most_times(self, peer: str, factor: float) -> Row:
+        """Add the target that minirun needs at most so many times what a peer needs; nothing without the peer."""
+        if peer in self.values:
+            ratio = self.values["minirun"] / self.values[peer]
+            self.targets.append((f"{ratio:.2f} times {peer}, target {factor:g}", ratio <= factor))
+        return self
+
     def fraction_of(self, peer: str, fraction: float) -> Row:
         """Add the target that minirun needs at most this fraction of what a peer needs; nothing without the peer."""
         if peer in self.values:

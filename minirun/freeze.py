@@ -2,11 +2,12 @@
 
     python -I -m minirun.freeze
 
-Owns: both, for the environment of the Python that runs it. Leaves to others: reading the archive (frozen).
+Owns: both, for the environment of the Python that runs it. Leaves to others: reading the archive (frozen), the launcher.
 
 The scripts: the kernel starts the interpreter itself, with -I (root's program imports nothing from the caller's directory or
 environment; pip would drop the option) and -S: what `site` would find is written into the script, so that it needn't be looked for
-in every start.
+in every start. They lie in share/minirun, where the launcher (native/launcher.c) finds them; an installation
+without it has them as its commands.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from collections.abc import Iterator
 from .files import write_atomically
 from .frozen import ARCHIVE, HOME, pack
 
-PROGRAMS = {"minirun": "minirun.cli.main", "minirun-oci": "minirun.oci.main"}
+COMMANDS = {"minirun": "minirun.cli.main", "minirun-oci": "minirun.oci.main"}
+PROGRAMS = {**COMMANDS, "minirun-warm": "minirun.warm.server"}
 # Garbage is cycles, of which a command makes few: collecting at every 700 new objects, as is the default, finds nothing for 2 ms.
 SCRIPT = """#!{python} -IS
 import gc
 import sys
 
-gc.set_threshold(100_000)
+{head}gc.set_threshold(100_000)
 sys.path += {paths!r}
 from minirun.frozen import thaw
 
@@ -42,9 +44,30 @@ def main() -> None:
     os.makedirs(os.path.dirname(ARCHIVE), exist_ok=True)
     write_atomically(ARCHIVE, pack(dict(_compiled())), 0o644, durable=True)
     folder = os.path.dirname(sys.executable)
+    paths = _paths_of_site()
+    os.makedirs(script(""), exist_ok=True)
     for program, module in PROGRAMS.items():
-        text = SCRIPT.format(python=f"{folder}/python3", paths=_paths_of_site(), module=module)
-        write_atomically(os.path.join(folder, program), text.encode(), 0o755)
+        # The launcher says by which path it was called, which is what a script finds as its own.
+        text = SCRIPT.format(python=f"{folder}/python3", head="del sys.argv[0]\n", paths=paths, module=module)
+        write_atomically(script(program), text.encode(), 0o755)
+    for program, module in COMMANDS.items():
+        command = os.path.join(folder, program)
+        if not _is_launcher(command):
+            text = SCRIPT.format(python=f"{folder}/python3", head="", paths=paths, module=module)
+            write_atomically(command, text.encode(), 0o755)
+
+
+def script(program: str) -> str:
+    """Give the path of what the launcher runs cold."""
+    return os.path.join(os.path.dirname(os.path.dirname(sys.executable)), "share", "minirun", program)
+
+
+def _is_launcher(path: str) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"\x7fELF"
+    except FileNotFoundError:
+        return False
 
 
 def _compiled() -> Iterator[tuple[str, tuple[str, int, int, bool, bytes]]]:

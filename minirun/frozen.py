@@ -36,7 +36,7 @@ class Archive:
     """
 
     def __init__(self, descriptor: int, index: dict[str, Entry]) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._index = index
 
     def find_spec(self, name: str, search: object = None, target: object = None) -> ModuleSpec | None:
@@ -64,7 +64,7 @@ class Archive:
 
     def get_code(self, name: str) -> CodeType:
         offset, size = self._index[name][4:]
-        code: CodeType = marshal.loads(pread(self._descriptor, size, offset))  # noqa: S302  trusted like a .pyc
+        code: CodeType = marshal.loads(pread(self.descriptor, size, offset))  # noqa: S302  trusted like a .pyc
         return code
 
 

@@ -1,4 +1,4 @@
-"""Builds the C core: the extension module `minirun._native` and the two static programs.
+"""Builds the C core: the extension module `minirun._native`, the two static programs, and the launcher.
 
 Owns: which C file goes where, compiler flags, and the cffi declarations. Leaves to others: when to build (setup.py).
 
@@ -27,7 +27,16 @@ EXTENSION_FLAGS = [*FLAGS, *HARDENING, "-isystem", sysconfig.get_path("include")
 
 # Files with a main(), or that only the monitor's process may run: what is executed inside a container must never have
 # the host's Python as its /proc/self/exe, so nothing that walks a plan is linked into the extension.
-PROGRAMS_ONLY = {"init.c", "spawn.c", "enter.c", "walk.c", "user.c", "inherit.c", "spawner.c"}  # and monitor*.c, op_*.c
+PROGRAMS_ONLY = {
+    "launcher.c",
+    "init.c",
+    "spawn.c",
+    "enter.c",
+    "walk.c",
+    "user.c",
+    "inherit.c",
+    "spawner.c",
+}  # and monitor*.c, op_*.c
 # What walks a plan, with the op_*.c; the two programs stand around it.
 INTERPRETER = {
     "plan.c",
@@ -92,6 +101,11 @@ def build_programs(package: str) -> None:
 def build_monitor(target: str, *, flags: tuple[str, ...] = ("-static",)) -> None:
     """Compile the monitor to `target`; CalledProcessError (with the compiler's own words on stderr) when that fails."""
     _build({target: monitor_sources()}, flags)
+
+
+def build_launcher(target: str) -> None:
+    """Compile the launcher, which is one file, to `target`; as `build_monitor`."""
+    _build({target: ["launcher.c"]}, ("-static", "-s"))
 
 
 def _build(programs: dict[str, list[str]], flags: tuple[str, ...]) -> None:

@@ -267,4 +267,23 @@ int mr_id_map_check(const char *path, int namespace);
 int mr_netlink_request(int protocol, const void *request, size_t length, void *answer, size_t capacity);
 /* python: end */
 
+/* ---- What a worker of the preloaded process takes on of its caller (adopt.c) ---------------------------------------- */
+
+/* python: begin */
+/* fork(2) of a process with one thread, into the cgroup of a descriptor: clone3(2), CLONE_INTO_CGROUP. The process id, 0 in the
+ * child, or -errno. No handler of pthread_atfork(3) runs. Needs PR_GET_TID_ADDRESS (CONFIG_CHECKPOINT_RESTORE). */
+int mr_fork_into(int cgroup);
+/* Takes on resource limits, scheduling, processors and I/O priority of another process. 0 or -errno: EPERM where that takes more
+ * rights than are there. prlimit(2), sched_setattr(2), sched_setaffinity(2), ioprio_set(2). */
+int mr_adopt(int pid);
+/* SIGKILL for this process when its parent ends; -ESRCH when that isn't `parent` any more. PR_SET_PDEATHSIG(2const). */
+int mr_end_with_parent(int parent);
+/* Makes `count` strings, which follow each other, the environment as it is: with what has no "=", in this order. environ(7) */
+int mr_set_environment(const char *block, size_t count);
+/* sigprocmask(2) with a bit for each signal, as /proc/PID/status shows them. */
+int mr_set_signal_mask(uint64_t blocked);
+/* An inotify(7) descriptor also watches a directory, for whatever changes one of its files. The watch or -errno. */
+int mr_watch_also(int descriptor, const char *path);
+/* python: end */
+
 #endif

@@ -286,3 +286,10 @@ int mr_watch_directory(const char *path)
 	}
 	return fd;
 }
+
+int mr_watch_also(int descriptor, const char *path)
+{
+	uint32_t changes = IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR;
+	int watch = inotify_add_watch(descriptor, path, changes);
+	return watch < 0 ? -errno : watch;
+}

@@ -34,7 +34,7 @@ ROOT_KINDS = ("integration", "conformance", "engines", "faults", "security", "wo
 # Every reason to skip that CI accepts, word for word. All others are failures there.
 ALLOWED_SKIPS = ("this kernel has no IPv6", "this machine is no x86-64")
 
-pytest_plugins = ["tests.vm.plugin", "tests.missing", "pytester"]  # the second imports the first
+pytest_plugins = ["tests.vm.plugin", "tests.missing", "pytester", "tests.warm"]  # the second imports the first
 
 
 def pytest_configure(config: pytest.Config) -> None:

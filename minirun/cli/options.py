@@ -455,6 +455,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("system check",    "[OPTIONS]", "Verify that everything in the store is whole", BELOW, 0, 0, False, _SYSTEM_CHECK),
     ("system df",       "[OPTIONS]", "Show minirun disk usage", BELOW, 0, 0, False, _SYSTEM_DF),
     ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
+    ("system warm",     "start|stop|status", "Manage the process that lets commands start fast", BELOW, 1, 1, False, ()),
     ("system start-all", "", "Start the containers whose restart policy asks for it after a reboot", BELOW, 0, 0, False, ()),
     ("volume create",   "[OPTIONS] [VOLUME]", "Create a volume", BELOW, 0, 1, False, _VOLUME_CREATE),
     ("volume inspect",  "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", BELOW, 1, -1, False, _DESCRIBE),
@@ -530,6 +531,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "events": "events",
         "info": "info",
         "prune": "system prune",
+        "warm": "system warm",
         "start-all": "system start-all",
     },
     "volume": {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from minirun import freeze
 from tests.conftest import CHECKOUT
 
 SHOW = """
@@ -33,17 +34,21 @@ def package(tmp_path: Path) -> Path:
     home.mkdir()
     for file in (CHECKOUT / "minirun").glob("*.py"):
         shutil.copy2(file, home)
-    freeze = f"""
+    (tmp_path / "bin").mkdir()
+    subprocess.run([sys.executable, "-I", "-c", freezing(home)], check=True)
+    return home
+
+
+def freezing(home: Path) -> str:
+    """Give a program that freezes the package at `home`, as if it were installed beside a `bin`."""
+    return f"""
 import sys, os
-sys.path.insert(0, {str(tmp_path)!r})
-sys.executable = {str(tmp_path / "bin/python")!r}
+sys.path.insert(0, {str(home.parent)!r})
+sys.executable = {str(home.parent / "bin/python")!r}
 from minirun import freeze
 freeze._paths_of_site = lambda: []
 freeze.main()
 """
-    (tmp_path / "bin").mkdir()
-    subprocess.run([sys.executable, "-I", "-c", freeze], check=True)
-    return home
 
 
 def shown(package: Path):
@@ -123,8 +128,22 @@ def test_the_scripts_start_the_interpreter_themselves_and_say_where_modules_are(
     assert os.access(package.parent / "bin" / program, os.X_OK)
 
 
+@pytest.mark.parametrize("program", ["minirun", "minirun-oci", "minirun-warm"])
+def test_what_the_launcher_runs_takes_the_path_it_was_called_by_as_its_own(package, program):
+    text = (package.parent / "share/minirun" / program).read_text()
+    assert text.startswith(f"#!{package.parent}/bin/python3 -IS\n")
+    assert "del sys.argv[0]\n" in text
+
+
+def test_a_launcher_is_left_in_its_place(package):
+    command = package.parent / "bin/minirun"
+    command.write_bytes(b"\x7fELF, a launcher")
+    subprocess.run([sys.executable, "-I", "-c", freezing(package)], check=True)
+    assert command.read_bytes() == b"\x7fELF, a launcher"
+
+
 def test_this_installation_imports_its_command_from_its_archive():
-    script = (Path(sys.executable).parent / "minirun").read_text().removesuffix("entry()\n")
+    script = Path(freeze.script("minirun")).read_text().removesuffix("entry()\n").replace("del sys.argv[0]\n", "")
     show = "print(type(sys.modules['minirun.cli.parse'].__spec__.loader).__name__)"
     done = subprocess.run([sys.executable, "-IS", "-c", script + show], capture_output=True, text=True, check=True)
     assert done.stdout == "Archive\n"

@@ -15,12 +15,13 @@ BELOW: dict[str, set[str]] = {
     "linux": LEAVES,
     "runtime": LEAVES | {"linux"},
     "oci": LEAVES | {"linux", "runtime"},
+    "warm": LEAVES | {"linux"},
     "images": LEAVES | {"linux"},
     "storage": LEAVES | {"linux"},
     "network": LEAVES | {"linux"},
     "monitor": LEAVES | {"linux"},
     "engine": LEAVES | {"linux", "runtime", "images", "storage", "network", "monitor"},
-    "cli": LEAVES | {"engine", "monitor", "linux"},
+    "cli": LEAVES | {"engine", "monitor", "linux", "warm"},
     "testing": LEAVES | {"engine", "linux"},
 }
 # An import that only the type checker sees draws no storey: a Protocol's shape or a name in a signature.

@@ -5,11 +5,13 @@ An import is paid for by every start. Who adds one adds it here knowingly, in th
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+from minirun.freeze import script
 from tests.hosts import has
 from tests.unit.cli.test_import_budget import FORBIDDEN
 
@@ -72,9 +74,10 @@ def pinned(minirun, busybox):
 
 def imported(minirun, words: tuple[str, ...]) -> set[str]:
     """Run a command and give the names of all modules that it imported."""
-    program, *roots = minirun.words
+    command, *roots = minirun.words
+    program = script(os.path.basename(command))  # what the launcher runs cold
     done = subprocess.run(
-        [sys.executable, "-IS", "-X", "importtime", program, *roots, *words],
+        [sys.executable, "-IS", "-X", "importtime", program, "minirun", *roots, *words],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+from minirun.freeze import script
 from tests.integration.oci.conftest import Oci
 from tests.unit.cli.test_import_budget import FORBIDDEN
 
@@ -16,9 +17,10 @@ NEVER = FORBIDDEN | {"enum", "importlib", "json", "re", "warnings"}
 def imported(oci: Oci, *words: str) -> set[str]:
     """Run a command and give the names of all modules that it imported."""
     program, *rest = oci.words(*words)
+    cold = script(os.path.basename(program))  # what the launcher runs
     log = oci.top / "imports"  # a file: a container that goes on would keep a pipe open
     with log.open("wb") as file:
-        command = [sys.executable, "-IS", "-X", "importtime", program, *rest]
+        command = [sys.executable, "-IS", "-X", "importtime", cold, program, *rest]
         subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=file, check=True)
     lines = [line for line in log.read_text().splitlines() if line.startswith("import time:")]
     assert any(line.endswith("minirun.frozen") for line in lines)

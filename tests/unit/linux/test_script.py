@@ -20,7 +20,12 @@ def test_no_module_of_the_caller_is_imported(tmp_path: Path, linked: bool) -> No
     if linked:
         script = tmp_path / "linked"
         script.symlink_to(SCRIPT)
-    environment = {"PYTHONPATH": str(tmp_path), "PYTHONSTARTUP": str(tmp_path / "json.py"), "PATH": "/usr/bin:/bin"}
+    environment = {
+        "PYTHONPATH": str(tmp_path),
+        "PYTHONSTARTUP": str(tmp_path / "json.py"),
+        "PATH": "/usr/bin:/bin",
+        "MINIRUN_WARM": "0",
+    }
     done = subprocess.run(
         [script, "--help"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=60
     )

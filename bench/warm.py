@@ -1,0 +1,136 @@
+"""Warm commands: a preloaded process serves them (docs/decisions/0024). The rows and targets of the warm start.
+
+Owns: that process and these rows. Leaves to others: timing (measure), peers. All other groups run cold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from minirun.warm import control
+
+from .measure import Subject, compare, quietly, time_command
+from .peers import make_bundle
+from .report import Row
+from .setting import Setting
+
+LISTED_CONTAINERS = 300
+MANY, AT_A_TIME = 500, 16
+DO_NOTHING = "int main(void) { return 0; }\n"
+
+
+def rows(setting: Setting) -> list[Row]:
+    """Measure them all."""
+    with _preloaded(setting) as pid:
+        return [
+            _run(setting, "--network", "none").at_most_times("crun", 1.3).fraction_of("docker", 1 / 20),
+            _run(setting).fraction_of("docker", 1 / 25).fraction_of("podman", 1 / 25),
+            _exec(setting),
+            _oci(setting),
+            _list(setting),
+            _launcher(setting),
+            _memory(pid),
+            _rate(setting),
+        ]
+
+
+@contextlib.contextmanager
+def _preloaded(setting: Setting) -> Iterator[int]:
+    before = os.environ.get(control.VARIABLE, "0")
+    os.environ[control.VARIABLE] = path = str(setting.directory / "warm" / "warm.sock")
+    try:
+        yield control.start(path).pid
+    finally:
+        control.stop(path)
+        os.environ[control.VARIABLE] = before
+
+
+def _run(setting: Setting, *options: str) -> Row:
+    subjects = [Subject(program.name, program.run("--rm", *options, command=["true"])) for program in setting.programs]
+    what = " ".join(("warm: run --rm", *options, "busybox true"))
+    return _compared(what, [*subjects, *(setting.peers.runtimes if options else [])], setting)
+
+
+def _exec(setting: Setting) -> Row:
+    for program in setting.programs:
+        quietly(program.run("-d", "--name", "target", command=["sleep", "1000"]))
+    row = _compared(
+        "warm: exec NAME true", [Subject(p.name, p.exec("target", "true")) for p in setting.programs], setting
+    )
+    for program in setting.programs:
+        quietly(program.remove("target"))
+    return row.at_most(6, "6 ms").fraction_of("docker", 1 / 12)
+
+
+def _oci(setting: Setting) -> Row:
+    place = setting.directory / "warm" / "oci"
+    bundle = make_bundle(place, setting.archive, ["true"])
+    words = [
+        str(Path(setting.python).parent / "minirun-oci"),
+        "--root",
+        str(place / "state"),
+        "run",
+        "--bundle",
+        str(bundle),
+    ]
+    subject = Subject("minirun", [*words, f"{setting.directory.name}-warm"])
+    return _compared("warm: minirun-oci run", [subject, *setting.peers.runtimes], setting).at_most_times("crun", 1)
+
+
+def _list(setting: Setting) -> Row:
+    from minirun import ContainerConfig, Engine
+
+    with Engine(str(setting.root), str(setting.run_root)) as engine:
+        made = [engine.create(ContainerConfig(image="busybox")).id for _ in range(LISTED_CONTAINERS)]
+    subject = Subject("minirun", [*setting.minirun.words, "ps", "-a"])
+    row = _compared(f"warm: ps -a, {LISTED_CONTAINERS} containers", [subject], setting)
+    with Engine(str(setting.root), str(setting.run_root)) as engine:
+        for container_id in made:
+            engine.remove(container_id)
+    return row.at_most(10, "10 ms")
+
+
+def _launcher(setting: Setting) -> Row:
+    """The launcher in front of a program that does nothing; that program alone is the floor."""
+    place = setting.directory / "warm" / "launcher"
+    (place / "bin").mkdir(parents=True)
+    nothing, launcher = str(place / "bin/python3"), str(place / "bin/minirun")
+    subprocess.run(["gcc", "-O2", "-static", "-x", "c", "-o", nothing, "-"], input=DO_NOTHING, text=True, check=True)
+    shutil.copy(Path(setting.python).parent / "minirun", launcher)
+    subjects = [Subject("floor", [nothing]), Subject("minirun", [launcher])]
+    compare(subjects, setting.rounds)
+    values = {subject.name: subject.median_ms for subject in subjects}
+    return Row("warm: launcher alone", "ms", values).at_most(values["floor"] + 1, "floor + 1")
+
+
+def _memory(pid: int) -> Row:
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return Row("preloaded process, resident", "MiB", {"minirun": int(line.split()[1]) / 1024}).at_most(
+                40, "40 MiB"
+            )
+    raise AssertionError("proc_pid_smaps(5): there is always a line Rss")
+
+
+def _rate(setting: Setting) -> Row:
+    words = setting.minirun.run("--rm", "--network", "none", command=["true"])
+    start = time.perf_counter()
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        list(pool.map(lambda _: time_command(words), range(MANY)))  # raises what failed
+    rate = MANY / (time.perf_counter() - start)
+    what = f"warm: {MANY} run --rm --network none, {AT_A_TIME} at a time"
+    return Row(what, "1/s", {"minirun": rate}).at_least(200, "200 a second")
+
+
+def _compared(what: str, subjects: list[Subject], setting: Setting) -> Row:
+    for subject in subjects:
+        subject.seconds.clear()  # peers' subjects are shared by all groups
+    compare(subjects, setting.rounds)
+    return Row(what, "ms", {subject.name: subject.median_ms for subject in subjects})

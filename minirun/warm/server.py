@@ -1,0 +1,315 @@
+"""The preloaded process: imports held, and a worker forked for each command that may have one.
+
+    minirun-warm SOCKET [LOCK]      LOCK: a descriptor with the lock already taken; $LISTEN_FDS=1: the socket is descriptor 3
+
+Owns: the loop. Leaves to others: what is asked (request), by whom (caller), becoming a command (worker), when to go (watch).
+
+    a connection    -> the caller's facts are compared -> SEEN, fork -> the worker takes the token: ACCEPTED, and runs the command
+                                                       \\-> COLD
+    a worker        stops -> STOPPED; ends -> EXITED; its caller has ended -> it is killed; its caller is stopped -> it is stopped
+    idle for long, package changed, SIGTERM  -> no socket any more; the last workers end; the end
+
+It has one thread and no state: nothing but connections with their workers. A worker is killed with it (PR_SET_PDEATHSIG): its
+caller sees the connection's end and ends as one that was killed.
+"""
+
+from __future__ import annotations
+
+import _signal
+import _socket
+import gc
+import os
+import select
+import sys
+import time
+
+from .._native import lib
+from ..light import suppress
+from . import caller, request
+from .control import Lock, listening_socket
+from .preload import preload
+from .request import COLD, EXITED, SEEN, STOPPED, Rejected
+from .watch import Watch
+from .worker import PROGRAMS, become
+
+IDLE_SECONDS = 300
+SILENCE_SECONDS = 1.0  # so long a peer may take to say what it wants
+LOOK_MS = 20  # how often callers of running commands are looked at: has somebody stopped them?
+CGROUP = "minirun-warm"
+
+
+class Command:
+    """One connection, from accept to the end of its worker."""
+
+    def __init__(self, socket: _socket.socket) -> None:
+        self.socket = socket
+        self.since = time.monotonic()
+        self.peer: caller.Peer | None = None
+        self.worker = 0
+        self.is_stopped = False
+        self.by_us = False  # we have stopped it, because its caller is stopped
+        self.is_watched = True
+
+    def close(self) -> None:
+        self.socket.close()
+        if self.peer is not None:
+            os.close(self.peer.pidfd)
+
+
+class Server:
+    """The loop."""
+
+    def __init__(self, path: str, listener: _socket.socket, lock: Lock | None) -> None:
+        self.path = path
+        self.listener: _socket.socket | None = listener
+        self.lock = lock  # None: the service manager owns the socket
+        self.watch = Watch()
+        self.home = os.fsencode(os.path.realpath(os.path.dirname(sys.executable)))
+        self.facts = caller.facts_of("self")
+        self.hierarchy = _unified_hierarchy()
+        self.commands: dict[int, Command] = {}  # by their connection's descriptor
+        self.idle_since = time.monotonic()
+        self.poll = select.poll()
+        self.woken, self.wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        for descriptor in (listener.fileno(), self.watch.descriptor, self.woken):
+            self.poll.register(descriptor, select.POLLIN)
+        _signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
+        _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        _signal.signal(_signal.SIGTERM, lambda *_: self.leave())
+
+    def run(self) -> None:
+        """Serve until it is time to go. Workers that still run are waited for."""
+        while self.listener is not None or self.commands:
+            for descriptor, _ in self.poll.poll(self._limit_ms()):
+                if descriptor == self.woken:
+                    self._empty()
+                elif self.listener is not None and descriptor == self.listener.fileno():
+                    self._accept()
+                elif descriptor in self.commands:
+                    self._hear(self.commands[descriptor])
+            self._reap()
+            self._look_at_callers()
+            if self.watch.has_changed() or self._is_idle():
+                self.leave()
+
+    def leave(self) -> None:
+        """Let another one take our place; safe to repeat."""
+        listener, self.listener = self.listener, None
+        if listener is None:
+            return
+        self.poll.unregister(listener.fileno())
+        if self.lock is not None:
+            with suppress(FileNotFoundError):
+                os.unlink(self.path)
+        listener.close()  # whoever is in its queue runs cold
+        if self.lock is not None:
+            self.lock.release()
+
+    def _limit_ms(self) -> float:
+        if self.commands:
+            return LOOK_MS
+        return max(0.0, self.idle_since + IDLE_SECONDS - time.monotonic()) * 1000 + 1
+
+    def _is_idle(self) -> bool:
+        return not self.commands and time.monotonic() - self.idle_since >= IDLE_SECONDS
+
+    def _empty(self) -> None:
+        with suppress(BlockingIOError):
+            os.read(self.woken, 4096)
+
+    # ---- callers
+
+    def _accept(self) -> None:
+        assert self.listener is not None
+        try:
+            descriptor, _ = self.listener._accept()  # type: ignore[attr-defined]  # of the C class, which has no accept()
+        except OSError:  # it has gone, or there is no descriptor left for it: it runs cold
+            return
+        socket = _socket.socket(fileno=descriptor)
+        command = self.commands[descriptor] = Command(socket)
+        self.poll.register(descriptor, select.POLLIN)
+        self._hear(command)
+
+    def _ignore(self, command: Command) -> None:
+        """Nothing more is to be heard from there but its end, over and over."""
+        if command.is_watched:
+            self.poll.unregister(command.socket.fileno())
+        command.is_watched = False
+
+    def _forget(self, command: Command) -> None:
+        self._ignore(command)
+        del self.commands[command.socket.fileno()]
+        command.close()
+        self.idle_since = time.monotonic()
+
+    def _hear(self, command: Command) -> None:
+        """A request has come; or, when there was one, the caller has ended: so does its worker."""
+        if command.worker:
+            os.kill(command.worker, _signal.SIGKILL)
+            self._ignore(command)
+            return
+        try:
+            descriptors = request.receive(command.socket, request.SENT)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._forget(command)
+            return
+        try:
+            if not descriptors or self.watch.has_changed():
+                raise Rejected("its message, or our age")
+            self._begin(command, request.read(descriptors))
+        except (Rejected, OSError):
+            self._refuse(command)
+        finally:
+            request.close_all(descriptors)
+
+    def _refuse(self, command: Command) -> None:
+        with suppress(OSError):
+            request.answer(command.socket, COLD)
+        self._forget(command)
+
+    def _begin(self, command: Command, asked: request.Request) -> None:
+        """Fork a worker, which doesn't come back. Raises Rejected, OSError."""
+        if asked.home != self.home or asked.program not in PROGRAMS:
+            raise Rejected("another installation")
+        command.peer = caller.peer_of(command.socket)
+        facts = caller.check(command.peer, self.facts)
+        request.answer(command.socket, SEEN)
+        parent = os.getpid()
+        worker = self._fork(facts)
+        if worker == 0:
+            become(asked, command.socket, command.peer, facts, parent, self._highest(asked))
+        command.worker = worker
+
+    def _fork(self, facts: caller.Facts) -> int:
+        if facts.cgroup == self.facts.cgroup:
+            return os.fork()
+        cgroup = os.open(self.hierarchy + os.fsdecode(facts.cgroup), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        pid: int = lib.mr_fork_into(cgroup)  # the worker closes all descriptors by itself
+        if pid != 0:
+            os.close(cgroup)
+        if pid < 0:
+            raise OSError(-pid, os.strerror(-pid))
+        return pid
+
+    def _highest(self, asked: request.Request) -> int:
+        """Give a number that none of our descriptors exceeds."""
+        probe = os.dup(asked.token)  # the lowest free one: all others are in the tables below
+        os.close(probe)
+        peers = [command.peer.pidfd for command in self.commands.values() if command.peer is not None]
+        own = (self.watch.descriptor, self.woken, self.wake, -1 if self.lock is None else self.lock.descriptor)
+        return max(*self.commands, *peers, *own, asked.pair, asked.token, probe)
+
+    # ---- workers
+
+    def _reap(self) -> None:
+        """Pass on what became of workers."""
+        workers = {command.worker: command for command in self.commands.values() if command.worker}
+        while workers:
+            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+            if pid == 0:
+                return
+            command = workers.get(pid)
+            if command is None:
+                continue
+            if os.WIFCONTINUED(status):
+                command.is_stopped = command.by_us = False
+            elif os.WIFSTOPPED(status):
+                command.is_stopped = True
+                if not command.by_us:
+                    self._tell(command, STOPPED, os.WSTOPSIG(status))
+            else:
+                del workers[pid]
+                self._tell(command, EXITED, status)
+                self._forget(command)
+
+    def _tell(self, command: Command, kind: int, value: int) -> None:
+        with suppress(OSError):  # it has ended
+            request.answer(command.socket, kind, value)
+
+    def _look_at_callers(self) -> None:
+        """SIGSTOP can't be passed on by whom it stops. Here, too, ends the time of those who say nothing."""
+        now = time.monotonic()
+        for command in list(self.commands.values()):
+            if not command.worker:
+                if now - command.since > SILENCE_SECONDS:
+                    self._forget(command)
+            elif now - command.since > LOOK_MS / 1000:
+                assert command.peer is not None
+                is_stopped = _state(command.peer.pid) in (b"T", b"t")
+                if is_stopped and not command.is_stopped:
+                    command.by_us = True
+                    os.kill(command.worker, _signal.SIGSTOP)
+                elif command.by_us and not is_stopped:
+                    os.kill(command.worker, _signal.SIGCONT)
+
+
+def _state(pid: int) -> bytes:
+    """Give the letter of a process's state, empty when it has gone. proc_pid_stat(5)"""
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        text = os.read(descriptor, 512)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+    return text[text.rindex(b")") + 2 :][:1]
+
+
+def _unified_hierarchy() -> str:
+    """Give where the cgroup v2 hierarchy is mounted, empty where it isn't. proc_pid_mountinfo(5)"""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            if " - cgroup2 " in line:
+                return line.split()[4]
+    return ""
+
+
+def _leave_cgroup() -> None:
+    """Go out of the caller's cgroup (a login's, a service's), which shall be able to end without us."""
+    hierarchy = _unified_hierarchy()
+    if not hierarchy or caller.facts_of("self").cgroup == b"/":
+        return
+    with suppress(OSError):  # then we stay, and those of other cgroups have workers all the same
+        os.makedirs(f"{hierarchy}/{CGROUP}", exist_ok=True)
+        with open(f"{hierarchy}/{CGROUP}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
+
+
+def _stand_alone() -> None:
+    """Keep nothing of whoever has started us, as far as it can be changed."""
+    with suppress(PermissionError):  # we lead a session already
+        os.setsid()
+    os.chdir("/")
+    os.umask(0o022)
+    for name in list(os.environ):
+        if name not in ("PATH", "LANG", "LC_CTYPE"):
+            del os.environ[name]
+    for number in _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}:
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+    lib.mr_set_signal_mask(0)
+
+
+def entry() -> None:
+    """Be the preloaded process until it is time to go. Never returns."""
+    path, *lock_descriptor = sys.argv
+    listens = os.environ.get("LISTEN_FDS") == "1" and os.environ.get("LISTEN_PID") == str(os.getpid())
+    is_born_of_init = os.getppid() == 1 or listens
+    lock = None
+    if not listens:
+        lock = Lock(path, int(lock_descriptor[0]) if lock_descriptor else -1)
+        if not is_born_of_init or not lock.is_taken:  # a subreaper's child, which it knows nothing of; or the second
+            os._exit(1)
+    _stand_alone()
+    if not listens:
+        _leave_cgroup()
+    preload()
+    gc.collect()
+    gc.freeze()  # what is there stays, and a worker's collection doesn't touch, so not copy, its pages
+    Server(path, listening_socket(path, listens), lock).run()
+    os._exit(0)

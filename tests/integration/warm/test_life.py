@@ -1,0 +1,184 @@
+"""A preloaded process's life: how it begins and ends, and what its end does to whom."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import minirun.units
+from minirun.warm import control
+from tests.conftest import CHECKOUT
+from tests.waiting import until
+
+
+def has_ended(pid: int) -> bool:
+    """Say whether a process has ended; a zombie has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_a_command_is_served_and_says_what_it_says_cold(installed):
+    warm = installed.run("version")
+    assert not installed.ran_cold()
+    assert installed.run("version", warm=False).stdout == warm.stdout
+    assert installed.ran_cold()
+
+
+def test_the_first_command_runs_cold_and_leaves_a_process_for_the_next(place):
+    place.run("version")
+    assert place.ran_cold()
+    until("a preloaded process", lambda: control.find(place.socket))
+    place.run("version")
+    assert not place.ran_cold()
+
+
+def test_fifty_first_commands_leave_one_process(place):
+    with ThreadPoolExecutor(50) as pool:
+        assert {done.stdout for done in pool.map(lambda _: place.run("version"), range(50))} == {
+            place.run("version").stdout
+        }
+    until("a preloaded process", lambda: control.find(place.socket))
+    named = [path for path in Path("/proc").glob("[0-9]*/cmdline") if place.socket.encode() in path.read_bytes()]
+    assert len(named) == 1
+
+
+@pytest.mark.parametrize("setting", ["0", "configured"])
+def test_nothing_is_left_where_it_is_switched_off(place, setting):
+    if setting == "configured":
+        pytest.importorskip("os")  # the file is the machine's: it is bound in a mount namespace of the command's own
+        words = 'mkdir -p /etc/minirun; mount -t tmpfs none /etc/minirun; echo warm = off >/etc/minirun/warm.conf; exec "$@"'
+        command = ["unshare", "-m", "sh", "-c", words, "sh", place.program(), "version"]
+        subprocess.run(command, check=True, capture_output=True, env=place.environment())
+    else:
+        place.run("version", warm=False)
+    assert place.ran_cold()
+    assert not Path(place.socket).exists()
+
+
+def test_the_socket_is_for_root_alone(installed):
+    mode = os.stat(installed.socket)
+    assert stat.S_IMODE(mode.st_mode) == 0o600
+    assert mode.st_uid == 0
+
+
+def test_start_stop_and_status_say_what_there_is(place):
+    assert place.run("system", "warm", "status", check=False, warm=True).stdout == "not running\n"
+    place.stop()
+    started = place.run("system", "warm", "start").stdout
+    assert started.startswith(f"running: process {place.pid()}, ")
+    assert place.run("system", "warm", "status").stdout.split(",")[0] == started.split(",")[0]
+    pid = place.pid()
+    assert place.run("system", "warm", "stop").stdout == "stopped\n"
+    until("its end", lambda: has_ended(pid))
+    assert not Path(place.socket).exists()
+
+
+def test_an_unknown_action_is_refused(place):
+    done = place.run("system", "warm", "up", warm=False, check=False)
+    assert done.returncode != 0
+    assert "start, stop or status" in done.stderr
+
+
+def test_idle_it_is_small_and_sleeps(installed):
+    pid = installed.pid()
+    installed.run("version")
+    rollup = dict(line.split(":") for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
+    assert int(rollup["Rss"].split()[0]) < 40 * 1024
+    assert len(os.listdir(f"/proc/{pid}/task")) == 1
+
+    def switches() -> str:
+        text = Path(f"/proc/{pid}/status").read_text()
+        return text.partition("voluntary_ctxt_switches:")[2].split()[0]
+
+    until("rest", lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
+    before = switches()
+    with pytest.raises(AssertionError):
+        until("a wake-up", lambda: switches() != before, seconds=2)
+
+
+def test_a_killed_one_is_replaced_by_the_next_command(installed):
+    os.kill(installed.pid(), signal.SIGKILL)
+    installed.run("version")
+    assert installed.ran_cold()
+    # The first may have found it dying, with the lock still its own.
+    until("a preloaded process", lambda: installed.run("version") and control.find(installed.socket))
+    installed.ran_cold()
+    installed.run("version")
+    assert not installed.ran_cold()
+
+
+def test_killing_it_kills_its_commands_as_if_they_had_been_killed(installed, roots):
+    words = ["--root", str(roots.root), "--run-root", str(roots.run_root), "events"]
+    command = subprocess.Popen([installed.program(), *words], env=installed.environment())
+    worker = until("a worker", installed.workers)[0]
+    os.kill(installed.pid(), signal.SIGKILL)
+    assert command.wait(20) == -signal.SIGKILL
+    until("the worker's end", lambda: has_ended(worker))
+
+
+def test_killing_it_harms_no_container(installed, roots, busybox):
+    words = ["--root", str(roots.root), "--run-root", str(roots.run_root)]
+    name = installed.run(*words, "run", "-d", busybox, "sleep", "600").stdout.strip()
+    assert not installed.ran_cold()
+    os.kill(installed.pid(), signal.SIGKILL)
+    assert installed.run(*words, "exec", name, "echo", "there").stdout == "there\n"
+    installed.run(*words, "rm", "-f", name)
+
+
+def test_a_stopped_one_delays_no_command(installed):
+    pid = installed.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        installed.run("version")
+        assert installed.ran_cold()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_changed_package_is_never_run_from_memory(installed):
+    """The time of a source is set to what it is: that is a change to the kernel, and none to any other test."""
+    pid = installed.pid()
+    file = Path(str(minirun.units.__file__))
+    assert file.is_relative_to(CHECKOUT)
+    status = file.stat()
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    installed.run("version")
+    assert installed.ran_cold()
+    until("the end of the old one", lambda: has_ended(pid))
+    until("a new one", lambda: installed.run("version") and control.find(installed.socket))
+    installed.ran_cold()
+    installed.run("version")
+    assert not installed.ran_cold()
+
+
+def test_commands_that_run_while_the_package_changes_go_on(installed, roots):
+    words = ["--root", str(roots.root), "--run-root", str(roots.run_root), "events"]
+    command = subprocess.Popen([installed.program(), *words], env=installed.environment())
+    worker = until("a worker", installed.workers)[0]
+    control.stop(installed.socket)
+    assert not has_ended(worker)
+    command.terminate()
+    assert command.wait(20) == -signal.SIGTERM
+
+
+def test_it_holds_no_more_after_many_commands(installed):
+    pid = installed.pid()
+
+    def held() -> tuple[list[str], int]:
+        return sorted(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
+
+    installed.run("version")
+    until("rest", lambda: not installed.workers())
+    before = until("the last connection to be closed", lambda: held() if len(held()[0]) < 12 else None)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: installed.run("version"), range(200)))
+    assert not installed.ran_cold()
+    until("the same", lambda: held() == before)
