@@ -15,7 +15,7 @@ from ..linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from .spec import Hook
 
@@ -70,7 +70,7 @@ def _run(hook: Hook, state: bytes, stdout: str, stderr: str) -> None:
             output = _appended(stdout)
             try:
                 arguments = hook.arguments or (hook.path,)
-                environment: Mapping[str, str] | Sequence[str] = hook.environment or os.environ
+                environment = hook.environment or _our_environment()
                 pid = syscalls.spawn(hook.path, arguments, environment, {0: stdin, 1: output, 2: writer})
             finally:
                 os.close(output)
@@ -93,6 +93,12 @@ def _run(hook: Hook, state: bytes, stdout: str, stderr: str) -> None:
         words = said.decode("utf-8", "backslashreplace").strip().replace("\n", " ")
         how = f"killed by signal {-code}" if (code := os.waitstatus_to_exitcode(status)) < 0 else f"exit status {code}"
         raise _Failed(f"{how}{', stderr: ' + words if words else ''}")
+
+
+def _our_environment() -> list[bytes]:
+    """Give the environment as our caller made it: without the LC_CTYPE that Python puts in for itself (PEP 538). proc(5)"""
+    with open("/proc/self/environ", "rb") as file:
+        return [entry for entry in file.read().split(b"\0") if entry]
 
 
 def _appended(path: str) -> int:

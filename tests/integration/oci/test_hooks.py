@@ -249,3 +249,15 @@ def test_hooks_outside_run_in_the_directory_of_the_bundle(oci: Oci, tmp_path: Pa
     oci("delete", ID, cwd=elsewhere)
     assert log.read_text().split() == [str(oci.bundle)] * len(OUTSIDE)
     assert os.listdir(elsewhere) == ["pid"]
+
+
+@pytest.mark.parametrize("variables", [{}, {"LC_CTYPE": "C"}, {"LC_CTYPE": "C.UTF-8"}, {"LANG": "C", "NEW": "a\nb"}])
+def test_a_hook_without_an_environment_gets_the_callers(oci: Oci, variables: dict[str, str]) -> None:
+    log = oci.rootfs / "data/log"
+    oci.config(
+        "true",
+        hooks={"createRuntime": [{"path": "/usr/bin/env", "args": ["env", "cp", "/proc/self/environ", str(log)]}]},
+    )
+    given = {"PATH": os.environ["PATH"], **variables}
+    oci("run", ID, env=given)
+    assert dict(entry.split("=", 1) for entry in log.read_text().split("\0")[:-1]) == given
