@@ -57,6 +57,7 @@ _OF_OPTION = {
     "network": "network",
     "platform": "linux/amd64 linux/arm64",
     "pull": "always missing never",
+    "restart": "always no on-failure on-failure: unless-stopped",
     "security-opt": "no-new-privileges seccomp= systempaths=unconfined",
     "signal": "signals",
     "stop-signal": "signals",

@@ -105,6 +105,7 @@ def test_arguments_are_of_the_kind_that_the_usage_line_says(line, expected):
         ("kill -s SIGK", ["SIGKILL"]),
         ("kill --signal=SIGT", ["--signal=SIGTERM"]),
         ("run --pull ", ["always", "missing", "never"]),
+        ("update --restart o", ["on-failure", "on-failure:"]),
         ("run -e H", ["HOME"]),
         ("run -ite H", ["HOME"]),
         ("run -v ", ["data:"]),
