@@ -122,7 +122,8 @@ def test_one_that_takes_too_long_is_a_failure_with_dockers_words(minirun, busybo
     is_now(minirun, name, "unhealthy")
     entry = health(minirun, name)["Log"][-1]
     assert (entry["ExitCode"], entry["Output"]) == (-1, "Health check exceeded timeout (300ms)")
-    assert "sleep 60\n" not in minirun("top", name, "-o", "pid,args").stdout.replace("sleep 600", "")
+    running = minirun("top", name, "-o", "pid,args").stdout.splitlines()
+    assert len([line for line in running if line.endswith("sleep 60")]) <= 1  # the next check's
 
 
 def test_a_pause_holds_the_check_up_and_not_the_monitor(minirun, checked):

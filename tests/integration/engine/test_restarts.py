@@ -105,6 +105,29 @@ def test_run_in_the_foreground_ends_with_the_first_run(minirun, busybox):
         minirun("rm", "-f", "fore")
 
 
+def test_a_signal_that_the_foreground_passes_on_ends_the_policy(minirun, busybox):
+    words = (
+        "run",
+        "--name",
+        "passed",
+        "--restart",
+        "always",
+        busybox,
+        "sh",
+        "-c",
+        "trap 'exit 4' INT; echo up; while :; do sleep 0.05; done",
+    )
+    try:
+        with minirun.start(*words, stdout=subprocess.PIPE) as running:
+            assert running.stdout.readline() == b"up\n"
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) == 4
+        assert status(minirun, "passed") == "exited"
+        assert actions(minirun, "passed")[-2:] == ["kill", "die"]
+    finally:
+        minirun("rm", "-f", "passed")
+
+
 def test_delays_double(engine, failing):
     moments = [
         (event.action, event.time_ns)
