@@ -59,7 +59,7 @@ MISSING: dict[str, str] = {
     "container inspect --size": "ps --size measures it",
     "inspect --size": "ps --size measures it",
     **dict.fromkeys(
-        ("import --platform", "load --platform", "rmi --platform"),
+        ("import --platform", "rmi --platform"),
         "an image here is of one platform",
     ),
     "volume create --availability": _CLUSTER,
