@@ -356,13 +356,13 @@ def find(runtime: Runtime, container_id: str) -> Container:
 
 
 def listing(runtime: Runtime) -> list[Container]:
-    """Give all containers beneath the root; nothing is made when that doesn't exist."""
-    from ..errors import MinirunError as Unreadable
-
+    """Give all containers beneath the root; nothing is made when that doesn't exist. One that can't be read is warned of."""
     found = []
     for name in states.ids(runtime.root):
         try:
             found.append(Container(runtime, name))
-        except Unreadable:
-            continue  # no container, or one that went meanwhile
+        except NotFound:  # it went meanwhile
+            continue
+        except MinirunError as error:  # nobody can say what it is, but it must not be overlooked
+            runtime.warn(f"load container {name}: {error}")
     return found

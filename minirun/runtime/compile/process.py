@@ -167,6 +167,7 @@ def _tidy(context: Context) -> Iterator[Operation]:
     if process.no_new_privileges:
         yield plan.no_new_privileges()
     if isinstance(context.place, Placement) and context.place.gate:
+        yield plan.forget(3 + context.place.preserved, GATE, VERDICT)
         # What can be known now is no surprise at the start.
         yield plan.executable(_search_path(process.environment), process.arguments[0])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -444,3 +445,18 @@ def test_delete_force_ends_a_start_that_waits_for_a_hook_whatever_state_it_is_in
     oci("delete", "--force", ID, timeout=20)
     assert starting.wait(timeout=20) in (0, 1)
     assert "container does not exist" in oci("state", ID, check=False).stderr
+
+
+def test_a_state_that_cannot_be_read_is_said_and_hides_no_other(oci: Oci, container: str) -> None:
+    """What a full disk or a power cut leaves of a root that lies on a disk."""
+    for name, content in (("cut", '{"id":"cut","pi'), ("empty", ""), ("other", "[]"), ("typed", '{"pid":[]}')):
+        (oci.root / name).mkdir()
+        (oci.root / name / "state.json").write_text(content)
+        refused = oci("state", name, check=False)
+        assert refused.returncode == 1
+        assert f"{name}/state.json can't be read" in refused.stderr
+    listed = oci("list", "--quiet")
+    assert listed.stdout.split() == [container]
+    assert listed.stderr.count("level=warning") == 4
+    for name in ("cut", "empty", "other", "typed"):
+        shutil.rmtree(oci.root / name)

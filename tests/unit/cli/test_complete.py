@@ -100,6 +100,8 @@ def test_arguments_are_of_the_kind_that_the_usage_line_says(line, expected):
     [
         ("run --network h", ["host"]),
         ("run --network=h", ["--network=host"]),
+        ("run --ipc sh", ["shareable"]),
+        ("run --pid container:w", ["container:web"]),
         ("run --network container:", ["container:db", "container:web"]),
         ("run --network=container:w", ["--network=container:web"]),
         ("kill -s SIGK", ["SIGKILL"]),
