@@ -50,7 +50,7 @@ def rows(setting: Setting) -> list[Row]:
         found = []
         if programs.registry:
             found += [_pull(setting, programs, name, archives[name]) for name in PULLED]
-        for what, archive in (("debian", archives["debian"]), ("50,000 small files", small)):
+        for what, archive in ((PULLED[0], archives[PULLED[0]]), (f"{SMALL_FILES:,} small files", small)):
             plain = programs.place / "plain.tar"
             shutil.copyfile(archive, plain)
             quietly(["gzip", "-kf", str(plain)])
