@@ -30,6 +30,7 @@ import pytest
 
 from minirun.linux import syscalls
 from minirun.runtime.syscall_table import numbers
+from tests import waiting
 from tests.vm.plugin import belongs_into_guest
 
 GROUPS = {
@@ -44,7 +45,6 @@ _LISTENER = Path(__file__).resolve().parent.parent / "native/tests/heard.c"
 _TRACEBACK = re.compile(r"Traceback: .*/minirun(-oci)?( |$)")
 _CALLS = pytest.StashKey[tuple[str, ...]]()
 _SENTENCE = pytest.StashKey[str]()
-_HEARD = pytest.StashKey[int]()
 _CUT_SHORT = pytest.StashKey[bool]()
 
 
@@ -75,6 +75,9 @@ def pytest_configure(config: pytest.Config) -> None:
     _outside.append(_Outside())
     config.add_cleanup(lambda: _outside.pop().close())
     _listen(Path(place.name))
+    # The files and commands of a test that is cut short, whenever they are collected: they are the test's own.
+    config.addinivalue_line("filterwarnings", "ignore::ResourceWarning")
+    waiting.doubts.append(has_been_said)
     _take_away([known[call] for call in calls])
     # What minirun says from now on. Calls that it has no sentence for excuse nothing.
     sentence = syscalls.reason(errno.ENOSYS)
@@ -96,7 +99,9 @@ for line in sys.stdin:
 
     def __init__(self) -> None:
         words = [sys.executable, "-I", "-c", self.PROGRAM]
-        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def run(self, words: list[str]) -> subprocess.CompletedProcess[str]:
         assert self._process.stdin is not None
@@ -158,11 +163,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in out]
 
 
+_said_before: list[int] = []  # length of what had been heard when the test began
+
+
+def has_been_said() -> bool:
+    """Has anything been heard since the test began? Then what it waits for will hardly come."""
+    return bool(_said_before) and Path(os.environ["HEARD_FILE"]).stat().st_size > _said_before[-1]
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Note what had been said before."""
     if item.config.stash[_CALLS]:
-        item.stash[_HEARD] = Path(os.environ["HEARD_FILE"]).stat().st_size
+        _said_before[:] = [Path(os.environ["HEARD_FILE"]).stat().st_size]
 
 
 def _take_away(calls: list[int]) -> None:
@@ -192,7 +205,7 @@ def pytest_runtest_makereport(
     report = yield
     if not item.config.stash[_CALLS] or not report.failed or report.when == "teardown":
         return report
-    heard = _heard_since(item.stash[_HEARD])
+    heard = _heard_since(_said_before[-1])
     if broken := [line for line in heard if _TRACEBACK.match(line)]:
         report.sections.append(("a command shows a traceback, which nothing excuses", "\n".join(broken)))
         return report

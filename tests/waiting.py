@@ -13,16 +13,22 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+# Looks that say why what is waited for will hardly come (tests/missing); then nobody waits long for it.
+doubts: list[Callable[[], bool]] = []
+SECONDS_IN_DOUBT = 3.0
+
+
 def until(what: str, look: Callable[[], T], *, seconds: float = 30.0) -> T:
     """Call `look` until it gives something true, and give that. Fails with what was waited for, and what was seen last."""
-    end = time.monotonic() + seconds
+    begin = time.monotonic()
     pause = 0.01
     while True:
         seen = look()
         if seen:
             return seen
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds:g} s for {what}; last seen: {seen!r}")
+        waited = time.monotonic() - begin
+        if waited > seconds or (waited > SECONDS_IN_DOUBT and any(doubt() for doubt in doubts)):
+            raise AssertionError(f"waited {waited:.3g} s for {what}; last seen: {seen!r}")
         time.sleep(pause)
         pause = min(pause * 1.5, 0.3)
 

@@ -16,6 +16,7 @@ import stat
 
 from ..errors import Exhausted, InvalidInput, MinirunError, NotFound
 from ..light import contextmanager
+from ..linux import syscalls
 from ..linux.tar import Tar
 from ..linux.untar import BadArchive, Untar
 from ..units import ID_MAX, whole_number
@@ -118,7 +119,7 @@ class _Missing(Exception):
     def error(self, container: Container, path: str) -> MinirunError:
         if self.number == errno.ENOENT:
             return NotFound(f"Could not find the file {path} in container {container.name}")
-        return MinirunError(f"lstat {path} in container {container.name}: {os.strerror(self.number).lower()}")
+        return MinirunError(f"lstat {path} in container {container.name}: {syscalls.reason_within(self.number)}")
 
 
 @contextmanager

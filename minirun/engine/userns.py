@@ -105,14 +105,14 @@ def check_host(engine: Engine) -> None:
     try:
         namespace = syscalls.user_namespace("0 0 1\n")
     except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
+        why = syscalls.reason_within(error.errno or 0)
         if error.errno in (errno.ENOSPC, errno.EUSERS):
             why = "there may be no more of them: see /proc/sys/user/max_user_namespaces"
         raise NotSupported(f"--userns auto: this host makes no user namespace: {why}") from error
     try:
         syscalls.check_id_mapping(engine.snapshots.root, namespace)
     except OSError as error:
-        why = os.strerror(error.errno or 0).lower()
+        why = syscalls.reason_within(error.errno or 0)
         if error.errno == errno.EINVAL:
             why = "its file system has no ID-mapped mounts (ext4, xfs, btrfs and tmpfs have them)"
         raise NotSupported(f"--userns auto: the ids of {engine.snapshots.root} can't be mapped: {why}") from error

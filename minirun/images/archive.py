@@ -79,8 +79,8 @@ class Archive:
         try:
             descriptor = syscalls.openat2(self._directory_fd, member, os.O_RDONLY | os.O_NONBLOCK, resolve=IN_ROOT)
         except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO):
-                raise MinirunError(f"{self.what}: {_shown(member)}: {os.strerror(error.errno)}") from error
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ENOSYS):
+                raise MinirunError(f"{self.what}: {_shown(member)}: {syscalls.reason(error.errno)}") from error
             raise Corrupt(f"{self.what}: {_shown(member)} is missing: {os.strerror(error.errno or 0)}") from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)

@@ -35,6 +35,12 @@ def reason(number: int) -> str:
     return f"this kernel lacks {what}; minirun needs Linux 5.15 or newer"
 
 
+def reason_within(number: int) -> str:
+    """As `reason`, for the middle of a sentence."""
+    text = reason(number)
+    return text[:1].lower() + text[1:]
+
+
 def _lacking() -> list[str]:
     names: list[str] = []
     while (name := lib.mr_lacking_call(len(names))) != ffi.NULL:

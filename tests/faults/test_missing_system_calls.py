@@ -69,6 +69,21 @@ def test_minirun_says_so(call: str, without: Path, minirun: MinirunCommand, busy
     check(done, call)
 
 
+def test_a_user_namespace_says_so(call: str, without: Path, minirun: MinirunCommand, busybox: str) -> None:
+    words = ["run", "--rm", "--network", "none", "--userns", "auto", busybox, "echo", "it runs"]
+    done = run(without, call, *minirun.words, *words)
+    assert done.returncode in (0, 125)
+    check(done, call)
+
+
+def test_a_load_says_so(call: str, without: Path, minirun: MinirunCommand, busybox: str, tmp_path: Path) -> None:
+    archive = str(tmp_path / "saved.tar")
+    minirun("save", "-o", archive, busybox)
+    done = run(without, call, *minirun.words, "load", "-i", archive)
+    if done.returncode != 0:
+        check_sentence(done, call)
+
+
 def test_the_oci_runtime_says_so(call: str, without: Path, bundle: Path, tmp_path: Path) -> None:
     program = str(Path(sys.executable).parent / "minirun-oci")
     words = [program, "--root", str(tmp_path), "run", "--bundle", str(bundle), f"without-{call.replace('_', '-')}"]

@@ -48,6 +48,10 @@ def parse(content: bytes, warn: Callable[[str], None] | None = None) -> tuple[Sp
     raw = decode(content)
     document = Section(raw)
     version = _version(document)
+    if not document.has(
+        "process"
+    ):  # by config.md needed at `start`; runc and crun refuse it at `create` too, runc in these words
+        raise InvalidInput("process property must not be empty")
     annotations = document.named_texts("annotations")
     platform = linux(document)
     if (section := document.section("linux")) and (profile := section.section("seccomp")):

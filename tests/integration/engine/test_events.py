@@ -77,8 +77,10 @@ def test_names_of_images_are_told(minirun, busybox, begin):
 
 
 def test_volumes_are_told_of_from_their_making_to_their_end(minirun, busybox, begin):
-    minirun("run", "--rm", "--network", "none", "-v", "told-volume:/data", busybox, "true")
-    minirun("volume", "rm", "told-volume")
+    try:
+        minirun("run", "--rm", "--network", "none", "-v", "told-volume:/data", busybox, "true")
+    finally:
+        minirun("volume", "rm", "told-volume")
     assert actions(minirun, begin, "-f", "volume=told-volume") == [
         "volume create", "volume mount", "volume unmount", "volume destroy",
     ]  # fmt: skip

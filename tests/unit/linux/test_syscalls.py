@@ -135,3 +135,8 @@ def test_an_orphan_that_cant_be_executed_is_an_error_and_leaves_no_child(tmp_pat
     with pytest.raises(OSError, match="execve"):
         syscalls.spawn(path, [path], {}, orphan=True)
     assert children() == before
+
+
+def test_where_the_kernel_lacks_no_call_that_we_need_its_age_is_not_blamed() -> None:
+    assert syscalls.reason(errno.ENOSYS) == "this kernel can't do it"
+    assert syscalls.reason_within(errno.EACCES) == "permission denied"
