@@ -12,6 +12,11 @@ import tempfile
 import pytest
 
 
+def looked_into() -> dict[str, str]:
+    """Give the environment of a command whose own process a test looks into: a lock that it waits for, its descriptors."""
+    return {**os.environ, "MINIRUN_WARM": "0"}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--warm", action="store_true", help="commands are served by a preloaded process")
 

@@ -14,6 +14,7 @@ from minirun.oci.commands.events import Changes
 from minirun.runtime.cgroups import Hierarchy
 from tests.integration.oci.conftest import Oci
 from tests.waiting import until
+from tests.warm import looked_into
 
 LONG_NS = 20 * 10**9
 
@@ -62,7 +63,7 @@ def test_an_interval_longer_than_the_kernels_longest_wait_is_waited_for(oci: Oci
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
-            env={**os.environ, "MINIRUN_WARM": "0"},  # it is looked into
+            env=looked_into(),
         )
     held = Path(f"/proc/{events.pid}/fd")
     until(

@@ -21,6 +21,7 @@ from minirun.runtime.container import Runtime, find
 from minirun.runtime.state import Directory, State
 from tests.integration.oci.conftest import Oci
 from tests.waiting import until
+from tests.warm import looked_into
 
 ID = f"life-{os.getpid()}"
 
@@ -184,7 +185,7 @@ def test_deleting_while_it_is_created_waits_and_ends_in_nothing(oci: Oci) -> Non
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     create = oci.start_process("create", ID, **quiet)
     until("the hook to run", (oci.top / "inside").exists)
-    delete = oci.start_process("delete", "--force", ID)
+    delete = oci.start_process("delete", "--force", ID, env=looked_into())
     until("delete to wait for the lock", lambda: is_waiting_for_lock(delete.pid))
     fifo.write_text("go")
     assert create.wait(60) == 0
@@ -199,7 +200,7 @@ def test_what_was_recorded_while_a_command_waited_counts(oci: Oci) -> None:
         directory.write(State(id=ID, bundle=str(oci.bundle)))
     with subprocess.Popen(["sleep", "1000"]) as process:
         with directory.locked():
-            delete = oci.start_process("delete", "--force", ID)
+            delete = oci.start_process("delete", "--force", ID, env=looked_into())
             until("delete to wait for the lock", lambda: is_waiting_for_lock(delete.pid))
             start_time = syscalls.process_start_time(process.pid) or 0
             directory.write(State(id=ID, bundle=str(oci.bundle), pid=process.pid, start_time=start_time))

@@ -19,6 +19,7 @@ from minirun.runtime.create import CreateOptions
 from minirun.runtime.run import run
 from tests.integration.oci.conftest import PROGRAM, Oci
 from tests.waiting import until
+from tests.warm import looked_into
 
 ID = f"run-{os.getpid()}"
 LIST_DESCRIPTORS = "for n in /proc/self/fd/*; do echo ${n##*/} $(readlink $n); done"
@@ -211,7 +212,7 @@ def test_orphans_come_to_who_runs_the_container(oci: Oci) -> None:
     oci.config("sh", "-c", "sleep 1000 & echo > /data/ready; sleep 1000", namespaces=("ipc", "uts", "mount"))
     for words, ours in (((), True), (("--no-subreaper",), False)):
         (oci.rootfs / "data/ready").unlink(missing_ok=True)
-        run = oci.start_process("run", *words, ID, stdin=subprocess.DEVNULL)
+        run = oci.start_process("run", *words, ID, stdin=subprocess.DEVNULL, env=looked_into())
         until("the program to run", (oci.rootfs / "data/ready").exists)
         pids = json.loads(oci("ps", "--format", "json", ID).stdout)
         first = oci.state(ID)["pid"]
