@@ -8,6 +8,7 @@ import os
 import sys
 
 from minirun.images import compression
+from minirun.images.ahead import ahead
 from minirun.linux.untar import Untar
 
 PIECE = 1 << 20
@@ -19,8 +20,9 @@ def main() -> None:
     os.mkdir(target)
     directory = os.open(target, os.O_RDONLY | os.O_DIRECTORY)
     with open(archive, "rb", buffering=0) as file, Untar(directory, max_entries=10**7, max_bytes=1 << 40) as untar:
-        for data in compression.pieces(file.read, file.read(PIECE)):
-            untar.feed(data)
+        with ahead(compression.pieces(file.read, file.read(PIECE)), bool) as pieces:
+            for data in pieces:
+                untar.feed(data)
         untar.finish()
 
 

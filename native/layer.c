@@ -133,10 +133,14 @@ static void abandon_file(const struct mr_layer *l)
 		unlinkat(l->file_parent, l->file_base, 0);
 }
 
-static int make_file(struct mr_layer *l, int parent, const char *base)
+/* With the mode that it is to have, which with a common umask is the mode that it gets: see set_owner_and_mode. What others can
+ * reach at once stays closed until it is theirs. */
+static int make_file(struct mr_layer *l, int parent, const char *base, const struct mr_entry *entry)
 {
+	mode_t mode = l->flags & (MR_UNTAR_COPY | MR_UNTAR_SPOOL) ? 0600 : entry->mode & 0777;
+
 	for (int attempt = 0; attempt < 2; attempt++) {
-		l->file = openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		l->file = openat(parent, base, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 		if (l->file >= 0) {
 			remember_file(l, parent, base);
 			return 1;
@@ -243,7 +247,7 @@ static int make(struct mr_layer *l, int parent, const char *base, const struct m
 {
 	switch (entry->type) {
 	case '0':
-		return make_file(l, parent, base);
+		return make_file(l, parent, base, entry);
 	case '1':
 		return make_link(l, parent, base, entry);
 	case '5':
@@ -499,6 +503,23 @@ int mr_layer_write(struct mr_layer *l, uint64_t offset, const void *bytes, size_
 	return 0;
 }
 
+/* Most files of a layer are root's and have a mode that the umask leaves alone: a look is cheaper than two changes of nothing. */
+static int set_owner_and_mode(struct mr_layer *l, int fd, const struct mr_entry *entry)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return layer_fail_call(l, errno, "look at the file");
+	bool is_owned = l->flags & MR_UNTAR_NO_OWNER || (st.st_uid == entry->uid && st.st_gid == entry->gid);
+	if (is_owned && (st.st_mode & 07777) == (entry->mode & 07777))
+		return 0;
+	if (!is_owned && fchown(fd, entry->uid, entry->gid) < 0)
+		return layer_fail_call(l, errno, "change the owner");
+	if (fchmod(fd, entry->mode & 07777) < 0) /* after the owner, whose change takes the set-user-id bit away: chown(2) */
+		return layer_fail_call(l, errno, "change the mode");
+	return 0;
+}
+
 int mr_layer_end(struct mr_layer *l, const struct mr_entry *entry)
 {
 	struct timespec times[2] = { layer_timespec(entry->seconds, entry->nanoseconds), layer_timespec(entry->seconds, entry->nanoseconds) };
@@ -508,11 +529,8 @@ int mr_layer_end(struct mr_layer *l, const struct mr_entry *entry)
 	if (entry->holes && ftruncate(fd, (off_t)entry->size) < 0)
 		result = layer_fail_call(l, errno, "set the size of the file");
 	if (result == 0 && !(l->flags & MR_UNTAR_SPOOL)) {
-		if (change_owner(l, fd, entry) < 0)
-			result = layer_fail_call(l, errno, "change the owner");
-		else if (fchmod(fd, entry->mode & 07777) < 0)
-			result = layer_fail_call(l, errno, "change the mode");
-		else
+		result = set_owner_and_mode(l, fd, entry);
+		if (result == 0)
 			result = layer_set_xattrs(l, -1, "", fd, entry);
 		if (result == 0 && futimens(fd, times) < 0)
 			result = layer_fail_call(l, errno, "set the times");

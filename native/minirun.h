@@ -157,7 +157,8 @@ struct mr_op_header {
 	X(MEMORY_POLICY, 108, "ub", "mode nodes")                                                                          \
 	X(SECCOMP_LISTEN, 103, "ub", "flags filter")          /* SECCOMP, and its listener to the owner */                  \
 	X(READY, 109, "u", "close")                           /* what comes now isn't held to succeed; 1: no more talk at all */                      \
-	X(HOME, 110, "u", "uid")                              /* HOME of this user, for EXEC; / where /etc/passwd says nothing */
+	X(HOME, 110, "u", "uid")                              /* HOME of this user, for EXEC; / where /etc/passwd says nothing */ \
+	X(FORGET, 111, "uuu", "keep gate verdict")            /* close all descriptors from keep on but these two slots' and the socket */
 
 /* clang-format on */
 #define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)

@@ -90,8 +90,8 @@ int delay_run(const struct settings *settings);
 
 /* ---- Health (monitor_health.c, monitor_probe.c) ------------------------------------------------------------------------ */
 
-/* Begins to check what runs as `pid` since then; nothing when no check was asked for. 0 or -errno. */
-int health_begin(const struct settings *settings, pid_t pid, uint64_t started_ns);
+/* Begins to check what runs as `pid` in `cgroup` (a descriptor or -1) since then; nothing when no check was asked for. 0 or -errno. */
+int health_begin(const struct settings *settings, pid_t pid, int cgroup, uint64_t started_ns);
 /* Ends it, a check that runs at this moment too. */
 void health_end(void);
 
@@ -199,6 +199,7 @@ int record_started(int directory, pid_t pid, uint64_t time_ns);
 int record_exit(int directory, int status, bool oom_killed, uint64_t time_ns);
 void record_remove(int directory); /* after a start that failed */
 bool record_oom_killed(int cgroup);
+bool record_is_frozen(int cgroup);
 uint64_t record_start_time(pid_t pid);
 /* Starts a hook: its process id (*pidfd set) or -errno. */
 pid_t record_start_hook(char **argv, char **environment, int *pidfd);

@@ -39,6 +39,7 @@ static struct {
 	char **hook, **hook_environment;
 	struct probe probe;
 	char pid[16];
+	int cgroup;
 	uint64_t started; /* wall clock */
 	enum status status, told;
 	unsigned streak;
@@ -271,13 +272,15 @@ static void time_came(void *context)
 		return; /* it was set anew meanwhile */
 	if (health.prober.fd >= 0)
 		kill(health.prober_pid, SIGKILL);
+	else if (record_is_frozen(health.cgroup))
+		wait_for_next(); /* a paused container isn't asked how it is */
 	else
 		begin_probe();
 }
 
 /* ---- beginning and end ------------------------------------------------------------------------------------------ */
 
-int health_begin(const struct settings *settings, pid_t pid, uint64_t started_ns)
+int health_begin(const struct settings *settings, pid_t pid, int cgroup, uint64_t started_ns)
 {
 	if (!settings->health.plan)
 		return 0;
@@ -285,6 +288,7 @@ int health_begin(const struct settings *settings, pid_t pid, uint64_t started_ns
 	health.hook = settings->hook;
 	health.hook_environment = settings->hook_environment;
 	health.started = started_ns;
+	health.cgroup = cgroup;
 	snprintf(health.pid, sizeof health.pid, "%d", (int)pid);
 	health.probe = (struct probe){ .plan = settings->health.plan,
 				       .pid = health.pid,

@@ -33,7 +33,8 @@ static void wait_for(const struct mr_spawned *spawned, uint64_t timeout_ns, stru
 {
 	struct pollfd ended = { .fd = spawned->pidfd, .events = POLLIN };
 	int status = 0;
-	bool late = poll(&ended, 1, (int)((timeout_ns + 999999) / 1000000)) <= 0;
+	uint64_t timeout_ms = timeout_ns / 1000000 + 1;
+	bool late = poll(&ended, 1, timeout_ms > INT_MAX ? -1 : (int)timeout_ms) <= 0; /* -1: weeks, so for ever */
 	if (late)
 		kill(spawned->pid, SIGKILL);
 	while (waitpid(spawned->pid, &status, __WALL) < 0 && errno == EINTR)

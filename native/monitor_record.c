@@ -117,6 +117,15 @@ bool record_oom_killed(int cgroup)
 	return line && strtoull(line + strlen("\noom_kill "), NULL, 10) > 0;
 }
 
+/* What the freezer was told, not whether all have come to rest. */
+bool record_is_frozen(int cgroup)
+{
+	char text[8] = "";
+	if (cgroup >= 0)
+		read_short(cgroup, "cgroup.freeze", text, sizeof text);
+	return text[0] == '1';
+}
+
 /* The container's process inherits our value, so this is done after it was born; the hook gets the old one back. */
 static char old_oom_score[16] = "0";
 

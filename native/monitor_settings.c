@@ -38,8 +38,7 @@ static int read_health(struct health_settings *health, const struct mr_argument 
 	int status = mr_plan_check(argument[0].data, argument[0].length);
 	if (status < 0)
 		return status;
-	if (argument[1].number == 0 || argument[2].number == 0 || argument[4].number == 0 || argument[5].number == 0 ||
-	    argument[2].number > (uint64_t)DELAY_MAX_MS * 1000000)
+	if (argument[1].number == 0 || argument[2].number == 0 || argument[4].number == 0 || argument[5].number == 0)
 		return -EINVAL;
 	*health = (struct health_settings){ .plan = copy(argument[0].data, argument[0].length),
 					    .interval_ns = argument[1].number,

@@ -109,6 +109,42 @@ MR_ACTION(SEAL)
 	return mr_result(syscall(SYS_close_range, (unsigned)argument[0].number, ~0u, CLOSE_RANGE_CLOEXEC));
 }
 
+/* Closes what lies between the descriptors that stay; `kept` is sorted by need. close_range(2) */
+static int close_all_but(int from, int kept[3])
+{
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < 2 - i; j++)
+			if (kept[j] > kept[j + 1]) {
+				int lower = kept[j + 1];
+
+				kept[j + 1] = kept[j];
+				kept[j] = lower;
+			}
+	for (int i = 0; i < 3; i++) {
+		if (kept[i] > from && syscall(SYS_close_range, (unsigned)from, (unsigned)kept[i] - 1, 0u) < 0)
+			return -errno;
+		if (kept[i] >= from)
+			from = kept[i] + 1;
+	}
+	return mr_result(syscall(SYS_close_range, (unsigned)from, ~0u, 0u));
+}
+
+/* keep gate verdict. Who waits at a gate waits for as long as others like, with the privileges of its program only: nothing of the
+ * host's (its cgroup, its devices, the trees that were mounted) is there to be taken from it meanwhile. */
+MR_ACTION(FORGET)
+{
+	uint64_t gate = argument[1].number, verdict = argument[2].number;
+	int kept[3] = { walk->socket, mr_slot(walk, gate), mr_slot(walk, verdict) };
+
+	if (kept[1] < 0 || kept[2] < 0 || argument[0].number > INT_MAX)
+		return -EBADF;
+	walk->netlink = walk->procfs = walk->empty = walk->terminal = -1;
+	for (unsigned slot = 0; slot < MR_SLOTS; slot++)
+		if (slot != gate && slot != verdict)
+			walk->slots.descriptors[slot] = -1;
+	return close_all_but((int)argument[0].number, kept);
+}
+
 MR_ACTION(INIT)
 {
 	(void)walk, (void)argument;

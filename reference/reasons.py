@@ -59,7 +59,7 @@ MISSING: dict[str, str] = {
     "container inspect --size": "ps --size measures it",
     "inspect --size": "ps --size measures it",
     **dict.fromkeys(
-        ("import --platform", "load --platform", "rmi --platform"),
+        ("import --platform", "rmi --platform"),
         "an image here is of one platform",
     ),
     "volume create --availability": _CLUSTER,
@@ -86,6 +86,7 @@ DIFFERS: dict[str, str] = {
     "image inspect": "one command with `inspect`, so `--type` is taken too",
     "container inspect": "one command with `inspect`, so `--type` is taken too",
     "events": "kept for 30 days and 10,000 events, across all processes of the host; a network's actor is its name",
+    "start": "one that waits for its next run (`--restart`) is started at once; docker does nothing",
     "stop": "a first process that can't hear the signal is killed at once, and standard error says so",
     "restart": "a first process that can't hear the signal is killed at once, and standard error says so",
     "stats": "`--` where no controller of the host's cgroup v2 tree counts",

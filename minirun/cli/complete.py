@@ -40,11 +40,13 @@ _OF_USAGE = (  # the first that is found in a word of the usage line
     (re.compile(r"^file"), FILES),
     (re.compile(r"^bash\|"), "bash fish zsh"),
 )
+_NETWORKS = "bridge container: host none"
 _OF_OPTION = {
     **dict.fromkeys(("cidfile", "env-file", "input", "label-file", "output", "root", "run-root"), FILES),
     "attach": "stderr stdin stdout",
     "cap-add": "capabilities",
     "cap-drop": "capabilities",
+    "cgroupns": "host private",
     "device": FILES,
     "driver": "local",
     "env": "environment",
@@ -53,20 +55,23 @@ _OF_OPTION = {
     "log-driver": "json-file",
     "log-opt": "max-file= max-size=",
     "mount": "type=bind, type=tmpfs, type=volume,",
-    "net": "network",
-    "network": "network",
+    "ipc": "host none private shareable",
+    "net": _NETWORKS,
+    "network": _NETWORKS,
+    "pid": "container: host",
     "platform": "linux/amd64 linux/arm64",
     "pull": "always missing never",
+    "restart": "always no on-failure on-failure: unless-stopped",
     "security-opt": "no-new-privileges seccomp= systempaths=unconfined",
     "signal": "signals",
     "stop-signal": "signals",
     "type": "container image volume",
+    "uts": "host",
     "userns": "auto auto:size= host",
     "volume": "bind",
     "volume-driver": "local",
     "volumes-from": CONTAINERS,
 }
-_NETWORKS = "bridge container: host none"
 _OPEN_ENDS = ("=", ":", ",", "/")  # after a candidate that ends so, the word goes on
 
 
@@ -214,10 +219,8 @@ def _of_kind(kind: str, current: str, there_are: Names) -> Completion:
         return _fitting(there_are(kind, current), current)
     if kind == "anything":
         return _fitting([each for one in (CONTAINERS, IMAGES, VOLUMES) for each in there_are(one, current)], current)
-    if kind == "network":
-        if current.startswith("container:"):
-            return _behind("container:", _of_kind(RUNNING, current.removeprefix("container:"), there_are))
-        return _fitting(_plain(_NETWORKS), current)
+    if "container:" in kind.split() and current.startswith("container:"):  # a namespace that is shared
+        return _behind("container:", _of_kind(RUNNING, current.removeprefix("container:"), there_are))
     if kind == "bind":  # a volume, or a directory of the host
         if ":" in current or current[:1] in ("/", ".", "~"):
             return Completion(candidates=(), files=True)

@@ -310,8 +310,9 @@ _IMPORT: Rows = (
 )
 
 _LOAD: Rows = (
-    ("input", "i", "one",  "string", "Read from tar archive file, instead of STDIN", "", ""),
-    ("quiet", "q", "flag", "",       "Suppress the load output", "", ""),
+    ("input",    "i", "one",  "string", "Read from tar archive file, instead of STDIN", "", ""),
+    ("platform", "",  "one",  "string", 'Load only the given platform variant. Formatted as "os[/arch[/variant]]" (e.g., "linux/amd64")', "", ""),
+    ("quiet",    "q", "flag", "",       "Suppress the load output", "", ""),
 )
 
 _DESCRIBE: Rows = (

@@ -96,7 +96,7 @@ def operation(engine: Engine, container: Container, spec: Spec, cgroup: str) -> 
 def of_container(engine: Engine, container: Container) -> Json | None:
     """Give what is known of a container's health, as docker's State.Health; None for one that isn't checked.
 
-    Before its first start it is said to be starting, at rest to be unhealthy.
+    Before its first start it is said to be starting; at rest and while it is paused, when nobody asks it, to be unhealthy.
     """
     if not container.config.has_health_check:
         return None
@@ -104,7 +104,7 @@ def of_container(engine: Engine, container: Container) -> Json | None:
 
     data = read_bytes(engine.layout.health(container.id), LIMIT_BYTES)
     health: Json = loads(data.decode()) if data else {"Status": "starting", "FailingStreak": 0, "Log": []}
-    if not container.is_running and container.started_ns:
+    if container.started_ns and container.status != "running":
         health["Status"] = "unhealthy"
     return health
 
@@ -144,7 +144,7 @@ def _start_again(engine: Engine, container: Container) -> None:
             return
         if current.stopped_by_hand or status(engine, current) != "unhealthy":
             return
-        _, ended = end_locked(engine, current, None, "", by_hand=False)
+        _, ended = end_locked(engine, current, None, "", by_hand=False, status="restarting")
         changes = {"restart_count": ended.restart_count + 1, "restart_at_ns": time.time_ns()}
-        engine.rows.update(ended.id, status="restarting", **changes)
-        start_locked(engine, ended.replace(status="restarting", **changes), Attachment(), by_hand=False).detach()
+        engine.rows.update(ended.id, **changes)
+        start_locked(engine, ended.replace(**changes), Attachment(), by_hand=False).detach()

@@ -115,17 +115,15 @@ def _until(engine: Engine, reference: str, what: str, timeout_seconds: float, lo
 
 
 def _ended(engine: Engine, reference: str) -> str:
-    """Say that a container has ended; "" for one that is started again."""
-    try:
-        code = engine.wait(reference)
-        container = engine.container(reference)
-    except NotFound:
+    """Say that a container has ended; "" for one that its policy starts again, or has started again by now."""
+    from .life import settle
+
+    container = settle(engine, engine.container(reference).id)
+    if container is None or container.status == "removing":
         return f"container {reference[:12]} was removed"
-    return (
-        ""
-        if container.status in ("running", "restarting", "starting")
-        else f"container {container.name} ended with exit code {code}"
-    )
+    if container.status not in ("created", "exited"):
+        return ""
+    return f"container {container.name} ended with exit code {container.exit_code}"
 
 
 def _last_words(engine: Engine, reference: str) -> str:

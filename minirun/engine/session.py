@@ -88,9 +88,11 @@ class Session:
         return end.exit_code
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process of this session; one that has ended is no error."""
+        """Send a signal to the process of this session; one that has ended is no error. To a container it is one by hand."""
         from .stop import send
 
+        if self.role != "exec":
+            self.engine.rows.note_stop(self.container, "kill", signal=str(int(number)))
         send(self.engine, self.container, number, pid=self.pid)
 
     def detach(self) -> None:

@@ -239,8 +239,16 @@ def arguments_of(config: ContainerConfig, image: Image) -> tuple[str, ...]:
 
 
 def stop_signal_of(config: ContainerConfig, image: Image) -> str:
-    """Give the signal that the container or its image asks for as the first of `stop`, by name or number; "" for none."""
-    return config.stop_signal or image.config.get("StopSignal") or ""
+    """Give the signal that the container or its image asks for as the first of `stop`, by name or number; "" for none.
+
+    An image that names what is no signal counts as one that names none, as with docker: it can't make itself unstoppable.
+    """
+    if config.stop_signal:
+        return config.stop_signal
+    from ..signals import number_of
+
+    named: str = image.config.get("StopSignal") or ""
+    return named if number_of(named) is not None else ""
 
 
 def _environment(config: ContainerConfig, image: Image, hostname: str, terminal: bool) -> tuple[str, ...]:

@@ -150,11 +150,18 @@ def restart(engine: Engine, container: Container, timeout_seconds: float | None,
 
 
 def end_locked(
-    engine: Engine, container: Container, timeout_seconds: float | None, signal: str, *, by_hand: bool = True
+    engine: Engine,
+    container: Container,
+    timeout_seconds: float | None,
+    signal: str,
+    *,
+    by_hand: bool = True,
+    status: str = "exited",
 ) -> tuple[str, Container]:
     """End a running container as `stop` does, for a caller that holds its lock; its policy has no say.
 
-    Gives what `stop` gives, and the container at rest. Without `by_hand` it isn't remembered as one that was told to end.
+    Gives what `stop` gives, and the container, with this status (engine/life). Without `by_hand` it isn't remembered as one that
+    was told to end.
     """
     from ..monitor import attach, exits
     from .life import record_exit
@@ -167,7 +174,7 @@ def end_locked(
             end = connection.wait_exited()
     except (OSError, EOFError):
         pass  # it has ended already, or its monitor was killed
-    return reason, record_exit(engine, container, end or exits.read_exit(run))
+    return reason, record_exit(engine, container, end or exits.read_exit(run), status=status)
 
 
 def _end(

@@ -9,6 +9,7 @@ lock, so two threads take half the time where there are two processors.
 from __future__ import annotations
 
 import threading
+from itertools import islice
 from queue import Full, Queue
 
 from ..light import contextmanager, suppress
@@ -17,7 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DEPTH = 4  # pieces that wait at most
+BATCH = 8  # pieces that are handed over together: on a busy machine each hand-over may cost a turn of the scheduler
+DEPTH = 4  # batches that wait at most
 LOOK_SECONDS = 0.1
 
 
@@ -28,30 +30,30 @@ def ahead(source: Iterator[bytes], interrupt: Callable[[], object]) -> Iterator[
     What `source` raises is raised where its piece would have come. `interrupt` ends a read that blocks: it is called when the
     block ends before the source does.
     """
-    pieces: Queue[bytes | BaseException | None] = Queue(DEPTH)
+    batches: Queue[list[bytes] | BaseException] = Queue(DEPTH)
     stopped = threading.Event()
 
-    def put(item: bytes | BaseException | None) -> None:
+    def put(item: list[bytes] | BaseException) -> None:
         while not stopped.is_set():
             with suppress(Full):
-                pieces.put(item, timeout=LOOK_SECONDS)
+                batches.put(item, timeout=LOOK_SECONDS)
                 return
 
     def work() -> None:
         try:
-            for piece in source:
-                put(piece)
+            while batch := list(islice(source, BATCH)):
+                put(batch)
                 if stopped.is_set():
                     return
-            put(None)
+            put([])
         except BaseException as error:
             put(error)
 
     def taken() -> Iterator[bytes]:
-        while (item := pieces.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
+        while batch := batches.get():
+            if isinstance(batch, BaseException):
+                raise batch
+            yield from batch
 
     thread = threading.Thread(target=work, name="ahead")
     thread.start()

@@ -156,11 +156,12 @@ _HEALTH_OPTIONS = {
 
 def _health_number(name: str, value: str) -> int:
     if name == "retries":
-        if not (value.isascii() and value.isdecimal()):
+        number = whole_number(value, 2**31 - 1)
+        if number is None:
             raise ValueError(f"--retries is a number, not '{value}'")
-        return int(value)
+        return number
     length = parse_span(value)
-    if length is None or 0 < length < 10**6:
+    if length is None or 0 < length < 10**6 or length >= 2**63:
         raise ValueError(f"--{name} is a length of time of 1ms or more, as 30s or 1m, not '{value}'")
     return length
 

@@ -117,7 +117,7 @@ def _read_layer(
     with ExitStack() as stack:
         untar = _untar(stack, target, lowers, needs_end_mark) if target else None
         pieces = compression.pieces(tapped, start)
-        if interrupt is not None and len(start) == PIECE:  # a small layer is done before a thread has begun
+        if interrupt is not None and len(start) == PIECE:  # less than that is done before a thread has begun
             pieces = stack.enter_context(ahead(pieces, interrupt))
         for data in pieces:
             if kind:

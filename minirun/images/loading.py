@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Corrupt
+from ..errors import Corrupt, NotFound
 from . import configuration, layers, platform
 from .adding import Addition, Vanished, chain_ids_above
 from .archive import Archive
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .archive import ArchivedImage, ArchivedLayer
     from .compression import Source
     from .layers import Layer
+    from .manifest import Platform
     from .store import Images
 
     Progress = Callable[[str], None]
@@ -32,15 +33,22 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 
 
-def load(images: Images, read: Source, what: str, progress: Progress | None) -> list[Loaded]:
-    """Load every image of an archive; raises Corrupt and others (images/layers), then nothing has changed."""
+def load(
+    images: Images, read: Source, what: str, progress: Progress | None, wanted: Platform | None = None
+) -> list[Loaded]:
+    """Load every image of an archive; raises Corrupt and others (images/layers), then nothing has changed.
+
+    With `wanted`, an image that is for another platform is NotFound.
+    """
     with images.snapshots.stage() as stage:
         spooled = f"{stage.path}/archive"
         layers.spool(read, spooled, what)
         directory = os.open(spooled, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            archive = Archive(directory, what, platform.host())
+            archive = Archive(directory, what, wanted or platform.host())
             archived = archive.images()
+            if wanted is not None:
+                _check(archived, wanted, what)
             for attempt in range(ATTEMPTS):
                 try:
                     addition = Addition(images.blobs, images.snapshots, stage)
@@ -55,6 +63,13 @@ def load(images: Images, read: Source, what: str, progress: Progress | None) -> 
         finally:
             os.close(directory)
     raise AssertionError("unreachable")
+
+
+def _check(archived: list[ArchivedImage], wanted: Platform, what: str) -> None:
+    for image in archived:
+        settings = configuration.read(image.config_data, f"{what}: configuration")
+        if (settings.os, settings.architecture) != (wanted.os, wanted.architecture):
+            raise NotFound(f"{what} has no image for {wanted}: it has one for {settings.os}/{settings.architecture}")
 
 
 def _add(addition: Addition, archive: Archive, image: ArchivedImage, progress: Progress | None) -> list[Loaded]:

@@ -136,11 +136,19 @@ class Images:
         name = new_name(reference) if reference else ""
         return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message))
 
-    def load(self, stream: Stream, progress: Callable[[str], None] | None = None) -> list[Loaded]:
-        """Load all images of an archive of `docker save` or of an OCI layout; blocks. Raises as `import_archive` does."""
-        from .loading import load
+    def load(
+        self, stream: Stream, progress: Callable[[str], None] | None = None, *, platform: str = ""
+    ) -> list[Loaded]:
+        """Load all images of an archive of `docker save` or of an OCI layout; blocks. Raises as `import_archive` does.
 
-        return load(self, stream.read, _name_of(stream), progress)
+        Of an image for several platforms the one for `platform` comes, this host's unless it is set; NotFound when there is
+        none.
+        """
+        from .loading import load
+        from .platform import parse_platform
+
+        wanted = parse_platform(platform) if platform else None
+        return load(self, stream.read, _name_of(stream), progress, wanted)
 
     def pull(
         self,

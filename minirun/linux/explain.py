@@ -254,6 +254,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "DIRECTORY_CHANGE": lambda name, path: f"go to directory {path}",
     "SIGNALS": lambda name: "reset signals",
     "SEAL": lambda name, keep: f"close descriptors from {keep} on at exec",
+    "FORGET": lambda name, keep, gate, verdict: f"close descriptors from {keep} on but those of the gate",
     "INIT": lambda name: "leave an init as process 1",
     "LINK_MOVE": lambda name, link, inside: f"move the interface {link} into the container as {inside}",
     "USER_NAMESPACE": lambda name, slot, uids, gids: f"make a user namespace to map mounts by ({_map(uids)})",

@@ -119,6 +119,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     103: ("SECCOMP_LISTEN", "ub", "flags filter"),
     109: ("READY", "u", "close"),
     110: ("HOME", "u", "uid"),
+    111: ("FORGET", "uuu", "keep gate verdict"),
 }
 FIRST_ACTION = 16  # smaller codes are settings of the monitor side
 
@@ -585,6 +586,11 @@ def signals() -> Operation:
 def seal(keep: int) -> Operation:
     """Let no descriptor from `keep` on survive exec."""
     return Operation(code=97, arguments=(keep,))
+
+
+def forget(keep: int, gate: int, verdict: int) -> Operation:
+    """Close all descriptors from `keep` on but those in two slots, and the one that leads to the caller."""
+    return Operation(code=111, arguments=(keep, gate, verdict))
 
 
 def init() -> Operation:

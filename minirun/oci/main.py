@@ -14,7 +14,7 @@ import os
 import sys
 
 from ..command_line import Parsed
-from ..errors import MinirunError, NotSupported, UsageError, WrongCommand
+from ..errors import InvalidInput, MinirunError, NotSupported, StartFailed, UsageError, WrongCommand
 from ..output import say, write
 from ..program import enter, reason_of
 from .invocation import STAND_INS, Invocation
@@ -104,12 +104,19 @@ def _settings(options: Parsed) -> dict[str, Any]:
 
 def _complain(log: Log, error: Exception, program: str, name: str) -> int:
     """Say what went wrong in one line and give the exit code for it."""
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) and not isinstance(error.__cause__, InvalidInput):
         log.error(str(error))
         return FAILED
-    prefix = f"{program} {name} failed: " if name in _PREFIXED else ""
-    log.error(prefix.removeprefix(f"{program} " if name == "exec" else "") + _sentence(log, error))
+    log.error(_prefix(error, program, name) + _sentence(log, error))
     return EXEC_FAILED if name == "exec" else FAILED
+
+
+def _prefix(error: Exception, program: str, name: str) -> str:
+    """Give what runc says before the reason: which command failed, and whether it came as far as making a process."""
+    if name not in _PREFIXED:
+        return ""
+    command = name if name == "exec" else f"{program} {name}"
+    return f"{command} failed: " + "unable to start container process: " * isinstance(error, StartFailed)
 
 
 def _sentence(log: Log, error: Exception) -> str:

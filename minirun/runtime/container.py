@@ -11,7 +11,7 @@ processes (exec), files (state), the cgroup (cgroups/).
               +----- kill, or the process is killed ----+
 
 What a container is stands nowhere: it is looked up. No process: stopped. A frozen cgroup: paused, before its start too. A gate
-that nobody has opened: created. A process is known by its id and its start time. runtime.md, config.md.
+at which somebody waits: created. A process is known by its id and its start time. runtime.md, config.md.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Container:
             return "stopped"
         if self.cgroup.is_frozen():
             return "paused"
-        return "created" if os.path.exists(self.directory.gate) else "running"
+        return "created" if self.directory.is_waited_at() else "running"
 
     def state(self) -> dict[str, Any]:
         """Give the state as the specification has it, with the keys that runc adds."""
@@ -184,9 +184,14 @@ class Container:
             raise
 
     def kill(self, signal: int, *, all: bool = False) -> None:
-        """Send a signal to the first process, with `all` to every one. Conflict: none. NotSupported: no cgroup."""
+        """Send a signal to the first process; Conflict when there is none. With `all` to every one, of which there may be none.
+
+        NotSupported without a cgroup.
+        """
         cgroup = self.cgroup
         if not self._is_alive() and not (all and cgroup.is_populated()):
+            if all:
+                return
             raise Conflict("container not running")
         ends_all = signal == _SIGKILL and self._has_pid_namespace()
         if all and not (ends_all and not self.record.cgroup):
@@ -224,7 +229,7 @@ class Container:
 
         `waiting` takes one that waits for its start as well, without force: what runc and crun do.
         """
-        if force and self.status == "running":
+        if force and self.status in ("running", "paused"):
             self.signal(_SIGKILL)  # a `start` that waits for a hook inside holds the lock, and ends with the process
         with self._locked():
             status = self.status
@@ -279,7 +284,7 @@ class Container:
         from . import hooks
         from .config.annotations import hook_files
 
-        hooks.run(kind, wanted, state, **hook_files(self.record.annotations))
+        hooks.run(kind, wanted, state, self.record.bundle, **hook_files(self.record.annotations))
 
     def _poststop_hooks(self) -> tuple[Hook, ...]:
         """Give the hooks; a configuration that can't be read any more keeps no container from being deleted."""
@@ -351,13 +356,13 @@ def find(runtime: Runtime, container_id: str) -> Container:
 
 
 def listing(runtime: Runtime) -> list[Container]:
-    """Give all containers beneath the root; nothing is made when that doesn't exist."""
-    from ..errors import MinirunError as Unreadable
-
+    """Give all containers beneath the root; nothing is made when that doesn't exist. One that can't be read is warned of."""
     found = []
     for name in states.ids(runtime.root):
         try:
             found.append(Container(runtime, name))
-        except Unreadable:
-            continue  # no container, or one that went meanwhile
+        except NotFound:  # it went meanwhile
+            continue
+        except MinirunError as error:  # nobody can say what it is, but it must not be overlooked
+            runtime.warn(f"load container {name}: {error}")
     return found

@@ -14,7 +14,7 @@ import os
 import time
 
 from ..errors import Conflict, InvalidInput, StartFailed
-from ..light import ExitStack, suppress
+from ..light import ExitStack
 from ..linux import flags, syscalls
 from ..record import Record
 from . import console, passed_on
@@ -179,8 +179,8 @@ def _spawn(plan: Plan, directory: Directory, state: State, spec: Spec, options: 
         directory.write(recorded)
         text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
         files = hook_files(spec.annotations)
-        hooks.run("prestart", spec.hooks.prestart, text, **files)
-        hooks.run("createRuntime", spec.hooks.create_runtime, text, **files)
+        hooks.run("prestart", spec.hooks.prestart, text, state.bundle, **files)
+        hooks.run("createRuntime", spec.hooks.create_runtime, text, state.bundle, **files)
 
     try:
         return spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
@@ -358,15 +358,12 @@ def _listener_text(pid: int, spec: Spec, state: State, status: str) -> bytes:
 
 
 def write_pid_file(path: str, pid: int) -> None:
-    """No newline, and never half of it."""
-    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{os.getpid()}")
+    """No newline, and never half of it. The directory may be one that everybody writes in: no name there is to be guessed."""
+    from ..files import write_atomically
+
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(str(pid))
-        os.rename(temporary, path)
+        write_atomically(path, str(pid).encode(), 0o644)
     except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
         raise StartFailed(f"write the pid file {path}: {error.strerror}") from error
 
 

@@ -36,6 +36,7 @@ _AND_NUMBER = 0x57  # BPF_ALU64 | BPF_AND | BPF_K
 _SHIFT_RIGHT = 0x77  # BPF_ALU64 | BPF_RSH | BPF_K
 _JUMP = 0x05  # BPF_JMP | BPF_JA
 _JUMP_UNEQUAL = 0x55  # BPF_JMP | BPF_JNE | BPF_K
+_HIGHEST = 0xFFFFF  # minor; a major has 12 bits. include/linux/kdev_t.h
 _JUMP_ANY_BIT = 0x45  # BPF_JMP | BPF_JSET | BPF_K
 _EXIT = 0x95  # BPF_JMP | BPF_EXIT
 
@@ -206,7 +207,9 @@ def _is_device(entry: os.DirEntry[str]) -> bool:
 
 
 def _rule(rule: DeviceRule) -> bytes:
-    """Give the instructions of one rule: comparisons that leave it, then the answer."""
+    """Give the instructions of one rule: comparisons that leave it, then the answer. None for numbers that no device has."""
+    if max(rule.major or 0, rule.minor or 0) > _HIGHEST:
+        return b""
     body = _instruction(_MOVE_NUMBER, 0, value=int(rule.allow)) + _instruction(_EXIT)
     if rule.minor is not None:
         body = _leave_unless(5, rule.minor, body)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from .. import __version__
 from ..linux import flags
 from . import capabilities, seccomp
+from .cgroups.properties import ANNOTATION as PROPERTY_ANNOTATION
 from .config.linux import MEMORY_FLAGS, MEMORY_MODES
 from .config.mount_options import names as mount_options
-from .config.seccomp import ARCHITECTURES, RECEIVER
+from .config.seccomp import ARCHITECTURES
 from .spec import Hooks
 
 TYPE_CHECKING = False
@@ -36,7 +37,9 @@ def features() -> dict[str, Any]:
             "io.minirun.version": __version__,
             "org.opencontainers.runc.checkpoint.enabled": "false",
         },
-        "potentiallyUnsafeConfigAnnotations": [RECEIVER],  # it names a path of the host
+        # An engine that passes on what its users annotate has to know: these name files and sockets of the host, keep groups of
+        # the caller, set properties of units. The last dot makes a prefix of it.
+        "potentiallyUnsafeConfigAnnotations": [PROPERTY_ANNOTATION, "run.oci."],
     }
 
 

@@ -28,13 +28,13 @@ def open_(directory: Directory, record: State) -> None:
         gate = directory.open_gate()
         if gate is None:  # it has ended since we looked; its end of the other FIFO has gone with it
             raise Conflict(STOPPED)
-        directory.close_gate()
         try:
             os.write(gate, _GO)
         except BrokenPipeError:
             raise Conflict(STOPPED) from None
         finally:
             os.close(gate)
+        directory.close_gate()  # after the word: were we killed in between, a program that never heard it would count as running
         _read_verdict(verdict, record)
     finally:
         os.close(verdict)

@@ -10,11 +10,12 @@ import os
 import select
 
 from ..errors import StartFailed
+from ..light import contextmanager, suppress
 from ..linux import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from .spec import Hook
 
@@ -22,18 +23,34 @@ _MESSAGE_MAX = 4096
 _SIGKILL = 9
 
 
-def run(kind: str, hooks: Sequence[Hook], state: str, *, stdout: str = "", stderr: str = "") -> None:
+def run(kind: str, hooks: Sequence[Hook], state: str, bundle: str, *, stdout: str = "", stderr: str = "") -> None:
     """Run hooks one after the other with the container's state as their input; raises StartFailed at the first that fails.
 
-    What they write is appended to the files `stdout` and `stderr`; without the latter, standard error becomes part of the
-    message. Blocks until each has ended.
+    They run in the directory of the bundle, as under runc and crun, as long as there is one. What they write is appended to
+    the files `stdout` and `stderr`; without the latter, standard error becomes part of the message. Blocks until each has ended.
     """
     for number, hook in enumerate(hooks):
         try:
-            _run(hook, state.encode("utf-8", "surrogateescape"), stdout or os.devnull, stderr)
+            with _directory(bundle):
+                _run(hook, state.encode("utf-8", "surrogateescape"), stdout or os.devnull, stderr)
         except (OSError, TimeoutError, _Failed) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             raise StartFailed(f"error running {kind} hook #{number}: {hook.path}: {reason}") from error
+
+
+@contextmanager
+def _directory(path: str) -> Iterator[None]:
+    """Work in another directory for a while; where ours is when there is no such (any more)."""
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(FileNotFoundError):
+            os.chdir(path)
+        try:
+            yield
+        finally:
+            os.fchdir(before)
+    finally:
+        os.close(before)
 
 
 class _Failed(Exception):
@@ -48,6 +65,7 @@ def _run(hook: Hook, state: bytes, stdout: str, stderr: str) -> None:
         try:
             if stderr:
                 os.close(writer)
+                writer = -1
                 writer = _appended(stderr)
             output = _appended(stdout)
             try:

@@ -156,6 +156,14 @@ class Directory:
                 return None
             raise
 
+    def is_waited_at(self) -> bool:
+        """Does a process wait at the gate for its start? One that has passed has closed it by executing its program."""
+        gate = self.open_gate()
+        if gate is None:
+            return False
+        os.close(gate)
+        return True
+
     def close_gate(self) -> None:
         """The container waits no more."""
         for path in (self.gate, self.verdict):

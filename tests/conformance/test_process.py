@@ -78,6 +78,8 @@ def test_home_comes_from_the_containers_own_accounts(box: Box, uid: int, home: s
     accounts.chmod(0o600)
     box.process["user"] = {"uid": uid, "gid": 0}
     assert box.shell("echo $HOME") == home
+    box.process["env"] = [*box.process["env"], "HOME="]
+    assert box.shell("echo $HOME") == home, "an empty one counts as missing, as under runc"
 
 
 def test_accounts_that_cannot_be_read_are_no_reason_not_to_start(box: Box) -> None:

@@ -21,7 +21,7 @@ from minirun import Engine
 from tests.registries import Faulty, Handler, Served, layer_of
 
 MINIRUN = str(Path(sys.executable).parent / "minirun")
-KILLS = int(os.environ.get("MINIRUN_PULL_KILLS", "8"))
+KILLS = int(os.environ.get("MINIRUN_PULL_KILLS", "5"))
 PIECE = 64 * 1024
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.faults.test_kills import kill, monitors_of
 from tests.waiting import until
 
-ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "200")) // 10
+ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "60")) // 10
 SEED = int(os.environ.get("MINIRUN_KILL_SEED", str(time.time_ns() % 1_000_000)))
 
 

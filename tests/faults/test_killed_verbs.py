@@ -19,7 +19,7 @@ from tests.integration.engine.conftest import store as store
 from tests.integration.engine.test_check import WHOLE, snapshot
 from tests.integration.engine.test_disk import root_of
 
-ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "200")) // 40
+ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "60")) // 12
 SEED = int(os.environ.get("MINIRUN_KILL_SEED", str(time.time_ns() % 1_000_000)))
 
 

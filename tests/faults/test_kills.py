@@ -22,7 +22,7 @@ import pytest
 
 from tests.waiting import until
 
-ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "200"))
+ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "60"))
 SEED = int(os.environ.get("MINIRUN_KILL_SEED", str(time.time_ns() % 1_000_000)))
 
 

@@ -20,7 +20,7 @@ import pytest
 from tests.integration.oci.conftest import Oci, kill
 from tests.waiting import until
 
-ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "100"))
+ROUNDS = int(os.environ.get("MINIRUN_KILL_ROUNDS", "40"))
 SEED = int(os.environ.get("MINIRUN_KILL_SEED", str(time.time_ns() % 1_000_000)))
 QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 HOOKS = {kind: [{"path": "/bin/true"}] for kind in ("createRuntime", "createContainer", "poststop")}

@@ -22,7 +22,7 @@ import pytest
 from tests.integration.oci.conftest import Oci
 from tests.waiting import until
 
-STRIDE = int(os.environ.get("MINIRUN_KILL_STRIDE", "30"))
+STRIDE = int(os.environ.get("MINIRUN_KILL_STRIDE", "60"))
 SEED = int(os.environ.get("MINIRUN_KILL_SEED", str(time.time_ns() % 1_000_000)))
 STEPPER = str(Path(__file__).with_name("stepper.py"))
 NEVER = 1_000_000

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import resource
 import shutil
@@ -239,3 +240,20 @@ def test_cve_2018_20699_giant_ranges_cost_no_memory(bundle: Bundle) -> None:
         # A child counts from its parent's size on: it had that until exec. getrusage(2)
         assert usage.ru_maxrss < own + 100 * 1024, cpus[:30]
         assert time.monotonic() - before < 10
+
+
+def test_who_waits_for_its_start_holds_nothing_of_the_host(bundle: Bundle, canary: Path) -> None:
+    """Created, and perhaps never started: its descriptors are its streams, those that were preserved, and the gate's two pipes."""
+    bundle.config["process"]["args"] = ["true"]
+    bundle.write()
+    words = [*bundle.words, "create", "--bundle", str(bundle.path), "--preserve-fds", "1", "waiting"]
+    inherited = f'exec 3<"{canary}" 8<"{canary}" >/dev/null 2>&1; exec "$@"'
+    subprocess.run(["bash", "-c", inherited, "bash", *words], stdin=subprocess.DEVNULL, check=True, timeout=60)
+    pid = json.loads(bundle("state", "waiting").stdout)["pid"]
+    held = {int(entry): os.readlink(f"/proc/{pid}/fd/{entry}") for entry in os.listdir(f"/proc/{pid}/fd")}
+    assert sorted(held)[:4] == [0, 1, 2, 3]
+    assert held[3] == str(canary)
+    assert sorted(held[number] for number in held if number > 3) == [
+        f"{bundle.state}/waiting/{end}" for end in ("gate", "verdict")
+    ]
+    assert bundle("start", "waiting").returncode == 0

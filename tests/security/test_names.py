@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from minirun.runtime.create import write_pid_file
 from tests.security.conftest import Bundle
 
 BAD_IDS = ["..", ".", "../escape", "a/b", "/tmp/x", "", "a\nb", "a b", "\u00e9\u202e", "x" * 5000, "a\x1b[2J", "*"]
@@ -179,3 +180,18 @@ def test_cve_2026_53488_no_label_of_an_image_is_obeyed(minirun, busybox, fixture
         assert "minirun.privileged" in minirun("inspect", "--format", "{{.Config.Labels}}", "labelled").stdout
     finally:
         minirun("rmi", "labelled")
+
+
+def test_a_pid_file_is_written_through_no_link_that_somebody_has_laid(
+    bundle: Bundle, canary: Path, tmp_path: Path
+) -> None:
+    """In a directory that everybody writes in, links wait under each name that could be guessed."""
+    common = tmp_path / "common"
+    common.mkdir()
+    common.chmod(0o1777)
+    (common / "pid").symlink_to(canary / "secret")
+    write_pid_file(str(common / "pid"), 7)
+    assert (common / "pid").read_text() == "7"
+    (common / f".pid.{os.getpid()}").symlink_to(canary / "secret")
+    write_pid_file(str(common / "pid"), 8)
+    assert ((common / "pid").read_text(), (common / "pid").is_symlink()) == ("8", False)

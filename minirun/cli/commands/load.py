@@ -16,7 +16,7 @@ def run(invocation: Invocation) -> int:
         invocation.engine() as engine,
         archive(parsed.text("input") or "-", "requires an archive: minirun load -i FILE") as stream,
     ):
-        for loaded in engine.images.load(stream):
+        for loaded in engine.images.load(stream, platform=parsed.text("platform")):
             if loaded.reference:
                 say(f"Loaded image: {loaded.reference}")
             else:

@@ -18,7 +18,7 @@ def command(text: str) -> tuple[str, ...]:
 def time(text: str) -> int:
     """Read a length of time (`30s`, `1m30s`, `500ms`, `0`) in nanoseconds."""
     length = 0 if text == "0" else parse_span(text.removeprefix("-"))
-    if length is None:
+    if length is None or length >= 2**63:
         raise InvalidInput(f'time: invalid duration "{text}"')
     if text.startswith("-") and length:
         raise InvalidInput("it cannot be negative")

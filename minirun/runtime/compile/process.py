@@ -146,7 +146,7 @@ def _become(context: Context) -> Iterator[Operation]:
     user = context.spec.process.user
     if user.name is None:
         # As root, whoever may read the file; runc and crun add HOME too, and programs rely on it.
-        if not any(entry.startswith("HOME=") for entry in context.spec.process.environment):
+        if not any(entry.startswith("HOME=") and entry != "HOME=" for entry in context.spec.process.environment):
             yield plan.home(user.uid)
         yield plan.identity(user.uid, user.gid, user.additional_gids)
     else:
@@ -167,6 +167,7 @@ def _tidy(context: Context) -> Iterator[Operation]:
     if process.no_new_privileges:
         yield plan.no_new_privileges()
     if isinstance(context.place, Placement) and context.place.gate:
+        yield plan.forget(3 + context.place.preserved, GATE, VERDICT)
         # What can be known now is no surprise at the start.
         yield plan.executable(_search_path(process.environment), process.arguments[0])
 
@@ -231,7 +232,9 @@ def _execute(context: Context) -> Iterator[Operation]:
     if process.init:
         # As confined as the program itself: everything above holds for it too.
         yield plan.init()
-    yield plan.exec_(_search_path(process.environment), process.arguments, process.environment)
+    # An empty HOME is none: runc gives the user's own then.
+    environment = tuple(entry for entry in process.environment if entry != "HOME=")
+    yield plan.exec_(_search_path(environment), process.arguments, environment)
 
 
 def _search_path(environment: Sequence[str]) -> str:

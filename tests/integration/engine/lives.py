@@ -221,8 +221,9 @@ class Model:
 class Subject:
     """A command line that runs containers: minirun's, or docker's."""
 
-    def __init__(self, words: Sequence[str], place: Path) -> None:
+    def __init__(self, words: Sequence[str], place: Path, *, forgets: Sequence[str] = ()) -> None:
         self.words = list(words)
+        self.forgets = list(forgets)  # what `image prune` is told, to keep nothing for a rollback
         self.place = place  # of the files that are copied in and out
         place.mkdir(exist_ok=True)
 
@@ -284,3 +285,4 @@ class Subject:
         for name in self.states():
             self("rm", "-f", name)
         self("rmi", "-f", SNAPSHOT)
+        self("image", "prune", "-f", *self.forgets)  # what was committed before, under the same name

@@ -123,9 +123,13 @@ def test_an_interrupted_run_leaves_nothing(busybox, roots, engine):
         "    engine.run(ContainerConfig(image='busybox', command=('sleep', '1000'), network='none'))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE, cwd=CHECKOUT)
-    until("the container runs", engine.containers)
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
+    try:
+        until("the container runs", engine.containers)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.communicate()
     assert b"KeyboardInterrupt" in said
     assert not engine.containers(all=True)
 
@@ -208,15 +212,23 @@ def test_a_removed_container_is_not_waited_for(busybox, engine):
             box.wait_for_log("ready")
 
 
-def test_health_is_waited_for(busybox, engine, monkeypatch):
-    with engine.running(sleeper()) as box:
-        with pytest.raises(InvalidInput, match="has no health check"):
-            box.wait_until_healthy()
-        states = iter(["starting", "starting", "healthy", "starting", "unhealthy"])
-        monkeypatch.setattr(engine, "inspect", lambda *_: {"State": {"Health": {"Status": next(states)}}})
+def test_health_is_waited_for(busybox, engine):
+    second = 1_000_000_000
+    healthy = sleeper(health_command=("CMD-SHELL", "test -e /well"), health_interval_ns=second // 10, health_retries=20)
+    with engine.running(healthy) as box:
+        box.execute("touch", "/well").check()
         box.wait_until_healthy()
-        with pytest.raises(NotReady, match="is unhealthy"):
-            box.wait_until_healthy()
+    with engine.running(healthy.replace(health_retries=1)) as box, pytest.raises(NotReady, match="is unhealthy"):
+        box.wait_until_healthy()
+    with engine.running(sleeper()) as box, pytest.raises(InvalidInput, match="has no health check"):
+        box.wait_until_healthy()
+
+
+def test_one_that_its_policy_starts_again_is_waited_for(busybox, engine):
+    script = "test -e /tried || { touch /tried; echo at first not; exit 1; }; echo serving; exec sleep 1000"
+    config = sleeper(restart_policy="on-failure").replace(command=("sh", "-c", script))
+    with engine.running(config) as box:
+        assert box.wait_for_log("^serving$") == "serving"
 
 
 # ---- progress

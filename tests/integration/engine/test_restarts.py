@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,15 +31,26 @@ def status(minirun, name: str) -> str:
 
 
 @pytest.fixture
-def failing(minirun, busybox, run_container):
-    """A container that fails whenever it is started, in a back-off that is long enough to be looked at."""
+def failing(engine, busybox, run_container):
+    """A container that fails whenever it is started, with seconds to go until the next time."""
     name = run_container("--restart", "always", "--network", "none", *FAILS)
-    until("a long delay", lambda: is_waiting_long(found(minirun, name)))
+    wait_for_long_delay(engine, name)
     return name
 
 
-def is_waiting_long(container: dict) -> bool:
-    return container["RestartCount"] >= 6 and container["State"]["Restarting"]
+def wait_for_long_delay(engine, name: str) -> None:
+    def is_long() -> bool:
+        container = engine.container(name)
+        return container.status == "restarting" and container.restart_at_ns - time.time_ns() > 2.5 * 10**9
+
+    until("a long delay", is_long, seconds=90)
+
+
+def has_just_begun_to_wait(container: dict) -> bool:
+    """For 12 seconds, or so: as `inspect` has it, docker's too."""
+    state = container["State"]
+    ended = datetime.fromisoformat(state["FinishedAt"][:19] + "+00:00")
+    return container["RestartCount"] >= 8 and state["Restarting"] and (datetime.now(UTC) - ended).total_seconds() < 3
 
 
 @pytest.fixture
@@ -105,6 +117,29 @@ def test_run_in_the_foreground_ends_with_the_first_run(minirun, busybox):
         minirun("rm", "-f", "fore")
 
 
+def test_a_signal_that_the_foreground_passes_on_ends_the_policy(minirun, busybox):
+    words = (
+        "run",
+        "--name",
+        "passed",
+        "--restart",
+        "always",
+        busybox,
+        "sh",
+        "-c",
+        "trap 'exit 4' INT; echo up; while :; do sleep 0.05; done",
+    )
+    try:
+        with minirun.start(*words, stdout=subprocess.PIPE) as running:
+            assert running.stdout.readline() == b"up\n"
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) == 4
+        assert status(minirun, "passed") == "exited"
+        assert actions(minirun, "passed")[-2:] == ["kill", "die"]
+    finally:
+        minirun("rm", "-f", "passed")
+
+
 def test_delays_double(engine, failing):
     moments = [
         (event.action, event.time_ns)
@@ -131,7 +166,7 @@ def test_ps_says_that_it_is_restarting(minirun, failing):
 
 
 def test_nothing_of_python_is_in_memory_meanwhile(minirun, roots, failing):
-    assert processes_of(roots) == []
+    until("the end of the hook that recorded the exit", lambda: not processes_of(roots))
     (waiting,) = monitors_of(roots.run_root)
     resident = int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{waiting}/status").read_text())[1])
     assert resident < 500, "KiB of its own"
@@ -203,7 +238,7 @@ def test_any_signal_by_hand_ends_the_policy_as_dockers_does(minirun, trapping):
     assert found(minirun, name)["State"]["Status"] == "exited"
 
 
-def test_wait_gives_the_code_of_the_present_run_or_else_the_next(minirun, trapping, failing):
+def test_wait_gives_the_code_of_the_present_run_or_else_the_next(minirun, engine, trapping, failing):
     name = trapping("--restart", "always")
     waiting = minirun.start("wait", name, stdout=subprocess.PIPE)
     end_by_itself(minirun, name)
@@ -213,7 +248,7 @@ def test_wait_gives_the_code_of_the_present_run_or_else_the_next(minirun, trappi
     count = found(minirun, failing)["RestartCount"]
     assert minirun("wait", failing).stdout == "1\n"
     assert found(minirun, failing)["RestartCount"] > count
-    until("a long delay", lambda: is_waiting_long(found(minirun, failing)))
+    wait_for_long_delay(engine, failing)
     waiting = minirun.start("wait", failing, stdout=subprocess.PIPE)
     minirun("stop", failing)
     assert waiting.communicate(timeout=30)[0] == b"1\n"
@@ -327,7 +362,11 @@ def test_the_same_words_do_the_same_as_dockers(store, tmp_path_factory, fixture_
                 return done.returncode, done.stdout
 
             call("run", "-d", "--name", "failing", "--network", "none", "--restart", "always", *FAILS)
-            until("a long delay", lambda: is_waiting_long(json.loads(call("inspect", "failing")[1])[0]))
+            until(
+                "a long delay",
+                lambda call=call: has_just_begun_to_wait(json.loads(call("inspect", "failing")[1])[0]),
+                seconds=120,
+            )
             answers.append([call(*line.split()) for line in AS_DOCKER])
         ours = dict(zip(AS_DOCKER, answers[1], strict=True))
         theirs = dict(zip(AS_DOCKER, answers[0], strict=True))

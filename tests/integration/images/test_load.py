@@ -189,6 +189,14 @@ def test_the_image_for_this_machine_is_chosen(nested, store):
 
 
 @pytest.mark.usefixtures("amd64")
+def test_another_platform_is_taken_when_it_was_asked_for(store):
+    archive = pack(multi_platform([{"architecture": "amd64"}, {"architecture": "arm64", "variant": "v8"}]))
+    (loaded,) = store.load(io.BytesIO(archive), platform="linux/arm64")
+    assert store.resolve(loaded.id).architecture == "arm64"
+    with pytest.raises(NotFound, match="no image for linux/s390x"):
+        store.load(io.BytesIO(archive), platform="linux/s390x")
+
+
 def test_only_other_platforms_is_a_sentence(store):
     with pytest.raises(NotFound, match="has no image for linux/amd64"):
         load(store, pack(multi_platform([{"architecture": "arm64"}, {"architecture": "s390x"}])))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -78,6 +79,16 @@ def test_a_stopped_container_cannot_be_started_nor_killed(oci: Oci) -> None:
     assert "cannot start a container that has stopped" in oci("start", ID, check=False).stderr
     assert "container not running" in oci("kill", ID, "TERM", check=False).stderr
     assert oci("kill", ID, "KILL", check=False).returncode == 1
+    assert oci("kill", ID, "0", check=False).returncode == 1
+    oci("kill", "--all", ID, "KILL")  # who wants nobody left has it
+
+
+def test_signal_0_asks_whether_there_is_a_process(oci: Oci, container: str) -> None:
+    oci("kill", container, "0")
+    oci("kill", "--all", container, "0")
+    assert oci.state(container)["status"] == "running"
+    for words in ((container, "65"), (container, "--", "-9"), (container, "00x")):
+        assert "unknown signal" in oci("kill", *words, check=False).stderr
 
 
 def test_a_container_killed_before_its_start_is_stopped(oci: Oci) -> None:
@@ -396,3 +407,56 @@ def test_device_nodes_of_the_image_lead_nowhere_where_none_are_filtered(oci: Oci
     elsewhere = [{"path": "/data/null", "type": "c", "major": 1, "minor": 3}]
     oci.config("sh", "-c", "echo > /data/null", linux={"devices": elsewhere})
     oci("--cgroup-manager=disabled", "run", ID)
+
+
+@pytest.mark.parametrize("word", ["unspoken", "spoken"])
+def test_a_start_that_is_killed_leaves_a_container_that_says_what_it_is(
+    oci: Oci, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    """Before the word it waits as it did, and can be started again; after it, it runs."""
+    oci.config("sleep", "1000")
+    oci("create", ID)
+    container = find(Runtime(root=str(oci.root)), ID)
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    if word == "unspoken":
+        monkeypatch.setattr("minirun.runtime.gate.os.write", die)
+    else:
+        monkeypatch.setattr(container.directory, "close_gate", die)
+    with pytest.raises(KeyboardInterrupt):
+        container.start()
+    monkeypatch.undo()
+    if word == "unspoken":
+        assert oci.state(ID)["status"] == "created"
+        oci("start", ID)
+    oci.wait_until(ID, "running")
+    assert "cannot start an already running container" in oci("start", ID, check=False).stderr
+    assert oci("exec", ID, "cat", "/proc/1/cmdline").stdout.split("\0")[:2] == ["sleep", "1000"]
+
+
+def test_delete_force_ends_a_start_that_waits_for_a_hook_whatever_state_it_is_in(oci: Oci) -> None:
+    hook = {"path": "/bin/sleep", "args": ["sleep", "1000"]}
+    oci.config("true", hooks={"startContainer": [hook]})
+    oci("create", ID)
+    starting = oci.start_process("start", ID, stderr=subprocess.DEVNULL)
+    until("the hook", lambda: len(oci.processes()) > 1)
+    oci("delete", "--force", ID, timeout=20)
+    assert starting.wait(timeout=20) in (0, 1)
+    assert "container does not exist" in oci("state", ID, check=False).stderr
+
+
+def test_a_state_that_cannot_be_read_is_said_and_hides_no_other(oci: Oci, container: str) -> None:
+    """What a full disk or a power cut leaves of a root that lies on a disk."""
+    for name, content in (("cut", '{"id":"cut","pi'), ("empty", ""), ("other", "[]"), ("typed", '{"pid":[]}')):
+        (oci.root / name).mkdir()
+        (oci.root / name / "state.json").write_text(content)
+        refused = oci("state", name, check=False)
+        assert refused.returncode == 1
+        assert f"{name}/state.json can't be read" in refused.stderr
+    listed = oci("list", "--quiet")
+    assert listed.stdout.split() == [container]
+    assert listed.stderr.count("level=warning") == 4
+    for name in ("cut", "empty", "other", "typed"):
+        shutil.rmtree(oci.root / name)

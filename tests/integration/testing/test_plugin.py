@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -73,6 +75,18 @@ def test_one_that_is_never_ready_fails_with_its_log_and_is_removed(run, engine):
     assert not left(engine)
 
 
+def test_health_can_be_waited_for(run, engine):
+    run(
+        """
+        def test_healthy(minirun):
+            check = {"health_command": ("CMD", "true"), "health_interval_ns": 100_000_000}
+            box = minirun.start("busybox", "sleep", "1000", network="none", wait_until_healthy=True, **check)
+            assert minirun.engine.inspect(box.id)["State"]["Health"]["Status"] == "healthy"
+        """
+    ).assert_outcomes(passed=1)
+    assert not left(engine)
+
+
 def test_a_test_that_removes_its_container_is_left_alone(run, engine):
     run(
         """
@@ -111,18 +125,17 @@ def test_the_fixture_of_the_whole_run_is_shared(run, engine):
 
 
 def test_interrupting_the_run_leaves_nothing(pytester, busybox, roots, engine):
-    process = sleeping_run(pytester, roots)
-    until("the container runs", engine.containers)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(60) == pytest.ExitCode.INTERRUPTED
+    with sleeping_run(pytester, roots) as process:
+        until("the container runs", engine.containers)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == pytest.ExitCode.INTERRUPTED
     assert not left(engine)
 
 
 def test_what_a_killed_run_left_goes_with_the_next(pytester, busybox, roots, run, engine):
-    process = sleeping_run(pytester, roots)
-    (container,) = until("the container runs", engine.containers)
-    process.send_signal(signal.SIGKILL)
-    process.wait(60)
+    with sleeping_run(pytester, roots) as process:
+        (container,) = until("the container runs", engine.containers)
+        process.send_signal(signal.SIGKILL)
     assert left(engine) == [container.name]
     assert len(engine.volumes()) == 1
     living = engine.create(container.config.replace(name="lives", volumes=(), labels={"minirun.pytest.owner": mark()}))
@@ -140,7 +153,9 @@ def mark() -> str:
     return own_mark()
 
 
-def sleeping_run(pytester, roots) -> subprocess.Popen[bytes]:
+@contextlib.contextmanager
+def sleeping_run(pytester, roots) -> Iterator[subprocess.Popen[bytes]]:
+    """A test run whose one test sleeps; it is killed at the end of the block."""
     path = pytester.makepyfile(
         """
         from minirun import VolumeMount
@@ -151,7 +166,12 @@ def sleeping_run(pytester, roots) -> subprocess.Popen[bytes]:
         """
     )
     words = [sys.executable, "-m", "pytest", "--minirun-root", roots.root, "--minirun-run-root", roots.run_root, path]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(60)
 
 
 def test_without_root_it_says_so(pytester, tmp_path):

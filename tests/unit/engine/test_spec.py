@@ -103,6 +103,11 @@ def test_the_request_goes_before_the_image() -> None:
     assert stop_signal_of(config(), Image()) == ""
 
 
+@pytest.mark.parametrize("text", ["9" * 5000, "0", "65", "-1", "RTMIN+" + "9" * 5000, "NONE", "\n"])
+def test_an_image_does_not_make_itself_unstoppable(text: str) -> None:
+    assert stop_signal_of(config(), Image(StopSignal=text)) == ""
+
+
 def test_a_relative_working_directory_is_refused() -> None:
     assert "absolute path" in refusal(working_directory="here")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import minirun
 from minirun.runtime import capabilities, config
 from minirun.runtime.features import features
 
@@ -110,3 +113,14 @@ def parse(changes: dict[str, Any]) -> Any:
     else:
         document["linux"] = {"namespaces": [{"type": "mount"}]} | document["linux"]
     return config.parse(json.dumps(document).encode())[0]
+
+
+def test_every_annotation_that_is_obeyed_is_called_unsafe() -> None:
+    """features.md, "Unsafe annotations in config.json": an engine leaves these to who it trusts."""
+    obeyed: set[str] = set()
+    for path in Path(minirun.__file__).parent.joinpath("runtime").rglob("*.py"):
+        obeyed |= set(re.findall(r'"((?:run\.oci|org\.systemd\.property)\.[\w.]*)"', path.read_text()))
+    prefixes = tuple(features()["potentiallyUnsafeConfigAnnotations"])
+    assert len(obeyed) > 6
+    assert all(prefix.endswith(".") for prefix in prefixes)
+    assert not [name for name in obeyed if not name.startswith(prefixes)]

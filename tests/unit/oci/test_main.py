@@ -91,8 +91,17 @@ def test_an_exec_that_cannot_be_set_up_ends_with_255(
         'exec failed: container does not exist"',
         'exec failed: process args cannot be empty: give a command or --process"',
         'exec failed: /nonexistent: no such file or directory"',
-        'exec failed: exec: nosuch"',
+        'exec failed: unable to start container process: exec: nosuch"',
     ]
+
+
+@pytest.mark.parametrize(
+    "words", ["--user name", "--user -1", "--cwd here", "--env NAME", "--cap CAP_NONE", "--preserve-fds -1"]
+)
+def test_a_value_that_exec_cannot_take_is_no_process_either(words: str, world: World, capfd: Captured) -> None:
+    assert run(f"exec {words} box true") == 255
+    assert "exec failed: invalid argument" in capfd.readouterr().err
+    assert run(f"exec --nosuch {words} box true") == 1
 
 
 def test_run_and_exec_end_with_the_code_of_their_program(world: World) -> None:

@@ -115,3 +115,13 @@ def test_the_devices_of_a_directory_are_found_without_terminals() -> None:
 def test_what_is_no_device_is_refused_in_dockers_words(path: str, why: str) -> None:
     with pytest.raises(InvalidInput, match=f'adding custom device "{path}": {why}'):
         devices.node_of_host(path)
+
+
+@pytest.mark.parametrize("number", [1 << 20, 1 << 31, (1 << 32) - 1])
+@pytest.mark.parametrize("allow", [True, False])
+def test_a_rule_for_numbers_that_no_device_has_reaches_none(number: int, allow: bool) -> None:
+    """They are numbers of 32 bits to the specification; an instruction's operand is a signed one."""
+    plain = (DeviceRule(allow=not allow), KMSG)
+    for major, minor in ((number, None), (1, number), (number, number)):
+        rules = (*plain, DeviceRule(allow=allow, kind="c", major=major, minor=minor))
+        assert devices.assemble(rules) == devices.assemble(plain)
