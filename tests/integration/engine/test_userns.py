@@ -60,6 +60,8 @@ def ids_of(minirun, name: str) -> dict[str, list[int]]:
 def leases(roots) -> list[tuple]:
     connection = sqlite3.connect(f"file:{roots.root}/minirun.db?mode=ro", uri=True)
     try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'id_leases'").fetchall():
+            return []  # the first lease makes the table
         return connection.execute("SELECT uid, gid, size FROM id_leases ORDER BY uid").fetchall()
     finally:
         connection.close()
