@@ -1,4 +1,4 @@
-"""Warm commands: a preloaded process serves them (docs/decisions/0024). The rows and targets of the warm start.
+"""Warm commands: a preloaded process serves them (docs/decisions/0020). The rows and targets of the warm start.
 
 Owns: that process and these rows. Leaves to others: timing (measure), peers. All other groups run cold.
 """

@@ -3,7 +3,7 @@
  *     minirun WORD...          a link to it (runc, crun) keeps its meaning: the program is told by which name it was called
  *
  * Owns: the client's half of the protocol, and the decision between warm and cold. Leaves to others: the preloaded process and all
- * checks that protect it (minirun/warm/), the commands. docs/decisions/0024 says why it is as it is.
+ * checks that protect it (minirun/warm/), the commands. docs/decisions/0020 says why it is as it is.
  *
  *     request   (memfd, token, other end of a pair)   ->    see struct request; in the pair waits (directory, descriptors...)
  *               <-  SEEN                                    the preloaded process has it

@@ -1,4 +1,4 @@
-"""The warm start: a process that holds imports and nothing else, and forks a worker for each command. docs/decisions/0024.
+"""The warm start: a process that holds imports and nothing else, and forks a worker for each command. docs/decisions/0020.
 
 server     the preloaded process: accepts, checks, forks, says how workers ended
 request    what the launcher (native/launcher.c) sends, and what it is answered
