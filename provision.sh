@@ -30,7 +30,7 @@ install_package() {
 
 # Times are kept, so that make knows what changed since the last time; compiled things of another system are not wanted.
 copy_sources() {
-	local parts=(Makefile pyproject.toml setup.py README.md LICENSE minirun native rootfs-fixtures)
+	local parts=(Makefile pyproject.toml setup.py README.md LICENSE minirun native packaging rootfs-fixtures)
 	mkdir -p "$copy"
 	for part in "${parts[@]}"; do
 		rm -rf "${copy:?}/$part"

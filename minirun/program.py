@@ -1,6 +1,6 @@
 """The process of a command line: what it needs to have around it, its end, and the words for an error of the system.
 
-Owns: `enter`, `reason_of`. Leaves to others: what the command does, and the exit code.
+Owns: `enter`, `reason_of`, the environment that was given. Leaves to others: what the command does, and the exit code.
 """
 
 from __future__ import annotations
@@ -14,6 +14,22 @@ from .light import suppress
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_adopted: list[bytes] = []  # of a worker (warm/), whose process was born with another environment
+
+
+def given_environment() -> list[bytes]:
+    """Give the environment as our caller made it: without the LC_CTYPE that Python puts in for itself (PEP 538). proc(5)"""
+    if _adopted:
+        return list(_adopted)
+    with open("/proc/self/environ", "rb") as file:
+        return [entry for entry in file.read().split(b"\0") if entry]
+
+
+def adopt_environment(entries: list[bytes]) -> None:
+    """Say what the caller of this worker has given."""
+    _adopted[:] = entries
 
 
 def enter(main: Callable[[], int]) -> None:

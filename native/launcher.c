@@ -164,8 +164,8 @@ static bool terminals_are_ordinary(void)
 	return true;
 }
 
-/* The administrator's word: a line `warm = off`. */
-static bool is_switched_off(void)
+/* The administrator's word: a line `warm = off`, or `warm = on`. */
+static bool is_configured(const char *word)
 {
 	char text[4096], *line = text;
 	int file = open(CONFIGURATION, O_RDONLY | O_CLOEXEC);
@@ -177,7 +177,7 @@ static bool is_switched_off(void)
 	for (char *end; *line; line = end + (*end != 0)) {
 		char value[8];
 		end = line + strcspn(line, "\n");
-		if (sscanf(line, " warm = %7[a-z]", value) == 1 && strcmp(value, "off") == 0)
+		if (sscanf(line, " warm = %7[a-z]", value) == 1 && strcmp(value, word) == 0)
 			return true;
 	}
 	return false;
@@ -551,7 +551,7 @@ static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 }
 
 /* Returns only when nothing has been done and the command is ours to run. */
-static void run_warm(const char *socket_path)
+static void run_warm(const char *socket_path, bool leaves_one)
 {
 	int caller[DESCRIPTORS_MAX + 1], sent[SENT], ends[2];
 	int count = list_descriptors(caller + 1), worker = -1, connection, signals;
@@ -562,7 +562,7 @@ static void run_warm(const char *socket_path)
 	if (count < 0)
 		return;
 	connection = reach(socket_path, &preloaded, &absent);
-	if (absent)
+	if (absent && leaves_one)
 		leave_one_behind(socket_path);
 	if (connection < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
@@ -617,8 +617,9 @@ int main(int argc, char **argv)
 		dprintf(2, "minirun: /proc is needed and isn't mounted\n");
 		return 125;
 	}
+	/* One that was started is made use of; one is left behind only where somebody has asked for it, once and for all or now. */
 	if (geteuid() == 0 && !(setting && strcmp(setting, "0") == 0) && environment_is_ordinary() && terminals_are_ordinary() &&
-	    process_is_ordinary() && !is_switched_off())
-		run_warm(setting && setting[0] == '/' ? setting : SOCKET);
+	    process_is_ordinary() && !is_configured("off"))
+		run_warm(setting && setting[0] == '/' ? setting : SOCKET, setting || is_configured("on"));
 	run_cold();
 }

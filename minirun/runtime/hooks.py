@@ -12,6 +12,7 @@ import select
 from ..errors import StartFailed
 from ..light import contextmanager, suppress
 from ..linux import syscalls
+from ..program import given_environment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _run(hook: Hook, state: bytes, stdout: str, stderr: str) -> None:
             output = _appended(stdout)
             try:
                 arguments = hook.arguments or (hook.path,)
-                environment = hook.environment or _our_environment()
+                environment = hook.environment or given_environment()
                 pid = syscalls.spawn(hook.path, arguments, environment, {0: stdin, 1: output, 2: writer})
             finally:
                 os.close(output)
@@ -93,12 +94,6 @@ def _run(hook: Hook, state: bytes, stdout: str, stderr: str) -> None:
         words = said.decode("utf-8", "backslashreplace").strip().replace("\n", " ")
         how = f"killed by signal {-code}" if (code := os.waitstatus_to_exitcode(status)) < 0 else f"exit status {code}"
         raise _Failed(f"{how}{', stderr: ' + words if words else ''}")
-
-
-def _our_environment() -> list[bytes]:
-    """Give the environment as our caller made it: without the LC_CTYPE that Python puts in for itself (PEP 538). proc(5)"""
-    with open("/proc/self/environ", "rb") as file:
-        return [entry for entry in file.read().split(b"\0") if entry]
 
 
 def _appended(path: str) -> int:

@@ -14,6 +14,7 @@ import sys
 import time
 
 from .._native import lib
+from ..program import adopt_environment
 from .request import Rejected
 
 TYPE_CHECKING = False
@@ -115,6 +116,7 @@ def _take_environment(request: Request, pid: int) -> None:
     listens = b"LISTEN_PID=%d" % pid
     if listens in strings:
         strings = [b"LISTEN_PID=%d" % os.getpid() if variable == listens else variable for variable in strings]
+    adopt_environment([variable for variable in strings if variable])
     variables: dict[bytes, bytes] = {}
     for variable in strings[:-1]:
         name, equals, value = variable.partition(b"=")
