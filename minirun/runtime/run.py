@@ -147,12 +147,16 @@ def _target(container: Container, process: Process, options: ExecOptions) -> Tar
     from .state import SHARED
 
     record = container.record
-    if record.cgroup and not container.cgroup.exists():  # removed with the container since we looked
-        raise Conflict(_STOPPED)
+    try:
+        entrance = container.cgroup.entrance(options.cgroup, record.pid) if record.cgroup else ""
+    except (NotFound, OSError) as error:
+        if container.cgroup.exists():
+            raise
+        raise Conflict(_STOPPED) from error  # removed with the container since we looked
     return Target(
         pid=record.pid,
         start_time=record.start_time,
-        cgroup=container.cgroup.entrance(options.cgroup, record.pid) if record.cgroup else "",
+        cgroup=entrance,
         rows=process.rows,
         columns=process.columns,
         monitored=False,
