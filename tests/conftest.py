@@ -13,6 +13,7 @@ import contextlib
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -38,7 +39,13 @@ pytest_plugins = ["tests.vm.plugin", "tests.missing", "pytester", "tests.warm"] 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the markers: one per folder, and the three that tests set themselves."""
+    """Declare the markers: one per folder, and the three that tests set themselves.
+
+    A shell's background job and nohup(1) have some signals ignored, and so would all that the tests start.
+    """
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     for kind in KINDS:
         config.addinivalue_line("markers", f"{kind}: lies in tests/{kind}")
     config.addinivalue_line("markers", "needs(name): something of the host that not every one has; see tests/hosts.py")
