@@ -44,16 +44,21 @@ def _exec(setting: Setting) -> Row:
 
 
 def _list(setting: Setting) -> Row:
+    return listed(f"ps -a, {LISTED_CONTAINERS} containers", setting).above_floor(40)
+
+
+def listed(what: str, setting: Setting) -> Row:
+    """Time `ps -a` with LISTED_CONTAINERS at rest."""
     from minirun import ContainerConfig, Engine
 
     with Engine(str(setting.root), str(setting.run_root)) as engine:
         made = [engine.create(ContainerConfig(image="busybox")).id for _ in range(LISTED_CONTAINERS)]
     subject = Subject("minirun", [*setting.minirun.words, "ps", "-a"])
-    row = compared(f"ps -a, {LISTED_CONTAINERS} containers", [subject], setting)
+    row = compared(what, [subject], setting)
     with Engine(str(setting.root), str(setting.run_root)) as engine:
         for container_id in made:
             engine.remove(container_id)
-    return row.above_floor(40)
+    return row
 
 
 def compared(what: str, subjects: list[Subject], setting: Setting) -> Row:

@@ -77,7 +77,12 @@ def quietly(words: Sequence[str]) -> None:
 
 
 def compare(subjects: Sequence[Subject], rounds: int) -> None:
-    """Time all subjects once per round, in an order that turns; the first round warms caches and isn't counted."""
+    """Time all subjects once per round, in an order that turns; the first round warms caches and isn't counted.
+
+    What they took in an earlier comparison is forgotten: peers take part in those of several groups.
+    """
+    for subject in subjects:
+        subject.seconds.clear()
     for number in range(rounds + 1):
         turned = [*subjects[number % len(subjects) :], *subjects[: number % len(subjects)]]
         for subject in turned:

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from minirun.warm import control
 
+from .commands import LISTED_CONTAINERS, compared, listed
 from .measure import Subject, compare, quietly, time_command
 from .peers import make_bundle
 from .report import Row
 from .setting import Setting
 
-LISTED_CONTAINERS = 300
 MANY, AT_A_TIME = 500, 16
 DO_NOTHING = "int main(void) { return 0; }\n"
 
@@ -55,13 +55,13 @@ def _preloaded(setting: Setting) -> Iterator[int]:
 def _run(setting: Setting, *options: str) -> Row:
     subjects = [Subject(program.name, program.run("--rm", *options, command=["true"])) for program in setting.programs]
     what = " ".join(("warm: run --rm", *options, "busybox true"))
-    return _compared(what, [*subjects, *(setting.peers.runtimes if options else [])], setting)
+    return compared(what, [*subjects, *(setting.peers.runtimes if options else [])], setting)
 
 
 def _exec(setting: Setting) -> Row:
     for program in setting.programs:
         quietly(program.run("-d", "--name", "target", command=["sleep", "1000"]))
-    row = _compared(
+    row = compared(
         "warm: exec NAME true", [Subject(p.name, p.exec("target", "true")) for p in setting.programs], setting
     )
     for program in setting.programs:
@@ -81,20 +81,11 @@ def _oci(setting: Setting) -> Row:
         str(bundle),
     ]
     subject = Subject("minirun", [*words, f"{setting.directory.name}-warm"])
-    return _compared("warm: minirun-oci run", [subject, *setting.peers.runtimes], setting).at_most_times("crun", 1)
+    return compared("warm: minirun-oci run", [subject, *setting.peers.runtimes], setting).at_most_times("crun", 1)
 
 
 def _list(setting: Setting) -> Row:
-    from minirun import ContainerConfig, Engine
-
-    with Engine(str(setting.root), str(setting.run_root)) as engine:
-        made = [engine.create(ContainerConfig(image="busybox")).id for _ in range(LISTED_CONTAINERS)]
-    subject = Subject("minirun", [*setting.minirun.words, "ps", "-a"])
-    row = _compared(f"warm: ps -a, {LISTED_CONTAINERS} containers", [subject], setting)
-    with Engine(str(setting.root), str(setting.run_root)) as engine:
-        for container_id in made:
-            engine.remove(container_id)
-    return row.at_most(10, "10 ms")
+    return listed(f"warm: ps -a, {LISTED_CONTAINERS} containers", setting).at_most(10, "10 ms")
 
 
 def _launcher(setting: Setting) -> Row:
@@ -127,10 +118,3 @@ def _rate(setting: Setting) -> Row:
     rate = MANY / (time.perf_counter() - start)
     what = f"warm: {MANY} run --rm --network none, {AT_A_TIME} at a time"
     return Row(what, "1/s", {"minirun": rate}).at_least(200, "200 a second")
-
-
-def _compared(what: str, subjects: list[Subject], setting: Setting) -> Row:
-    for subject in subjects:
-        subject.seconds.clear()  # peers' subjects are shared by all groups
-    compare(subjects, setting.rounds)
-    return Row(what, "ms", {subject.name: subject.median_ms for subject in subjects})

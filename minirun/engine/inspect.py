@@ -123,7 +123,7 @@ def state_json(container: Container) -> Json:
 
 
 def host_config_json(config: ContainerConfig) -> Json:
-    """Give what the host was asked for: HostConfig."""
+    """Give what the host was asked for: HostConfig. One literal, in docker's order: it is read beside docker's own answer."""
     return {
         "Binds": [*map(_bind_text, config.binds), *_volume_texts(config)] or None,
         "ContainerIDFile": "",
