@@ -49,7 +49,10 @@ _FAMILIES = {1: "inet", 2: "ip", 10: "ip6"}
 
 
 def text(table: str, network: Network) -> str:
-    """Give the whole table, replacing one of that name in the same transaction."""
+    """Give the whole table, replacing one of that name in the same transaction.
+
+    One text, in nft's own language: a firewall is judged by reading it from its first rule to its last.
+    """
     bridge = f'"{network.bridge}"'
     mark = f"meta mark set meta mark | {ADMITTED:#x}"
     if network.subnet6:

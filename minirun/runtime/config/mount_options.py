@@ -117,6 +117,8 @@ def parse_mount_options(
 ) -> MountOptions:
     """Read the options of a mount of this type. InvalidInput names the option.
 
+    One loop: of options that exclude each other the last counts, so each has to be seen beside what the earlier ones have set.
+
     The mappings are those of the container, which "idmap=uids=@..." is relative to.
     """
     attributes = cleared = tree_attributes = tree_cleared = propagation = 0
