@@ -40,6 +40,15 @@ def state(pid: int) -> str:
         return ""
 
 
+def has_database(pid: int) -> bool:
+    """Tell whether a process has the database open; its descriptors come and go while one looks."""
+    names = []
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(os.readlink(link))
+    return any("minirun.db" in name for name in names)
+
+
 def start(installed, warm: bool, *more: str, **options) -> subprocess.Popen[bytes]:
     """Start a command and wait until whatever runs it is at work."""
     environment = installed.environment(warm=warm)
@@ -63,10 +72,7 @@ def follow(installed, warm: bool, words: list[str], **options) -> subprocess.Pop
 def test_a_signal_ends_a_command_as_it_ends_any_process(installed, words, number, warm):
     command = start(installed, warm, *words, "events")
     if not warm:
-        until(
-            "its database",
-            lambda: any("minirun.db" in os.readlink(link) for link in Path(f"/proc/{command.pid}/fd").iterdir()),
-        )
+        until("its database", lambda: has_database(command.pid))
     command.send_signal(number)
     assert command.wait(20) == -number
     if warm:
@@ -76,17 +82,8 @@ def test_a_signal_ends_a_command_as_it_ends_any_process(installed, words, number
 @BOTH
 def test_an_interrupt_is_the_commands_own_to_answer(installed, words, warm):
     command = start(installed, warm, *words, "events", stderr=subprocess.PIPE)
-    if not warm:
-        until(
-            "its database",
-            lambda: any("minirun.db" in os.readlink(link) for link in Path(f"/proc/{command.pid}/fd").iterdir()),
-        )
-    else:
-        worker = installed.workers()[0]
-        until(
-            "its database",
-            lambda: any("minirun.db" in os.readlink(link) for link in Path(f"/proc/{worker}/fd").iterdir()),
-        )
+    program = installed.workers()[0] if warm else command.pid
+    until("its database", lambda: has_database(program))
     command.send_signal(signal.SIGINT)
     assert command.communicate(timeout=20)[1] == b""
     assert command.returncode == 130
