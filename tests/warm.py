@@ -1,5 +1,7 @@
 """Runs the tests cold or, with `--warm`, by a preloaded process: every command of a whole run, and the same tests have to pass.
 
+What is said here holds for all that the tests start: nothing is left behind on the machine that wasn't asked for.
+
 Owns: the option, that process. Leaves to others: comparing the two ways (integration/warm).
 """
 

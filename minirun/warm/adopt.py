@@ -33,7 +33,9 @@ _C_NAMES = ("C", "POSIX")
 
 def adopt(request: Request, peer: Peer, facts: Facts, directory: int) -> None:
     """Take it all on. Raises Rejected, OSError; then this process is good for nothing but ending."""
-    _take_settings(peer.pid)
+    for name in SETTINGS:
+        take_setting(peer.pid, name)
+    _take_groups(facts)
     _check(lib.mr_adopt(peer.pid), "limits and scheduling")
     os.umask(int(facts.status[b"Umask"], 8))
     os.fchdir(directory)
@@ -87,18 +89,30 @@ def _check(result: int, what: str) -> None:
         raise OSError(-result, f"{what}: {os.strerror(-result)}")
 
 
-def _take_settings(pid: int) -> None:
-    for name in SETTINGS:
-        try:
-            theirs = _read(f"/proc/{pid}/{name}")
-        except OSError:  # not in this kernel
-            continue
-        if theirs != _read(f"/proc/self/{name}"):
-            descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, theirs)
-            finally:
-                os.close(descriptor)
+def take_setting(pid: int, name: str) -> None:
+    """Take on one of SETTINGS. Raises OSError where that takes more rights than are there."""
+    try:
+        theirs = _read(f"/proc/{pid}/{name}")
+    except OSError:  # not in this kernel
+        return
+    if theirs != _read(f"/proc/self/{name}"):
+        write_setting(name, theirs)
+
+
+def write_setting(name: str, value: bytes) -> None:
+    """Change one of SETTINGS. Raises OSError."""
+    descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value)
+    finally:
+        os.close(descriptor)
+
+
+def _take_groups(facts: Facts) -> None:
+    """A login of root's has groups, a service has none: to root, all the same to the kernel, but it is shown. setgroups(2)"""
+    theirs = [int(word) for word in facts.status[b"Groups"].split()]
+    if theirs != os.getgroups():
+        os.setgroups(theirs)
 
 
 def _read(path: str) -> bytes:

@@ -11,7 +11,8 @@ import os
 from ..frozen import HOME
 from ..light import import_sqlite3
 
-# Registries (urllib3, ssl, threads: 10 MB), json, subprocess, tempfile: for commands that wait for others anyway.
+# Registries (urllib3, ssl, threads: 10 MB); what hashes, packs and unpacks layers (OpenSSL, bz2, lzma, threads); subprocess.
+# They are for commands that take their time anyway, and each page that is held costs every fork.
 EXCLUDED = (
     *(
         "cli.commands.pull",
@@ -40,7 +41,23 @@ EXCLUDED = (
         "images.refetching",
         "images.searching",
     ),
-    *("freeze", "testing", "warm"),
+    *(
+        "images.adding",
+        "images.ahead",
+        "images.archive",
+        "images.check",
+        "images.committing",
+        "images.compression",
+        "images.digest",
+        "images.history",
+        "images.importing",
+        "images.layers",
+        "images.lists",
+        "images.loading",
+        "images.removing",
+        "images.saving",
+    ),
+    *("freeze", "oci.commands.ps", "testing", "warm"),
 )
 # Of the standard library, what commands import where they use it.
 STANDARD = ("_json", "binascii", "errno", "fcntl", "select", "struct", "termios", "time", "zlib", "_posixsubprocess")
