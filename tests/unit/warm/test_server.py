@@ -42,3 +42,14 @@ def test_a_command_that_it_has_run_keeps_it_here(worker: int) -> None:
 def test_callers_that_it_refuses_let_it_go(worker: int, seconds: float, goes: bool) -> None:
     """Otherwise one whom nobody can use would stay for as long as somebody asks."""
     assert goes_after(seconds, worker, token=1) == goes
+
+
+def test_asked_to_leave_in_the_middle_of_something_it_finishes_that_first() -> None:
+    """A signal's handler that closed the listener under the loop's feet would end it together with its workers."""
+    server = object.__new__(Server)
+    server.listener = listener = socket.socket()
+    server.is_asked_to_leave = False
+    server._ask_to_leave(15, None)
+    assert server.listener is listener
+    assert server.is_asked_to_leave
+    listener.close()
