@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 # Written where they differ; proc_pid_oom_score_adj(5), proc_pid_timerslack_ns(5), proc_pid_coredump_filter(5), audit's login uid
 SETTINGS = ("oom_score_adj", "timerslack_ns", "coredump_filter", "loginuid")
 CODING = "UTF-8"
-_SIGNALS = 64
+HANDLED = (_signal.SIGCHLD, _signal.SIGTERM)  # by the preloaded process
+_VALID = _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}  # without those that the C library needs
 _C_NAMES = ("C", "POSIX")
 
 
@@ -175,12 +176,16 @@ def _is_plain_locale() -> bool:
 
 
 def _take_signals(ignored: int, blocked: int) -> None:
-    """What was ignored stays so; the interpreter itself ignores two and turns SIGINT into an exception, unless that is ignored."""
-    for number in range(1, _SIGNALS + 1):
-        if number in (_signal.SIGKILL, _signal.SIGSTOP) or number not in _signal.valid_signals():
-            continue
-        is_ignored = bool(ignored >> (number - 1) & 1) or number in (_signal.SIGPIPE, _signal.SIGXFSZ)
-        _signal.signal(number, _signal.SIG_IGN if is_ignored else _signal.SIG_DFL)
+    """What was ignored stays so; the interpreter itself ignores two and turns SIGINT into an exception, unless that is ignored.
+
+    Nothing else has to be done: the preloaded process has all as they are by default, but for those that it handles.
+    """
+    for number in HANDLED:
+        _signal.signal(number, _signal.SIG_DFL)
+    ignored |= sum(1 << (number - 1) for number in (_signal.SIGPIPE, _signal.SIGXFSZ))
+    for number in _VALID:
+        if ignored >> (number - 1) & 1:
+            _signal.signal(number, _signal.SIG_IGN)
     if not ignored >> (_signal.SIGINT - 1) & 1:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     _check(lib.mr_set_signal_mask(blocked), "signals")

@@ -6,6 +6,7 @@ threads. Leaves to others: importing the rest, when a worker's command asks for 
 
 from __future__ import annotations
 
+import _codecs
 import os
 
 from ..frozen import HOME
@@ -60,7 +61,21 @@ EXCLUDED = (
     *("freeze", "oci.commands.ps", "testing", "warm"),
 )
 # Of the standard library, what commands import where they use it.
-STANDARD = ("_json", "binascii", "errno", "fcntl", "select", "struct", "termios", "time", "zlib", "_posixsubprocess")
+STANDARD = (
+    "_json",
+    "_locale",
+    "binascii",
+    "errno",
+    "fcntl",
+    "select",
+    "struct",
+    "termios",
+    "time",
+    "zlib",
+    "_posixsubprocess",
+)
+
+ENCODINGS = ("ascii", "utf-8")
 
 
 def names() -> list[str]:
@@ -81,3 +96,5 @@ def preload() -> None:
     import_sqlite3()
     for name in (*STANDARD, *names()):
         __import__(name)
+    for name in ENCODINGS:
+        _codecs.lookup(name)  # it imports them, and remembers
