@@ -35,7 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave nothing behind."""
+    """Leave nothing behind. On a machine of our own, see that no test has: one that gave a command an environment without ours."""
+    if os.environ.get("CI") == "true" and os.geteuid() == 0:
+        from minirun.warm import control
+
+        assert control.find(control.SOCKET) is None, (
+            "a test ran a command without MINIRUN_WARM, and that left a process"
+        )
     if config.getoption("--warm") and os.geteuid() == 0:
         from minirun.warm import control
 
