@@ -58,6 +58,7 @@ EXCLUDED = (
         "images.removing",
         "images.saving",
     ),
+    *("engine.explain", "linux.explain", "runtime.cgroups.dbus", "runtime.cgroups.systemd"),
     *("freeze", "oci.commands.ps", "testing", "warm"),
 )
 # Of the standard library, what commands import where they use it.
