@@ -35,6 +35,7 @@ from .worker import PROGRAMS, become
 
 IDLE_SECONDS = 300
 SILENCE_SECONDS = 1.0  # so long a peer may take to say what it wants
+DYING_SECONDS = 0.05
 LOOK_MS = 20  # how often callers of running commands are looked at: has somebody stopped them?
 CGROUP = "minirun-warm"
 
@@ -49,6 +50,7 @@ class Command:
         self.worker = 0
         self.token = -1  # who takes it runs the command
         self.is_stopped = False
+        self.is_killed = False
         self.by_us = False  # we have stopped it, because its caller is stopped
         self.is_watched = True
 
@@ -91,7 +93,7 @@ class Server:
     def run(self) -> None:
         """Serve until it is time to go. Workers that still run are waited for."""
         while self.listener is not None or self.commands:
-            for descriptor, _ in self.poll.poll(self._limit_ms()):
+            for descriptor in self._ready():
                 if descriptor == self.woken:
                     self._empty()
                 elif self.listener is not None and descriptor == self.listener.fileno():
@@ -106,6 +108,11 @@ class Server:
     def _ask_to_leave(self, *_: object) -> None:
         """In the middle of anything: the loop, which the signal wakes, does it."""
         self.is_asked_to_leave = True
+
+    def _ready(self) -> list[int]:
+        """Wait, and give the descriptors that something has happened on: who has ended comes before who begins."""
+        found = [descriptor for descriptor, _ in self.poll.poll(self._limit_ms())]
+        return sorted(found, key=lambda descriptor: self.listener is not None and descriptor == self.listener.fileno())
 
     def leave(self) -> None:
         """Let another one take our place; safe to repeat."""
@@ -136,6 +143,7 @@ class Server:
 
     def _accept(self) -> None:
         assert self.listener is not None
+        self._await_killed()
         try:
             descriptor, _ = self.listener._accept()  # type: ignore[attr-defined]  # of the C class, which has no accept()
         except OSError:  # it has gone, or there is no descriptor left for it: it runs cold
@@ -144,6 +152,16 @@ class Server:
         command = self.commands[descriptor] = Command(socket)
         self.poll.register(descriptor, select.POLLIN)
         self._hear(command)
+
+    def _await_killed(self) -> None:
+        """Whoever has killed a command, waited for it and calls the next finds nobody at work any more, if that is quick."""
+        killed = [command.worker for command in self.commands.values() if command.is_killed]
+        deadline = time.monotonic() + DYING_SECONDS
+        while killed and time.monotonic() < deadline:
+            if os.waitid(os.P_PID, killed[-1], os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                time.sleep(0.0005)
+            else:
+                killed.pop()
 
     def _ignore(self, command: Command) -> None:
         """Nothing more is to be heard from there but its end, over and over."""
@@ -160,6 +178,7 @@ class Server:
         """A request has come; or, when there was one, the caller has ended: so does its worker."""
         if command.worker:
             os.kill(command.worker, _signal.SIGKILL)
+            command.is_killed = True
             self._ignore(command)
             return
         try:
