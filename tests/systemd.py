@@ -66,6 +66,7 @@ def booted(directory: Path, units: Mapping[str, str]) -> Iterator[Systemd]:
     folder.mkdir()
     for name, text in units.items():
         (folder / name).write_text(text)
+    devices = set(os.listdir("/dev"))
     cgroup = make(f"{Hierarchy.detect().mountpoint}/minirun-systemd-{os.getpid()}")
     own = Path(Hierarchy.detect().mountpoint, "cgroup.procs")
     new = ["unshare", *NAMESPACES, "--fork", "--kill-child", "--propagation", "private"]
@@ -88,6 +89,9 @@ def booted(directory: Path, units: Mapping[str, str]) -> Iterator[Systemd]:
             outer.kill()
             outer.wait()
             members.remove(cgroup)
+            for path in Path("/dev").iterdir():  # it sees the host's, and puts there what it misses: /dev/core
+                if path.is_symlink() and path.name not in devices:
+                    path.unlink()
 
 
 def _executable(pid: int) -> str:
