@@ -36,6 +36,7 @@ from .worker import PROGRAMS, become
 IDLE_SECONDS = 300
 SILENCE_SECONDS = 1.0  # so long a peer may take to say what it wants
 DYING_SECONDS = 0.05
+ORPHAN_SECONDS = 1.0
 LOOK_MS = 20  # how often callers of running commands are looked at: has somebody stopped them?
 CGROUP = "minirun-warm"
 
@@ -364,6 +365,14 @@ def _stand_alone() -> None:
     _take_room()
 
 
+def _becomes_inits() -> bool:
+    """Say whether process 1 is our parent, or is soon: whoever has started us ends at once, if it is let run."""
+    deadline = time.monotonic() + ORPHAN_SECONDS
+    while os.getppid() != 1 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return os.getppid() == 1
+
+
 def _take_room() -> None:
     """Each command of a crowd takes two descriptors here; its worker takes on its caller's limit."""
     from resource import RLIMIT_NOFILE, getrlimit, setrlimit
@@ -376,7 +385,7 @@ def entry() -> None:
     """Be the preloaded process until it is time to go. Never returns."""
     path, *lock_descriptor = sys.argv
     listens = os.environ.get("LISTEN_FDS") == "1" and os.environ.get("LISTEN_PID") == str(os.getpid())
-    is_born_of_init = os.getppid() == 1 or listens
+    is_born_of_init = listens or _becomes_inits()
     lock = None
     is_left_behind = bool(lock_descriptor)
     if not listens:
