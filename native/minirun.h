@@ -210,7 +210,8 @@ enum mr_message_kind {
 	MR_MSG_ACK = 4,
 	MR_MSG_PLAN = 5,        /* value: how many descriptors HOLD will bring; with the plan's file and those that TAKE names: their
 				 * numbers, int32_t each, follow the struct */
-	MR_MSG_AHEAD = 7,       /* before PLAN, or not at all; value: CLONE_NEWNET, a namespace that the plan's CLONE will want */
+	MR_MSG_AHEAD = 7,       /* before PLAN, or not at all: it may take long, and its process inherits no stream of ours; value:
+				 * CLONE_NEWNET, a namespace that the plan's CLONE will want, or 0 */
 	MR_MSG_HOLD = 6,        /* with descriptors that are kept until the container has ended, MR_RIGHTS_MAX at most */
 	MR_MSG_STARTED = 16,    /* pid, time */
 	MR_MSG_FAILED = 17,     /* operation: place in the plan, error: errno */
@@ -251,6 +252,9 @@ int mr_launch(int executable, const char *path, char *const *argv, char *const *
 const char *mr_lacking_call(int place);
 /* PR_SET_CHILD_SUBREAPER, prctl(2). */
 int mr_set_subreaper(int reaps);
+/* The capabilities that a child of this process can still hold: permitted, and not dropped from the bounding set. A bit each,
+ * capabilities(7); capget(2), PR_CAPBSET_READ. */
+uint64_t mr_held_capabilities(void);
 int mr_pidfd_open(int pid);
 int mr_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through

@@ -104,7 +104,8 @@ def _insert(engine: Engine, container: Container) -> Container:
     for attempt in range(20):
         try:
             with database.transaction(engine.connection):
-                engine.images.resolve(container.image_id)  # still there: from now on the row keeps it
+                if not engine.images.exists(container.image_id):  # from now on the row keeps it
+                    raise NotFound(f"No such image: {container.image_name}: it was removed just now")
                 engine.rows.insert(container)
                 if container.config.volumes:
                     from .volume_mounts import claim

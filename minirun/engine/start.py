@@ -13,13 +13,13 @@ import os
 
 from .. import database
 from ..errors import Conflict, InvalidInput, MinirunError, NotFound
-from ..light import ExitStack, contextmanager
+from ..light import ExitStack
 from ..record import Record
 from .session import Attachment, Session, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
     from ..linux.plan import Plan
@@ -77,10 +77,9 @@ def _start(
 
     undo.push(lambda kind, error, trace: _mark_failed(engine, container, error))
     undo.callback(give_back, engine, container.id)
-    with _directory(engine.hierarchy.monitors) as monitors:
-        # It is born while we make its plan, and makes what takes the kernel longest.
-        own_network = container.config.network in ("bridge", "none") and not container.config.has_user_namespace
-        connection = engine.launcher.launch(monitors, new_network=own_network)
+    own_network = container.config.network in ("bridge", "none") and not container.config.has_user_namespace
+    # It is born while we make its plan, and makes what takes the kernel longest.
+    connection = engine.launcher.launch_for_container(engine.hierarchy.monitors, new_network=own_network)
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
         joined = _join_network(engine, container, lent, starting)
@@ -107,6 +106,7 @@ def _start(
             engine.rows.note_network(container.id, "connect")
         engine.rows.note_volumes(container, "mount")
         engine.rows.note(container, "start")
+    engine.launcher.launch_ahead(engine.hierarchy.monitors, new_network=own_network)
     return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
 
 
@@ -266,12 +266,3 @@ def _addresses(endpoint: Endpoint | None) -> dict[str, str | int]:
         "address6": endpoint.address6, "prefix6": endpoint.prefix6, "gateway6": endpoint.gateway6,
         "mac": ":".join(f"{byte:02x}" for byte in endpoint.mac),
     }  # fmt: skip
-
-
-@contextmanager
-def _directory(path: str) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

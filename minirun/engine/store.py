@@ -32,10 +32,9 @@ class Containers:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._seen = (
-            "",
-            ContainerConfig(image=""),
-        )  # the last configuration that was read: a verb reads its row several times
+        # What was read last, since a verb reads its row several times: a row with its container, a configuration.
+        self._row: tuple[tuple[Any, ...], Container] | None = None
+        self._seen = ("", ContainerConfig(image=""))
 
     def insert(self, container: Container) -> None:
         """Add a row; raises Conflict when the name is taken, in docker's words."""
@@ -151,6 +150,11 @@ class Containers:
         ).fetchall()
 
     def _from_row(self, row: tuple[Any, ...]) -> Container:
+        if self._row is None or self._row[0] != row:
+            self._row = (row, self._parsed(row))
+        return self._row[1]
+
+    def _parsed(self, row: tuple[Any, ...]) -> Container:
         values = dict(zip(COLUMNS, row, strict=True))
         if values["config"] != self._seen[0]:
             self._seen = (values["config"], ContainerConfig.from_json(loads(values["config"])))

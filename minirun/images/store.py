@@ -87,6 +87,10 @@ class Images:
             self._seen = (row, from_row(row))
         return self._seen[1]
 
+    def exists(self, image_id: str) -> bool:
+        """Tell whether the image with this full id is here."""
+        return self.connection.execute("SELECT 1 FROM images WHERE id = ?", (image_id,)).fetchone() is not None
+
     def configuration(self, image: Image) -> dict[str, Any]:
         """Give the whole configuration document of an image (history, author and what else it holds). Raises Corrupt."""
         from .manifest import read_json

@@ -148,13 +148,21 @@ class Networks:
 
     def release(self, container_id: str) -> None:
         """Take back all that a container holds: elements, host ports, addresses. Safe to repeat."""
+        self.withdraw(container_id)
+        with transaction(self.connection):
+            self.forget(container_id)
+
+    def withdraw(self, container_id: str) -> None:
+        """Take back the first half: host ports lead nowhere from now on. Safe to repeat; `forget` has to follow."""
         elements = self._elements(container_id)
         if elements:
             self.firewall.remove(elements)
             self._forget_datagrams(container_id)
-        with transaction(self.connection):
-            self.connection.execute("DELETE FROM port_leases WHERE container_id = ?", (container_id,))
-            self.connection.execute("DELETE FROM leases WHERE container_id = ?", (container_id,))
+
+    def forget(self, container_id: str) -> None:
+        """Take back the second half, host ports and addresses. In the caller's transaction, after `withdraw`."""
+        self.connection.execute("DELETE FROM port_leases WHERE container_id = ?", (container_id,))
+        self.connection.execute("DELETE FROM leases WHERE container_id = ?", (container_id,))
 
     def is_leased(self, container_id: str) -> bool:
         """Say whether the container holds an address or a port."""
