@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from ..images.store import Image
     from ..linux.plan import Plan
     from ..network.networks import Endpoint
+    from ..runtime.cgroups.hierarchy import Cgroup
     from .config import PortMapping
     from .container import Container
     from .engine import Engine
@@ -90,6 +92,8 @@ def _start(
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
         if attachment.stdout or attachment.stderr:
             _load_what_the_end_needs(engine, container)
+        if engine.stays:
+            engine.templates.learn()
         started = connection.wait_started()
     except LaunchFailed as failure:
         from ..runtime.failures import explain_failure
@@ -121,15 +125,35 @@ def _load_what_the_end_needs(engine: Engine, container: Container) -> None:
 
 
 def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, window: tuple[int, int]) -> Plan:
-    """Make the cgroup and compile the plan; give_back undoes it."""
+    """Make the cgroup and give the plan; give_back undoes it."""
+    image = engine.images.resolve(container.image_id)
+    cgroup = None
+    if engine.stays:
+        resources = engine.templates.knows(container, image, endpoint, window)
+        if resources is not None:
+            cgroup = engine.hierarchy.create(container.id, resources)
+            if not cgroup.device_filter_refused:
+                return engine.templates.fill(container, endpoint)
+    return _compile(engine, container, image, endpoint, window, cgroup)
+
+
+def _compile(
+    engine: Engine,
+    container: Container,
+    image: Image,
+    endpoint: Endpoint | None,
+    window: tuple[int, int],
+    cgroup: Cgroup | None,
+) -> Plan:
+    """Compile the plan, and make the cgroup unless it is there."""
     from ..runtime.compile import compile_container
     from . import spec as specs
     from .surroundings import of_container, placement_of
 
-    image = engine.images.resolve(container.image_id)
     spec = specs.build(container.config, image, of_container(engine, container))
     specs.prepare(container.config)
-    cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
+    if cgroup is None:
+        cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)

@@ -133,6 +133,12 @@ class Context:
             raise NotSupported(f"more than {plan.SLOTS - FIRST_TREE} binds of this kind aren't supported")
         self.early = {number: FIRST_TREE + place for place, number in enumerate(early)}
 
+    def at(self, place: Placement) -> Context:
+        """Give the same spec at another place, where the same is true of it."""
+        other = object.__new__(Context)
+        other.__dict__.update(self.__dict__, place=place)
+        return other
+
     def _effective(self, mount: Mount) -> Mount:
         """Give the mount that serves where the wanted one can't be made."""
         linux = self.spec.linux
