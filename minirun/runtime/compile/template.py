@@ -96,4 +96,5 @@ def _filled(operation: Operation, names: Mapping[str, str]) -> Operation:
             return tuple(map(fill, value))
         return value
 
-    return operation.replace(arguments=tuple(map(fill, operation.arguments)))
+    arguments = tuple(map(fill, operation.arguments))
+    return Operation(code=operation.code, arguments=arguments, optional=operation.optional)
