@@ -12,6 +12,7 @@ from ..engine.config import ContainerConfig
 from ..errors import Conflict, InvalidInput, NotFound, NotSupported, UsageError
 from ..light import contextmanager
 from ..output import write_all
+from .preferences import proxy_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def container_config(parsed: Parsed) -> ContainerConfig:
     for name in ("binds", "volumes", "tmpfs"):
         if len(mounts := fields.get(name, ())) > 1:
             fields[name] = _without_repeats(mounts, last_wins=name == "tmpfs")
+    if proxies := proxy_variables():
+        fields["environment"] = (*proxies, *fields.get("environment", ()))
     config = ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **fields)
     if config.auto_remove and config.restart_policy != "no":
         raise UsageError("conflicting options: cannot specify both --restart and --rm")

@@ -8,7 +8,7 @@ Fields that have no meaning here are left out rather than invented, unless scrip
 
 from __future__ import annotations
 
-from ..errors import NotFound
+from ..errors import Corrupt, NotFound
 from ..units import rfc3339
 from .health import healthcheck_json
 
@@ -44,6 +44,7 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
                 from .health import of_container
 
                 details["State"]["Health"] = of_container(engine, container)
+            details["GraphDriver"]["Data"] |= _layers(engine, container)
             return details
     try:
         image = engine.images.resolve(reference)
@@ -55,6 +56,17 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
             return _volume(engine, reference)
         except NotFound:
             raise NotFound(f"No such object: {reference}") from error
+
+
+def _layers(engine: Engine, container: Container) -> Json:
+    """Give where the image's layers lie, and where the container's files are seen as it sees them: while it runs, in /proc."""
+    try:
+        chain_id = engine.images.resolve(container.image_id).chain_id
+        lowers = [f"{engine.snapshots.root}/{lower}" for lower in engine.snapshots.lowers(chain_id)]
+    except (NotFound, Corrupt):  # the image was removed by force, or is damaged: `system check` tells
+        lowers = []
+    merged = f"/proc/{container.pid}/root" if container.pid else ""
+    return {"LowerDir": ":".join(lowers), "MergedDir": merged}
 
 
 def _volume(engine: Engine, name: str) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...errors import InvalidInput
 from ...output import write
+from ..preferences import text_preference
 from ..present import DIGESTS_TABLE, IMAGES_TABLE, ImageRow, image_columns, short_id
 from ..table import show
 
@@ -32,7 +33,8 @@ def run(invocation: Invocation) -> int:
         write("".join((short_id(each) if truncate else each) + "\n" for each in ids))
         return 0
     default = DIGESTS_TABLE if parsed.flag("digests") else IMAGES_TABLE
-    write(show(image_columns(truncate=truncate), rows, parsed.text("format"), default))
+    template = parsed.text("format") or text_preference("imagesFormat")
+    write(show(image_columns(truncate=truncate), rows, template, default))
     return 0
 
 
