@@ -33,6 +33,10 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
 
         config = resolve_health(config, image)
     container = describe(config, image)
+    if config.binds:
+        from .spec_mounts import check_sources
+
+        check_sources(config)
     _check_kernel()
     if config.has_user_namespace:
         from .userns import check_host

@@ -278,10 +278,13 @@ class Engine:
         since_ns: int | None = None,
         until_ns: int | None = None,
     ) -> Iterator[LogEntry]:
-        """Give what a container wrote, entry by entry; `follow` goes on until it ends."""
+        """Give what a container wrote, entry by entry; `follow` goes on until it ends. Raises NotFound, NotSupported (no log)."""
+        from ..errors import NotSupported
         from ..monitor import exits, logs
 
         container = self.rows.find(reference)
+        if container.config.log_driver == "none":
+            raise NotSupported("configured logging driver does not support reading")
         run = self.layout.run(container.id)
         return logs.read(
             self.layout.log(container.id),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..linux.plan import Plan
     from ..network.networks import Endpoint
     from ..runtime.cgroups.hierarchy import Cgroup
-    from .config import PortMapping
+    from .config import ContainerConfig, PortMapping
     from .container import Container
     from .engine import Engine
 
@@ -250,7 +250,7 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting
     engine.networks.ensure()
     mappings = wanted_ports(engine, container)
     with database.transaction(engine.connection):
-        endpoint = engine.networks.lease(container.id)
+        endpoint = engine.networks.lease(container.id, mac_of(container.config))
         reservation = engine.networks.reserve(container.id, endpoint, mappings)
         # All that engine/reconcile needs to say when it finds the container running and this command dead.
         engine.rows.update(container.id, **starting, ports=reservation.mappings, **_addresses(endpoint))
@@ -259,6 +259,11 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting
     _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, endpoint, None)
     return _Joined(endpoint=endpoint, ports=reservation.mappings, held=tuple(reservation.descriptors))
+
+
+def mac_of(config: ContainerConfig) -> bytes:
+    """Give the hardware address that was asked for, b"" for none."""
+    return bytes.fromhex(config.mac_address.replace(":", ""))
 
 
 def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...]:

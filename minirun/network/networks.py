@@ -103,9 +103,10 @@ class Networks:
         without_ipv6 = () if bridge.has_ipv6() else ("this host has no IPv6: containers get IPv4 addresses only",)
         return without_ipv6 + obstacles(self.bridge, self.firewall.table)
 
-    def lease(self, container_id: str) -> Endpoint:
+    def lease(self, container_id: str, mac: bytes = b"") -> Endpoint:
         """Give a container its addresses, the same ones when it has some. In the caller's transaction, after `ensure`.
 
+        `mac` is the hardware address that was asked for; one that belongs to the IPv4 address unless it is set.
         Raises Exhausted when all addresses are in use.
         """
         network = self._stored()
@@ -118,7 +119,7 @@ class Networks:
         number = addresses.next_number(self.connection, network.name, cursor, addresses.last_number(network.subnet4))
         address4 = addresses.numbered(network.subnet4, number)
         address6 = addresses.numbered(network.subnet6, number) if network.subnet6 else ""
-        mac = addresses.mac(address4)
+        mac = mac or addresses.mac(address4)
         # A fresh name each time: the kernel removes the pair of a dead container when it gets round to it.
         host_interface = PORT_PREFIX + os.urandom(6).hex()
         self.connection.execute(
