@@ -280,12 +280,18 @@ int mr_fork_into(int cgroup);
 /* Takes on resource limits, scheduling, processors and I/O priority of another process. 0 or -errno: EPERM where that takes more
  * rights than are there. prlimit(2), sched_setattr(2), sched_setaffinity(2), ioprio_set(2). */
 int mr_adopt(int pid);
+/* The same as far as it can be: a limit that can't be raised stays. 0 or -errno of all the rest. */
+int mr_be_as(int pid);
 /* SIGKILL for this process when its parent ends; -ESRCH when that isn't `parent` any more. PR_SET_PDEATHSIG(2const). */
 int mr_end_with_parent(int parent);
+/* A session keyring of its own: that of a login ends with the login. 0 or -errno; ENOSYS: this kernel has none. keyctl(2) */
+int mr_leave_keyring(void);
 /* Makes `count` strings, which follow each other, the environment as it is: with what has no "=", in this order. environ(7) */
 int mr_set_environment(const char *block, size_t count);
 /* sigprocmask(2) with a bit for each signal, as /proc/PID/status shows them. */
 int mr_set_signal_mask(uint64_t blocked);
+/* Leaves no free memory between allocated chunks of malloc(3). */
+void mr_fill_holes(void);
 /* An inotify(7) descriptor also watches a directory, for whatever changes one of its files. The watch or -errno. */
 int mr_watch_also(int descriptor, const char *path);
 /* python: end */

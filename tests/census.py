@@ -227,8 +227,14 @@ class Census:
         database = self.root / "minirun.db"
         if not database.exists():
             return []
+        try:
+            return self._rows_of(f"file:{database}?mode=ro")
+        except sqlite3.OperationalError:  # who was killed left a log that only a writer may recover
+            return self._rows_of(f"file:{database}?mode=rw")
+
+    def _rows_of(self, uri: str) -> list[str]:
         found = []
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             for table in sorted(tables & {"containers", "leases", "port_leases", "id_leases", "volumes"}):
                 cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608  (a name from the list above)

@@ -217,7 +217,9 @@ def test_privileged_has_what_the_host_has(container: Container) -> None:
     output = container.shell(script, privileged=True)
     assert sets(output)["CapEff"] == capabilities.of_host()
     assert "Seccomp:\t0" in output
-    assert {name for name in os.listdir("/dev") if stat.S_ISBLK(os.stat(f"/dev/{name}").st_mode)} <= set(output.split())
+    assert {name for name in os.listdir("/dev") if stat.S_ISBLK(os.lstat(f"/dev/{name}").st_mode)} <= set(
+        output.split()
+    )
     assert " ro," not in output
     assert (
         container.shell("test -w /proc/sys/kernel/core_pattern; cat /proc/interrupts | wc -l", privileged=True) != "0"
