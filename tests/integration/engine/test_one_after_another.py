@@ -40,7 +40,14 @@ def filled(monkeypatch: pytest.MonkeyPatch) -> list[Template]:
 
 @pytest.mark.parametrize("network", ["none", "bridge"])
 def test_each_has_its_own_names_and_addresses(engine, filled, network):
-    script = "hostname; cat /etc/hostname; echo $HOSTNAME; ip -4 -o addr show dev eth0 2>/dev/null; grep -F $HOSTNAME /etc/hosts || :"
+    look = (
+        "hostname",
+        "cat /etc/hostname",
+        "echo $HOSTNAME",
+        "ip -4 -o addr show dev eth0 2>/dev/null",
+        "grep -F $HOSTNAME /etc/hosts",
+    )
+    script = "; ".join((*look, ":"))
     config = ContainerConfig(image="busybox", command=("sh", "-c", script), network=network)
     seen = set()
     for _ in range(4):
