@@ -9,14 +9,13 @@ import re
 import signal
 import subprocess
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from minirun.engine.restarts import FIRST_DELAY_MS
-from tests.dockerd import private_docker
+from tests.dockerd import at_once, private_docker
 from tests.faults.test_kills import monitors_of
 from tests.waiting import until
 
@@ -379,8 +378,7 @@ def answers(words: list[str]) -> list[tuple[str, int, str]]:
 def test_the_same_words_do_the_same_as_dockers(store, tmp_path_factory, fixture_archive):
     with private_docker(tmp_path_factory.mktemp("docker")) as docker:
         docker("import", str(fixture_archive("busybox")), "busybox:latest")
-        with ThreadPoolExecutor() as both:  # their delays are as long, and pass at the same time
-            theirs, ours = both.map(answers, (docker.words(), store.words))
+        theirs, ours = at_once(answers, (docker.words(), store.words))
         sizes = AS_DOCKER.index("container prune -f")  # are counted otherwise
         del ours[sizes], theirs[sizes]
         assert ours == theirs

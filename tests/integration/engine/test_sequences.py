@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from tests.census import Census
-from tests.dockerd import private_docker
+from tests.dockerd import at_once, private_docker
 from tests.integration.engine.lives import FILE, POLICIES, PROGRAMS, SNAPSHOT, Answer, Life, Model, Subject
 
 NAMES = st.sampled_from(("ann", "bob", "cat"))
@@ -61,8 +61,10 @@ class Sequences(RuleBasedStateMachine):
         """Run a command everywhere; gives what each wrote. `patient`: what it brings about takes its time (Subject.settle)."""
         type(self).commands += 1
         outputs = []
-        for subject in self.subjects:
-            answer, output = subject(*(word.replace("@", str(subject.place)) for word in words))
+        answers = at_once(
+            lambda subject: subject(*(word.replace("@", str(subject.place)) for word in words)), self.subjects
+        )
+        for subject, (answer, output) in zip(self.subjects, answers, strict=True):
             assert answer == expected, f"{subject.words[0]} {' '.join(words)}: {answer}, and the model says {expected}"
             outputs.append(output)
         for subject in self.subjects:
