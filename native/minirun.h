@@ -41,7 +41,7 @@
 /* python: begin */
 #define MR_MAGIC 0x4e52494du /* "MIRN" */
 #define MR_VERSION 1u
-#define MR_SLOTS 200u
+#define MR_SLOTS 250u
 #define MR_HOST 0xffu
 #define MR_PLAN_MAX (4u << 20) /* bytes; a plan is never larger */
 
@@ -126,6 +126,8 @@ struct mr_op_header {
 	X(COPY_UP, 69, "uus", "slot root path")               /* fill what `slot` holds with what lies at path; absent: no-op */ \
 	X(CHROOT, 70, "u", "root")                            /* instead of PIVOT: move the root over /, chroot, chdir / */ \
 	X(ROOT_CHANGE, 72, "u", "root")                       /* chroot, chdir /; no mount changes */                       \
+	X(TAKE_MODE, 73, "uus", "slot root path")             /* the mode of the directory that `slot` will cover; absent: no-op */ \
+	X(RECONFIGURE, 74, "uv", "slot options")              /* of the file system that `slot` is mounted from: fspick(2) */ \
 	/* child side: the process */                                                                                      \
 	X(HOSTNAME, 80, "s", "name")                                                                                       \
 	X(DOMAINNAME, 81, "s", "name")                                                                                     \
@@ -158,7 +160,8 @@ struct mr_op_header {
 	X(SECCOMP_LISTEN, 103, "ub", "flags filter")          /* SECCOMP, and its listener to the owner */                  \
 	X(READY, 109, "u", "close")                           /* what comes now isn't held to succeed; 1: no more talk at all */                      \
 	X(HOME, 110, "u", "uid")                              /* HOME of this user, for EXEC; / where /etc/passwd says nothing */ \
-	X(FORGET, 111, "uuu", "keep gate verdict")            /* close all descriptors from keep on but these two slots' and the socket */
+	X(FORGET, 111, "uuu", "keep gate verdict")            /* close all descriptors from keep on but these two slots' and the socket */ \
+	X(MORTAL, 112, "", "")                                /* until exec, signals that end others end process 1 too */
 
 /* clang-format on */
 #define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAGIC = 0x4E52494D
 VERSION = 1
-SLOTS = 200
+SLOTS = 250
 HOST = 0xFF
 OPTIONAL = 1
 
@@ -88,6 +88,8 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     69: ("COPY_UP", "uus", "slot root path"),
     70: ("CHROOT", "u", "root"),
     72: ("ROOT_CHANGE", "u", "root"),
+    73: ("TAKE_MODE", "uus", "slot root path"),
+    74: ("RECONFIGURE", "uv", "slot options"),
     80: ("HOSTNAME", "s", "name"),
     81: ("DOMAINNAME", "s", "name"),
     82: ("SESSION", "", ""),
@@ -120,6 +122,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     109: ("READY", "u", "close"),
     110: ("HOME", "u", "uid"),
     111: ("FORGET", "uuu", "keep gate verdict"),
+    112: ("MORTAL", "", ""),
 }
 FIRST_ACTION = 16  # smaller codes are settings of the monitor side
 
@@ -429,6 +432,16 @@ def root_change(root: int) -> Operation:
     return Operation(code=72, arguments=(root,))
 
 
+def take_mode(slot: int, root: int, path: Text) -> Operation:
+    """Give the root of a new file system the mode of the directory at `path`; nothing when it is absent."""
+    return Operation(code=73, arguments=(slot, root, path))
+
+
+def reconfigure(slot: int, options: Sequence[Text]) -> Operation:
+    """Change options of the file system that is mounted where the slot's descriptor was opened."""
+    return Operation(code=74, arguments=(slot, options))
+
+
 # ---- The child side: the process -----------------------------------------------------------------------------------
 
 
@@ -545,6 +558,9 @@ def io_priority(io_class: int, priority: int) -> Operation:
     return Operation(code=106, arguments=(io_class, priority))
 
 
+ALL_CPUS = b"\xff" * 128  # more than there are is no error
+
+
 def cpu_affinity(mask: bytes) -> Operation:
     """Run on these CPUs only: bit n of the mask is CPU n. sched_setaffinity(2)."""
     return Operation(code=107, arguments=(mask,))
@@ -591,6 +607,11 @@ def seal(keep: int) -> Operation:
 def forget(keep: int, gate: int, verdict: int) -> Operation:
     """Close all descriptors from `keep` on but those in two slots, and the one that leads to the caller."""
     return Operation(code=111, arguments=(keep, gate, verdict))
+
+
+def mortal() -> Operation:
+    """Let HUP, INT, QUIT and TERM end this process until it executes, even if it is the first of its pid namespace."""
+    return Operation(code=112, arguments=())
 
 
 def init() -> Operation:
