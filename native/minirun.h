@@ -41,7 +41,7 @@
 /* python: begin */
 #define MR_MAGIC 0x4e52494du /* "MIRN" */
 #define MR_VERSION 1u
-#define MR_SLOTS 200u
+#define MR_SLOTS 250u
 #define MR_HOST 0xffu
 #define MR_PLAN_MAX (4u << 20) /* bytes; a plan is never larger */
 
@@ -126,6 +126,8 @@ struct mr_op_header {
 	X(COPY_UP, 69, "uus", "slot root path")               /* fill what `slot` holds with what lies at path; absent: no-op */ \
 	X(CHROOT, 70, "u", "root")                            /* instead of PIVOT: move the root over /, chroot, chdir / */ \
 	X(ROOT_CHANGE, 72, "u", "root")                       /* chroot, chdir /; no mount changes */                       \
+	X(TAKE_MODE, 73, "uus", "slot root path")             /* the mode of the directory that `slot` will cover; absent: no-op */ \
+	X(RECONFIGURE, 74, "uv", "slot options")              /* of the file system that `slot` is mounted from: fspick(2) */ \
 	/* child side: the process */                                                                                      \
 	X(HOSTNAME, 80, "s", "name")                                                                                       \
 	X(DOMAINNAME, 81, "s", "name")                                                                                     \
@@ -158,7 +160,8 @@ struct mr_op_header {
 	X(SECCOMP_LISTEN, 103, "ub", "flags filter")          /* SECCOMP, and its listener to the owner */                  \
 	X(READY, 109, "u", "close")                           /* what comes now isn't held to succeed; 1: no more talk at all */                      \
 	X(HOME, 110, "u", "uid")                              /* HOME of this user, for EXEC; / where /etc/passwd says nothing */ \
-	X(FORGET, 111, "uuu", "keep gate verdict")            /* close all descriptors from keep on but these two slots' and the socket */
+	X(FORGET, 111, "uuu", "keep gate verdict")            /* close all descriptors from keep on but these two slots' and the socket */ \
+	X(MORTAL, 112, "", "")                                /* until exec, signals that end others end process 1 too */
 
 /* clang-format on */
 #define MR_OPERATIONS(X) MR_SETTINGS(X) MR_ACTIONS(X)
@@ -210,7 +213,8 @@ enum mr_message_kind {
 	MR_MSG_ACK = 4,
 	MR_MSG_PLAN = 5,        /* value: how many descriptors HOLD will bring; with the plan's file and those that TAKE names: their
 				 * numbers, int32_t each, follow the struct */
-	MR_MSG_AHEAD = 7,       /* before PLAN, or not at all; value: CLONE_NEWNET, a namespace that the plan's CLONE will want */
+	MR_MSG_AHEAD = 7,       /* before PLAN, or not at all: it may take long, and its process inherits no stream of ours; value:
+				 * CLONE_NEWNET, a namespace that the plan's CLONE will want, or 0 */
 	MR_MSG_HOLD = 6,        /* with descriptors that are kept until the container has ended, MR_RIGHTS_MAX at most */
 	MR_MSG_STARTED = 16,    /* pid, time */
 	MR_MSG_FAILED = 17,     /* operation: place in the plan, error: errno */
@@ -251,6 +255,9 @@ int mr_launch(int executable, const char *path, char *const *argv, char *const *
 const char *mr_lacking_call(int place);
 /* PR_SET_CHILD_SUBREAPER, prctl(2). */
 int mr_set_subreaper(int reaps);
+/* The capabilities that a child of this process can still hold: permitted, and not dropped from the bounding set. A bit each,
+ * capabilities(7); capget(2), PR_CAPBSET_READ. */
+uint64_t mr_held_capabilities(void);
 int mr_pidfd_open(int pid);
 int mr_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through

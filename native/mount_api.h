@@ -27,6 +27,11 @@ static inline int mr_fsconfig(int context, unsigned command, const char *key, co
 	return mr_result(syscall(SYS_fsconfig, context, command, key, value, 0));
 }
 
+static inline int mr_fspick(int mount)
+{
+	return mr_result(syscall(SYS_fspick, mount, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+}
+
 static inline int mr_fsmount(int context, uint64_t attributes)
 {
 	return mr_result(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, (unsigned)attributes));

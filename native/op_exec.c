@@ -57,6 +57,13 @@ static int check(const struct attempt *attempt, const char *path)
 	return mr_result(syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS));
 }
 
+static bool is_directory(const char *path)
+{
+	struct stat status;
+
+	return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
 /* Each directory of a:b:c in turn; relative and empty ones are left out, the working directory is the image's choice.
  * -EACCES when something was there that can't be executed, as execvp(3). */
 static int search(const char *directories, const char *name, const struct attempt *attempt)
@@ -65,8 +72,10 @@ static int search(const char *directories, const char *name, const struct attemp
 	size_t name_length = strlen(name);
 	int error = -ENOENT, result;
 
-	if (strchr(name, '/'))
-		return attempt->act(attempt, name);
+	if (strchr(name, '/')) {
+		result = attempt->act(attempt, name);
+		return result == -EACCES && is_directory(name) ? -EISDIR : result;
+	}
 	if (!*name)
 		return -ENOENT;
 	while (*directories) {

@@ -35,19 +35,28 @@ static int configure(int context, const char *option, uint32_t length)
 	return mr_fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1);
 }
 
+static int configure_all(int context, struct mr_vector options)
+{
+	const char *option;
+	uint32_t length;
+	int error = 0;
+
+	while (error >= 0 && (option = mr_vector_next(&options, &length)))
+		error = configure(context, option, length);
+	return error;
+}
+
 /* A new instance of a file system, detached. */
 static int make_filesystem(const char *type, const char *source, struct mr_vector options, uint64_t attributes)
 {
 	MR_AUTOCLOSE context = mr_fsopen(type);
-	const char *option;
-	uint32_t length;
 	int error;
 
 	if (context < 0)
 		return context;
 	error = *source ? mr_fsconfig(context, FSCONFIG_SET_STRING, "source", source) : 0;
-	while (error >= 0 && (option = mr_vector_next(&options, &length)))
-		error = configure(context, option, length);
+	if (error >= 0)
+		error = configure_all(context, options);
 	if (error >= 0)
 		error = mr_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL);
 	return error < 0 ? error : mr_fsmount(context, attributes);
@@ -59,6 +68,37 @@ MR_ACTION(FILESYSTEM)
 	return mr_slot_set(
 		walk, argument[0].number,
 		make_filesystem(argument[1].data, argument[2].data, mr_vector_of(&argument[3]), argument[4].number));
+}
+
+/* slot options: a remount. The options are the file system's own, and those of its superblock. */
+MR_ACTION(RECONFIGURE)
+{
+	int mount = mr_slot(walk, argument[0].number), error;
+	MR_AUTOCLOSE context = mount < 0 ? mount : mr_fspick(mount);
+
+	if (context < 0)
+		return context;
+	error = configure_all(context, mr_vector_of(&argument[1]));
+	return error < 0 ? error : mr_fsconfig(context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL);
+}
+
+/* slot root path: a new file system is entered by whoever could enter the directory beneath it, and by nobody else. */
+MR_ACTION(TAKE_MODE)
+{
+	int mount = mr_slot(walk, argument[0].number), root = mr_slot(walk, argument[1].number);
+	MR_AUTOCLOSE covered = -1;
+	struct stat status;
+
+	if (mount < 0)
+		return mount;
+	if (root < 0)
+		return root;
+	covered = mr_open_beneath(root, argument[2].data, O_PATH | O_DIRECTORY);
+	if (covered < 0)
+		return covered == -ENOENT || covered == -ENOTDIR ? 0 : covered;
+	if (fstat(covered, &status) < 0)
+		return -errno;
+	return mr_result(fchmodat(mount, ".", status.st_mode & 07777, 0));
 }
 
 /* slot beneath path recursive */

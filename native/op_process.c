@@ -102,6 +102,25 @@ MR_ACTION(SIGNALS)
 	return mr_result(syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none));
 }
 
+static void end(int number)
+{
+	_exit(128 + number);
+}
+
+/* Process 1 of a pid namespace has no default actions: nothing but SIGKILL would end a container that waits for its start.
+ * execve(2) resets what is handled. pid_namespaces(7) */
+MR_ACTION(MORTAL)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	struct sigaction action = { .sa_handler = end };
+
+	(void)walk, (void)argument;
+	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+		if (sigaction(numbers[i], &action, NULL) < 0)
+			return -errno;
+	return 0;
+}
+
 /* keep. close_range(2), Linux 5.9; CLOSE_RANGE_CLOEXEC 5.11. Our own descriptors live until exec. */
 MR_ACTION(SEAL)
 {

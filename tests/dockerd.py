@@ -1,6 +1,6 @@
 """A docker daemon of a test's own: everything of it lies below one directory, and it touches neither links nor rules of the host.
 
-Owns: starting, waiting, ending, the mounts that it leaves. Leaves to others: what is asked of it.
+Owns: starting, waiting, ending, the mounts that it leaves, doing the same with two. Leaves to others: what is asked of it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,15 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+
+Side = TypeVar("Side")
+Result = TypeVar("Result")
 
 
 class Docker:
@@ -61,9 +66,15 @@ class Docker:
 
 
 @contextlib.contextmanager
-def private_docker(top: Path) -> Iterator[Docker]:
-    """Run a daemon below `top`, which is gone afterwards, and so are the empty cgroups that it makes."""
+def private_docker(top: Path, *, in_memory: bool = True) -> Iterator[Docker]:
+    """Run a daemon below `top`, which is gone afterwards, and so are the empty cgroups that it makes.
+
+    It copies all of an image for each container and layer, and waits for the disk each time: small images are kept `in_memory`.
+    """
     cgroups = {path for path in _docker_cgroups() if path.exists()}
+    if in_memory:
+        (top / "data").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=710", "tmpfs", top / "data"], check=True)
     daemon = Docker(top)
     try:
         daemon.wait()
@@ -78,6 +89,12 @@ def private_docker(top: Path) -> Iterator[Docker]:
             if path not in cgroups:
                 with contextlib.suppress(OSError):
                     os.rmdir(path)
+
+
+def at_once(act: Callable[[Side], Result], sides: Iterable[Side]) -> list[Result]:
+    """Let docker and minirun do the same at the same time: neither has to wait for the other."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(act, sides))
 
 
 def _docker_cgroups() -> list[Path]:

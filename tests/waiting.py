@@ -21,7 +21,6 @@ SECONDS_IN_DOUBT = 3.0
 def until(what: str, look: Callable[[], T], *, seconds: float = 30.0) -> T:
     """Call `look` until it gives something true, and give that. Fails with what was waited for, and what was seen last."""
     begin = time.monotonic()
-    pause = 0.01
     while True:
         seen = look()
         if seen:
@@ -29,8 +28,7 @@ def until(what: str, look: Callable[[], T], *, seconds: float = 30.0) -> T:
         waited = time.monotonic() - begin
         if waited > seconds or (waited > SECONDS_IN_DOUBT and any(doubt() for doubt in doubts)):
             raise AssertionError(f"waited {waited:.3g} s for {what}; last seen: {seen!r}")
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.3)
+        time.sleep(min(max(waited / 10, 0.01), 0.3))  # no tenth longer than it takes
 
 
 def listening(port: int, address: str = "127.0.0.1") -> Callable[[], bool]:

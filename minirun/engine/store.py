@@ -30,10 +30,9 @@ class Containers:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._seen = (
-            "",
-            ContainerConfig(image=""),
-        )  # the last configuration that was read: a verb reads its row several times
+        # What was read last, since a verb reads its row several times: a row with its container, a configuration.
+        self._row: tuple[tuple[Any, ...], Container] | None = None
+        self._seen = ("", ContainerConfig(image=""))
 
     def insert(self, container: Container) -> None:
         """Add a row; raises Conflict when the name is taken, in docker's words."""
@@ -149,6 +148,11 @@ class Containers:
         ).fetchall()
 
     def _from_row(self, row: tuple[Any, ...]) -> Container:
+        if self._row is None or self._row[0] != row:
+            self._row = (row, self._parsed(row))
+        return self._row[1]
+
+    def _parsed(self, row: tuple[Any, ...]) -> Container:
         values = list(row)
         config, arguments, ports = values[_CONFIG], values[_ARGUMENTS], values[_PORTS]
         if config != self._seen[0]:

@@ -9,7 +9,7 @@ Several operations talk about what a slot holds; `lines` and `describe_at` keep 
 from __future__ import annotations
 
 from . import flags
-from .plan import HOST, OPERATIONS, Operation, Plan
+from .plan import ALL_CPUS, HOST, OPERATIONS, Operation, Plan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -253,6 +253,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "UMASK": lambda name, mask: f"set umask {mask:04o}",
     "DIRECTORY_CHANGE": lambda name, path: f"go to directory {path}",
     "SIGNALS": lambda name: "reset signals",
+    "MORTAL": lambda name: "let signals end what waits for the start",
     "SEAL": lambda name, keep: f"close descriptors from {keep} on at exec",
     "FORGET": lambda name, keep, gate, verdict: f"close descriptors from {keep} on but those of the gate",
     "INIT": lambda name: "leave an init as process 1",
@@ -260,6 +261,8 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "USER_NAMESPACE": lambda name, slot, uids, gids: f"make a user namespace to map mounts by ({_map(uids)})",
     "ID_MAPPED": lambda name, slot, userns, recursive: f"map the ids of {name(slot)}",
     "COPY_UP": lambda name, slot, root, path: f"fill {name(slot)} with what lies at {name.path(root, path)}",
+    "TAKE_MODE": lambda name, slot, root, path: f"give {name(slot)} the mode of {name.path(root, path)}",
+    "RECONFIGURE": lambda name, slot, options: f"remount {name(slot)}{_inside(*options)}",
     "CHROOT": lambda name, root: f"make {name(root)} the root by moving it over /",
     "ROOT_CHANGE": lambda name, root: f"make {name(root)} the root of this process",
     "EXECUTABLE": lambda name, search, command: f"look for the executable {command}",
@@ -267,7 +270,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "PERSONALITY": lambda name, persona: f"set the personality {persona:#x}",
     "SCHEDULER": lambda name, policy, *_: f"set the scheduling policy {policy}",
     "IO_PRIORITY": lambda name, io_class, priority: f"set the I/O priority {priority} of class {io_class}",
-    "CPU_AFFINITY": lambda name, mask: f"run on the CPUs {_bits(mask)}",
+    "CPU_AFFINITY": lambda name, mask: "run on any CPU" if mask == ALL_CPUS else f"run on the CPUs {_bits(mask)}",
     "HOME": lambda name, uid: f"look up the home of user {uid}",
     "MEMORY_POLICY": lambda name, mode, nodes: f"set the memory policy {mode:#x} for the nodes {_bits(nodes) or '-'}",
     "SECCOMP_LISTEN": lambda name, value, program: (

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 MAGIC = 0x4E52494D
 VERSION = 1
-SLOTS = 200
+SLOTS = 250
 HOST = 0xFF
 OPTIONAL = 1
 
@@ -88,6 +88,8 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     69: ("COPY_UP", "uus", "slot root path"),
     70: ("CHROOT", "u", "root"),
     72: ("ROOT_CHANGE", "u", "root"),
+    73: ("TAKE_MODE", "uus", "slot root path"),
+    74: ("RECONFIGURE", "uv", "slot options"),
     80: ("HOSTNAME", "s", "name"),
     81: ("DOMAINNAME", "s", "name"),
     82: ("SESSION", "", ""),
@@ -120,6 +122,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     109: ("READY", "u", "close"),
     110: ("HOME", "u", "uid"),
     111: ("FORGET", "uuu", "keep gate verdict"),
+    112: ("MORTAL", "", ""),
 }
 FIRST_ACTION = 16  # smaller codes are settings of the monitor side
 
@@ -429,6 +432,16 @@ def root_change(root: int) -> Operation:
     return Operation(code=72, arguments=(root,))
 
 
+def take_mode(slot: int, root: int, path: Text) -> Operation:
+    """Give the root of a new file system the mode of the directory at `path`; nothing when it is absent."""
+    return Operation(code=73, arguments=(slot, root, path))
+
+
+def reconfigure(slot: int, options: Sequence[Text]) -> Operation:
+    """Change options of the file system that is mounted where the slot's descriptor was opened."""
+    return Operation(code=74, arguments=(slot, options))
+
+
 # ---- The child side: the process -----------------------------------------------------------------------------------
 
 
@@ -545,6 +558,9 @@ def io_priority(io_class: int, priority: int) -> Operation:
     return Operation(code=106, arguments=(io_class, priority))
 
 
+ALL_CPUS = b"\xff" * 128  # more than there are is no error
+
+
 def cpu_affinity(mask: bytes) -> Operation:
     """Run on these CPUs only: bit n of the mask is CPU n. sched_setaffinity(2)."""
     return Operation(code=107, arguments=(mask,))
@@ -593,6 +609,11 @@ def forget(keep: int, gate: int, verdict: int) -> Operation:
     return Operation(code=111, arguments=(keep, gate, verdict))
 
 
+def mortal() -> Operation:
+    """Let HUP, INT, QUIT and TERM end this process until it executes, even if it is the first of its pid namespace."""
+    return Operation(code=112, arguments=())
+
+
 def init() -> Operation:
     """Fork: this process stays as pid 1 and reaps, the new one goes on with the plan."""
     return Operation(code=98)
@@ -625,7 +646,7 @@ def gate(gate: int, verdict: int) -> Operation:
 class Plan:
     """Operations by side. `operations` gives their order in the encoding: what a failure's number counts."""
 
-    __slots__ = ("child", "enter", "monitor", "parent", "prepare")
+    __slots__ = ("_encoding", "child", "enter", "monitor", "parent", "prepare")
 
     def __init__(self) -> None:
         self.monitor: list[Operation] = []
@@ -633,6 +654,7 @@ class Plan:
         self.enter: list[Operation] = []
         self.parent: list[Operation] = []
         self.child: list[Operation] = []
+        self._encoding: bytes | None = None
 
     def operations(self) -> list[tuple[str, Operation]]:
         """Give (side, operation) in encoded order."""
@@ -640,13 +662,18 @@ class Plan:
 
     def encode(self) -> bytes:
         """Give the bytes that native/plan.c reads; ValueError for text with a NUL, TypeError for a wrong argument."""
-        parts = [
-            part
-            for side in ORDER
-            for part in map(_encoder(SIDES.index(side), is_setting=side == "monitor"), getattr(self, side))
-        ]
-        body = b"".join(parts)
-        return _PLAN_HEADER.pack(MAGIC, VERSION, _PLAN_HEADER.size + len(body), len(parts)) + body
+        if self._encoding is None:
+            return self._framed([encoded(side, getattr(self, side)) for side in ORDER])
+        return self._encoding
+
+    def close(self, encoding: Sequence[bytes]) -> None:
+        """Take what `encoded` gave for its operations, in their order, as this plan's encoding; it isn't to be changed any more."""
+        self._encoding = self._framed(encoding)
+
+    def _framed(self, encoding: Sequence[bytes]) -> bytes:
+        body = b"".join(encoding)
+        count = sum(len(getattr(self, side)) for side in ORDER)
+        return _PLAN_HEADER.pack(MAGIC, VERSION, _PLAN_HEADER.size + len(body), count) + body
 
     def describe(self, index: int) -> str:
         """Say what the operation at `index` does, for error messages: "mount proc on /proc"."""
@@ -674,6 +701,11 @@ _number = Struct("<Q").pack
 _length = Struct("<I").pack
 _PADDING = tuple(b"\0" * (-length % 8) for length in range(8))
 _STRING_END = tuple(b"\0" + _PADDING[(5 + length) % 8] for length in range(8))
+
+
+def encoded(side: str, operations: Iterable[Operation]) -> bytes:
+    """Give the bytes of operations of one side; errors as `Plan.encode`."""
+    return b"".join(map(_encoder(SIDES.index(side), is_setting=side == "monitor"), operations))
 
 
 def _encoder(side: int, *, is_setting: bool) -> Callable[[Operation], bytes]:

@@ -47,6 +47,13 @@ def command_help(command: Command, program: str) -> str:
     )
 
 
+def absent_help(name: str, reason: str, program: str) -> str:
+    """Give the text of `COMMAND --help` for what they have and we have not."""
+    if program == "crun":
+        return f"Usage: crun [OPTION...] {name}\nnot supported: {reason}\n"
+    return f"NAME:\n   {program} {name} - not supported: {reason}\n\nUSAGE:\n   {program} {name}\n"
+
+
 def _described(options: Sequence[Option]) -> list[tuple[str, str]]:
     """Give runc's heads: `--bundle value, -b value`."""
     rows = []

@@ -1,6 +1,6 @@
 """The log of `minirun-oci`, in the two forms that engines read: logrus' text and JSON.
 
-Owns: `--log`, `--log-format`, `--debug`. Leaves to others: what is said.
+Owns: `--log`, `--log-format`, `--log-level`, `--debug`. Leaves to others: what is said; the host's own log (log_services).
 
     time="2026-01-02T03:04:05Z" level=error msg="container does not exist"
     {"level":"error","msg":"container does not exist","time":"2026-01-02T03:04:05Z"}
@@ -16,21 +16,35 @@ import os
 from ..light import suppress
 from ..output import printable, warn, write_all
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+_LEVELS = ("error", "warning", "debug")
+
 
 class Log:
-    """Where messages go. Raises OSError when its file can't be opened."""
+    """Where messages go: a file (`file:PATH` or just its path), or the host's log. Raises OSError when a file can't be opened."""
 
-    def __init__(self, path: str = "", form: str = "text", *, debug: bool = False) -> None:
+    def __init__(self, destination: str = "", form: str = "text", level: str = "warning") -> None:
         self._form = form
-        self._debug = debug
+        self._levels = _LEVELS[: _LEVELS.index(level) + 1]
         self._descriptor = -1
-        if path:
+        self._send: Callable[[str, str], None] | None = None
+        service, colon, name = destination.partition(":")
+        if colon and service in ("journald", "syslog"):
+            from .log_services import sender
+
+            self._send = sender(service, name)
+        elif destination:
+            path = name if colon and service == "file" else destination
             self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
     def error(self, message: str) -> None:
         """Say why the command failed."""
         self._write("error", message)
-        if self._descriptor >= 0:
+        if self._descriptor >= 0 or self._send:
             warn(message)
 
     def warning(self, message: str) -> None:
@@ -39,11 +53,15 @@ class Log:
 
     def debug(self, message: str) -> None:
         """Say what goes on, when `--debug` asks for it."""
-        if self._debug:
-            self._write("debug", message)
+        self._write("debug", message)
 
     def _write(self, level: str, message: str) -> None:
         """Write one line. A full disk or a reader that has gone must not hide what the command does."""
+        if level not in self._levels:
+            return
+        if self._send:
+            self._send(level, message)
+            return
         line = self._line(level, message) + "\n"
         descriptor = self._descriptor if self._descriptor >= 0 else 2
         with suppress(OSError):

@@ -32,6 +32,7 @@ FAILED = 1
 EXEC_FAILED = 255
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+_HELP = frozenset(("--help", "-h", "-?"))
 _PREFIXED = ("create", "run", "exec")  # their complaints begin with what failed
 
 
@@ -45,7 +46,8 @@ def main(words: Sequence[str] | None = None, called: str | None = None) -> int:
     name = ""
     try:
         options = parse(global_options(), words, options_stop=True)
-        log = Log(options.text("log"), options.text("log-format", "text"), debug=options.flag("debug"))
+        level = "debug" if options.flag("debug") else options.text("log-level", "warning")
+        log = Log(options.text("log"), options.text("log-format", "text"), level)
         if options.flag("version") or options.flag("V"):
             from .version import version
 
@@ -80,8 +82,15 @@ def _run(program: str, name: str, rest: Sequence[str], options: Parsed, log: Log
     command = find(name)
     if command is None:
         if name in ABSENT_COMMANDS:
+            if _HELP.intersection(rest):
+                from .help import absent_help
+
+                write(absent_help(name, ABSENT_COMMANDS[name], program))
+                return 0
             raise NotSupported(f"{name} is not supported: {ABSENT_COMMANDS[name]}")
-        raise WrongCommand(f'unknown command "{name}"; {program} --help lists what there is')
+        raise WrongCommand(
+            f"No help topic for '{name}': there is no such command; {program} --help lists what there is"
+        )
     parsed = parse_command(command, rest, program)
     if parsed.flag("help"):
         from .help import command_help

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 # fmt: off
 GLOBAL: Rows = (
     ("debug",          "",  "flag", "",        "enable debug logging", "", ""),
-    ("log",            "",  "one",  "FILE",    "write log messages to FILE (default: standard error)", "", ""),
+    ("log",            "",  "one",  "FILE",    "write log messages to FILE, journald:NAME or syslog:NAME (default: standard error)", "", ""),
     ("log-format",     "",  "one",  "FORMAT",  "format of log messages: text or json (default: text)", "values.log_format", ""),
+    ("log-level",      "",  "one",  "LEVEL",   "least level of log messages: error, warning or debug (default: warning)", "values.log_level", ""),
     ("root",           "",  "one",  "DIR",     "directory of the state of containers, on a tmpfs (default: /run/minirun-oci)", "values.directory", "root"),
     ("systemd-cgroup", "",  "flag", "",        'let systemd make cgroups; cgroupsPath is then "slice:prefix:name"', "", ""),
     ("cgroup-manager", "",  "one",  "MANAGER", "who makes cgroups: cgroupfs, systemd or disabled (default: cgroupfs)", "values.cgroup_driver", "cgroup_driver"),

@@ -21,10 +21,8 @@ def process_of(parsed: Parsed, own: Process) -> Process:
     """Give the process that the command line describes. `--process` says all of it, and other options nothing then."""
     file = parsed.text("process")
     if file:
-        from ..runtime.config import parse_process
-
         with open(file, "rb") as stream:
-            return parse_process(stream.read())
+            return _from_file(stream.read(), own)
     arguments = parsed.arguments[1:]
     if not arguments:
         raise InvalidInput("process args cannot be empty: give a command or --process")
@@ -32,13 +30,28 @@ def process_of(parsed: Parsed, own: Process) -> Process:
         "arguments": arguments,
         "environment": _environment((*own.environment, *parsed.many("env"))),
         "terminal": parsed.flag("tty"),
-        "user": (user := _user(parsed, own.user)),
-        "capabilities": _capabilities(own.capabilities, capabilities.mask(parsed.many("cap")), user.uid),
+        "user": _user(parsed, own.user),
+        "capabilities": _capabilities(own.capabilities, capabilities.mask(parsed.many("cap"))),
         "no_new_privileges": parsed.flag("no-new-privs", own.no_new_privileges),
     }
     fields = {"cwd": "working_directory", "apparmor": "apparmor_profile", "process-label": "selinux_label"}
     changes |= {field: parsed.text(name) for name, field in fields.items() if parsed.text(name)}
     return own.replace(**changes)
+
+
+def _from_file(content: bytes, own: Process) -> Process:
+    """What confines a process is the container's where the file doesn't speak of it, as under runc and crun."""
+    from ..runtime.config import parse_process
+    from ..runtime.config.document import decode
+
+    process = parse_process(content)
+    if decode(content).get("capabilities") is None:
+        process = process.replace(capabilities=own.capabilities)
+    return process.replace(
+        rlimits=process.rlimits or own.rlimits,
+        apparmor_profile=process.apparmor_profile or own.apparmor_profile,
+        selinux_label=process.selinux_label or own.selinux_label,
+    )
 
 
 def _environment(variables: Iterable[str]) -> tuple[str, ...]:
@@ -55,15 +68,9 @@ def _user(parsed: Parsed, own: User) -> User:
     return own.replace(name=None, uid=uid, gid=own.gid if gid is None else gid, additional_gids=groups)
 
 
-def _capabilities(own: Capabilities, added: int, uid: int) -> Capabilities:
-    """Add to the sets that root's program gets; one of another user keeps only ambient ones over execve(2).
+def _capabilities(own: Capabilities, added: int) -> Capabilities:
+    """Add to the sets that root's program gets, and to no other: whoever isn't root has to find them on its program's file.
 
-    An ambient capability has to be inheritable too. root's are left alone: no program gains more by its file's capabilities
-    than what was asked for (CVE-2022-29162). capabilities(7).
+    runc(8), exec: "add a capability to the bounding set"; an inheritable one could be gained by a file's (CVE-2022-29162).
     """
-    changed = own.replace(
-        bounding=own.bounding | added, effective=own.effective | added, permitted=own.permitted | added
-    )
-    if uid == 0:
-        return changed
-    return changed.replace(inheritable=own.inheritable | added, ambient=own.ambient | added)
+    return own.replace(bounding=own.bounding | added, effective=own.effective | added, permitted=own.permitted | added)

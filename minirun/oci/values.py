@@ -26,6 +26,13 @@ def log_format(text: str) -> str:
     return text
 
 
+def log_level(text: str) -> str:
+    """Read the least level of log messages."""
+    if text not in ("error", "warning", "debug"):
+        raise InvalidInput("it must be error, warning or debug")
+    return text
+
+
 def cgroup_driver(text: str) -> str:
     """Read who makes cgroups."""
     if text not in ("cgroupfs", "systemd", "disabled"):

@@ -32,9 +32,13 @@ class Bundle(Record):
 
 
 def load(path: str, config_path: str = "", warn: Callable[[str], None] | None = None) -> Bundle:
-    """Read the bundle at `path`, its configuration from `config_path` where that is given; raises InvalidInput."""
-    path = os.path.abspath(path)
-    file = os.path.join(path, config_path or CONFIG)
+    """Read the bundle at `path`, links followed, its configuration from `config_path` where that is given; raises InvalidInput.
+
+    A relative `config_path` is one from the caller's directory, as crun has it, or else from the bundle's.
+    """
+    path = os.path.realpath(path)
+    given = os.path.abspath(config_path) if config_path else ""
+    file = given if os.path.exists(given) else os.path.join(path, config_path or CONFIG)
     try:
         with open(file, "rb") as opened:
             content = opened.read()

@@ -256,6 +256,7 @@ def _placement(
         keyring="" if options.no_new_keyring else directory.id,
         cache_directory=f"{shared}/seccomp",
         preserved=options.preserve_fds,
+        bundle=bundle.path,
         pivot=not options.no_pivot,
         hook_state=_hook_state(bundle, directory),
     )

@@ -110,11 +110,12 @@ def _serve(pid: int, terminal: int) -> None:
 
 
 def _raw(before: list[Any]) -> None:
-    """As cfmakeraw(3), keeping the output as it is; nothing that was typed ahead is lost."""
+    """As cfmakeraw(3); nothing that was typed ahead is lost. What ends a line was written by the container's terminal already."""
     import termios
 
     mode = [*before]
     mode[0] &= ~(termios.BRKINT | termios.ICRNL | termios.INPCK | termios.ISTRIP | termios.IXON)
+    mode[1] &= ~termios.OPOST
     mode[2] |= termios.CS8
     mode[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
     termios.tcsetattr(0, termios.TCSADRAIN, mode)

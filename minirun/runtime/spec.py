@@ -314,6 +314,12 @@ class BuiltinSeccomp(Record):
     capabilities: int
 
 
+class RawSeccomp(Record):
+    """A filter that somebody else has compiled: struct sock_filter, one after another."""
+
+    program: bytes
+
+
 class MemoryPolicy(Record):
     """NUMA policy as set_mempolicy(2) takes it: `mode` with its MPOL_F_* flags, `nodes` as a list ("0-3,7")."""
 
@@ -345,7 +351,7 @@ class Linux(Record):
     devices: tuple[DeviceNode, ...] = ()
     cgroups_path: str = ""
     resources: Resources = Resources()
-    seccomp: Seccomp | BuiltinSeccomp | None = None
+    seccomp: Seccomp | BuiltinSeccomp | RawSeccomp | None = None
     sysctl: dict[str, str] = {}
     masked_paths: tuple[str, ...] = ()
     readonly_paths: tuple[str, ...] = ()

@@ -191,9 +191,11 @@ def test_a_signal_has_three_spellings(box: Box, name: str) -> None:
     box.wait_until_stopped()
 
 
-def test_a_created_container_can_be_killed(box: Box) -> None:
+@pytest.mark.parametrize("name", ["KILL", "TERM"])
+def test_a_created_container_can_be_killed(box: Box, name: str) -> None:
+    """By TERM too, although its process is the first of a namespace."""
     box.create()
-    box.kill("KILL")
+    box.kill(name)
     box.wait_until_stopped()
     assert box.start(check=False).returncode == 1
 

@@ -97,6 +97,11 @@ def test_a_device_is_there_with_number_mode_and_owner(box: Box, entry, seen: str
     assert box.shell(f"stat -c '%F %t %T %a %u %g' {entry['path']}") == seen
 
 
+def test_a_device_may_be_named_twice_and_with_a_slash_at_its_end(box: Box) -> None:
+    box.linux["devices"] = [device("/dev/twice/", "c", 1, 3), device("/dev/twice", "c", 1, 3)]
+    assert box.shell("stat -c '%F %t %T' /dev/twice") == "character special file 1 3"
+
+
 def test_a_file_that_is_not_the_device_is_an_error(box: Box) -> None:
     (box.rootfs / "opt").mkdir()
     (box.rootfs / "opt/device").write_text("a file of the image")

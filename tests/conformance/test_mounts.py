@@ -41,9 +41,10 @@ def mounted(box: Box, destination: str) -> Seen:
 
 
 @pytest.fixture
-def tree(box: Box) -> Path:
-    """A directory of the host with a file, and a directory on which the same is mounted again."""
-    top = box.path / "tree"
+def tree(tmp_path: Path) -> Path:
+    """A directory of the host, on disk, with a file, and a directory on which the same is mounted again."""
+    tmp_path.chmod(0o711)
+    top = tmp_path / "tree"
     (top / "below").mkdir(parents=True)
     (top / "file").write_text("of the host")
     return top
@@ -73,9 +74,10 @@ def test_a_relative_destination_is_relative_to_the_root(box: Box, tree: Path) ->
     assert box.shell("cat /some/place/file") == "of the host"
 
 
-def test_a_relative_source_is_relative_to_the_bundle(box: Box, tree: Path) -> None:
-    assert tree.name == "tree"
-    box.mount("/place", "bind", "tree", "bind")
+def test_a_relative_source_is_relative_to_the_bundle(box: Box) -> None:
+    (box.path / "beside").mkdir()
+    (box.path / "beside/file").write_text("of the host")
+    box.mount("/place", "bind", "beside", "bind")
     assert box.shell("cat /place/file") == "of the host"
 
 
@@ -244,10 +246,43 @@ def test_an_option_that_nobody_knows_goes_to_the_file_system_which_refuses_it(bo
 
 
 def test_remount_changes_a_mount_that_is_there(box: Box) -> None:
-    box.mount("/place", "tmpfs", "tmpfs")
-    box.mount("/place", "tmpfs", "tmpfs", "remount", "ro", "nosuid")
-    found = [mount for mount in mounts(box) if mount.destination == "/place"]
-    assert {"ro", "nosuid"} <= found[-1].options
+    box.mount("/place", "tmpfs", "tmpfs", "size=1m")
+    box.mount("/place", "tmpfs", "tmpfs", "remount", "ro", "nosuid", "size=2m")
+    found = mounted(box, "/place")
+    assert {"ro", "nosuid"} <= found.options
+    assert "size=2048k" in found.data
+
+
+def test_remount_of_what_is_no_mount_is_an_error(box: Box) -> None:
+    box.mount("/etc", "tmpfs", "tmpfs", "remount", "ro")
+    assert box.create(check=False).returncode == 1
+
+
+# ---- tmpfs
+
+
+def test_a_tmpfs_has_the_mode_of_what_it_covers_unless_it_has_one(box: Box) -> None:
+    for name in ("covered", "given"):
+        (box.rootfs / name).mkdir()
+        (box.rootfs / name).chmod(0o2705)
+    box.mount("/covered", "tmpfs", "tmpfs")
+    box.mount("/given", "tmpfs", "tmpfs", "mode=710")
+    box.mount("/new", "tmpfs", "tmpfs")
+    assert box.shell("stat -c %a /covered /given /new").split() == ["2705", "710", "1777"]
+
+
+def test_a_read_only_tmpfs_holds_what_is_mounted_in_it(box: Box, tree: Path) -> None:
+    box.mount("/place", "tmpfs", "tmpfs", "ro")
+    box.mount("/place/inside", "none", str(tree), "bind")
+    assert box.shell("cat /place/inside/file; touch /place/x 2>/dev/null || echo closed") == "of the hostclosed"
+
+
+def test_dev_may_be_read_only(box: Box) -> None:
+    (dev,) = [mount for mount in box.config["mounts"] if mount["destination"] == "/dev"]
+    dev["options"].append("ro")
+    assert box.shell("echo x > /dev/null && touch /dev/x 2>/dev/null || echo closed; ls /dev/pts/ptmx") == (
+        "closed\n/dev/pts/ptmx"
+    )
 
 
 # ---- Propagation
@@ -330,6 +365,12 @@ def test_a_mount_with_mappings_shows_other_owners(box: Box, tree: Path, kind: st
     box.mount("/place", "none", str(tree), "bind", kind, uidMappings=mapping(0, 70000), gidMappings=mapping(0, 80000))
     assert box.shell("stat -c '%u %g' /place/file") == "70005 80006"
     assert (tree / "file").stat().st_uid == 5
+
+
+@pytest.mark.needs("kernel>=6.3")
+def test_a_new_file_system_with_mappings_shows_other_owners(box: Box) -> None:
+    box.mount("/place", "tmpfs", "tmpfs", uidMappings=mapping(0, 70000), gidMappings=mapping(0, 80000))
+    assert box.shell("stat -c '%u %g' /place") == "70000 80000"
 
 
 @pytest.mark.needs("kernel>=5.12")

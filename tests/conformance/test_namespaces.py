@@ -365,6 +365,14 @@ def test_a_network_device_that_is_missing_is_an_error(box: Box, network: Network
     assert not box.exists()
 
 
+def test_a_user_namespace_on_the_runtimes_network_has_mounts_below_sys(box: Box) -> None:
+    """sysfs belongs to the network namespace: what is seen there is the host's, and other file systems lie on it."""
+    box.in_user_namespace()
+    box.without_namespace("network")
+    box.mount("/sys/fs/cgroup", "cgroup", "cgroup", "ro")
+    assert box.shell("head -n1 /sys/fs/cgroup/cgroup.procs; [ -d /sys/class/net/lo ] && echo lo").split() == ["1", "lo"]
+
+
 def test_a_network_device_needs_a_network_namespace(box: Box, network: Network) -> None:
     box.without_namespace("network")
     box.linux["netDevices"] = {"minirun-a": {"name": "inside0"}}

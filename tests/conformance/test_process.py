@@ -323,6 +323,18 @@ def test_the_cpus_of_a_further_process(box: Box) -> None:
     assert box.runtime("exec", "--process", str(file), box.id).stdout.split()[1] == cpu
 
 
+def test_the_cpus_of_the_first_process_are_neither_those_nor_the_callers(box: Box) -> None:
+    box.process["execCPUAffinity"] = {"initial": "0", "final": "0"}
+    box.process["args"] = ["grep", "Cpus_allowed_list", "/proc/self/status"]
+    every = box.run().stdout
+    (own,) = [
+        line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("Cpus_allowed_list")
+    ]
+    assert every.split() == own.split()
+    one = {min(os.sched_getaffinity(0))}
+    assert box.run(preexec_fn=lambda: os.sched_setaffinity(0, one)).stdout == every
+
+
 # ---- User
 
 

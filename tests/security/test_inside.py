@@ -55,7 +55,7 @@ def read(output: str) -> Facts:
 @pytest.fixture(scope="module")
 def theirs(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Facts:
     """What the program sees in docker's default container."""
-    with private_docker(tmp_path_factory.mktemp("docker")) as docker:
+    with private_docker(tmp_path_factory.mktemp("docker"), in_memory=False) as docker:
         docker("import", str(archive), "inside")
         return read(docker("run", "--rm", "--network", "none", "inside", "/inside"))
 

@@ -51,7 +51,7 @@ def run(*words: str | Path, **options: object) -> str:
 
 @pytest.fixture(scope="module")
 def docker() -> Iterator[Docker]:
-    with private_docker(Path(tempfile.mkdtemp(prefix="minirun-docker-", dir="/var/tmp"))) as daemon:
+    with private_docker(Path(tempfile.mkdtemp(prefix="minirun-docker-", dir="/var/tmp")), in_memory=False) as daemon:
         yield daemon
 
 

@@ -23,7 +23,7 @@ def run(invocation: Invocation) -> int:
     elif invocation.parsed.text("format") == "json":
         from ...jsontext import dumps
 
-        write(dumps(states or None) + "\n")  # null for none: what runc's callers know
+        write(dumps(states or (None if invocation.program == "runc" else [])) + "\n")  # runc's null for none
     else:
         write(container_table(states))
     return 0

@@ -123,10 +123,12 @@ def _memory(memory: Memory) -> Iterator[Setting]:
 
 
 def _swap(limit: int | None, swap: int) -> str:
-    """The specification counts memory and swap together, cgroup v2 swap alone."""
+    """The specification counts memory and swap together, cgroup v2 swap alone: so it can be limited beside unlimited memory."""
     if swap < 0:
         return "max"
-    if limit is None or limit < 0:
+    if limit == -1:
+        return str(swap)
+    if limit is None:
         raise InvalidInput("memory and swap together can't be limited without a limit of memory: set it too")
     if swap < limit:
         raise InvalidInput("the limit of memory and swap together can't be less than that of memory")

@@ -92,6 +92,7 @@ class Placement(Record):
     gate: str = ""
     verdict: str = ""
     preserved: int = 0  # descriptors from 3 on that the program keeps
+    bundle: str = ""  # where hooks before the pivot begin
     pivot: bool = True  # False: the root is moved over /, for hosts whose root file system can't be pivoted away from
     # OCI state as JSON text, in two parts: the process id of the container goes between them.
     hook_state: tuple[str, str] = ("", "")
@@ -132,6 +133,17 @@ class Context:
         if len(early) > plan.SLOTS - FIRST_TREE:
             raise NotSupported(f"more than {plan.SLOTS - FIRST_TREE} binds of this kind aren't supported")
         self.early = {number: FIRST_TREE + place for place, number in enumerate(early)}
+        self.kept |= {
+            spec.mounts[number].destination: slot
+            for number, slot in self.early.items()
+            if spec.mounts[number].destination in KEPT
+        }
+
+    def at(self, place: Placement) -> Context:
+        """Give the same spec at another place, where the same is true of it."""
+        other = object.__new__(Context)
+        other.__dict__.update(self.__dict__, place=place)
+        return other
 
     def _effective(self, mount: Mount) -> Mount:
         """Give the mount that serves where the wanted one can't be made."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ..spec import DeviceNode, Mount
     from .context import Context
 
-_S_IFCHR, _S_IFBLK, _S_IFIFO = 0o020000, 0o060000, 0o010000
+_S_IFCHR, _S_IFBLK, _S_IFIFO, _S_IFREG = 0o020000, 0o060000, 0o010000, 0o100000
 
 
 # ---- Ahead of the clone --------------------------------------------------------------------------------------------
@@ -98,6 +98,13 @@ def _map_ids(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
     gids = mount.gid_mappings or context.spec.linux.gid_mappings
     yield plan.user_namespace(USER_NAMESPACE, map_lines(uids), map_lines(gids))
     yield plan.id_mapped(slot, USER_NAMESPACE, mount.id_map == "ridmap")
+
+
+def _map_ids_inside(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
+    """The same for a new file system, which only who has the host's ids can do."""
+    if context.in_user_namespace:
+        raise NotSupported(f"{mount.id_map} of a {mount.type} in a user namespace: its ids are the container's anyway")
+    yield from _map_ids(context, mount, slot)
 
 
 def _link_target(mount: Mount) -> str:
@@ -168,12 +175,15 @@ def mounts(context: Context) -> Iterator[Operation]:
         if mount.copy_symlink and (target := _link_target(mount)):
             yield plan.symlink(*context.anchor(mount.destination), target)
             continue
-        slot = context.early.get(number, KEPT.get(mount.destination, MOUNT))
         if mount.remount:
-            yield plan.tree(slot, ROOT, mount.destination, mount.recursive)
-        elif mount.type != "bind":
+            yield from _remount(context, mount)
+            continue
+        slot = context.early.get(number, KEPT.get(mount.destination, MOUNT))
+        if mount.type != "bind":
             if not context.is_made_outside(mount):
                 yield from _filesystem(mount, slot)
+                if mount.id_map:
+                    yield from _map_ids_inside(context, mount, slot)
         elif number not in context.early:
             yield from _tree(mount, slot)
         yield from _attributes(context, mount, slot, is_early=number in context.early)
@@ -185,13 +195,34 @@ def mounts(context: Context) -> Iterator[Operation]:
 
 
 def _filesystem(mount: Mount, slot: int) -> Iterator[Operation]:
-    """One that is filled first becomes read-only after that."""
-    at_first = mount.attributes & ~flags.MOUNT_ATTR_RDONLY if mount.copy_up else mount.attributes
+    """A tmpfs begins with what it covers: its mode, unless one is given, and with tmpcopyup all of it."""
+    at_first = mount.attributes & ~flags.MOUNT_ATTR_RDONLY if _is_closed_late(mount) else mount.attributes
     yield plan.filesystem(slot, mount.type, mount.source, mount.data, at_first)
     if mount.copy_up:
         yield plan.copy_up(slot, ROOT, mount.destination)
-    if at_first != mount.attributes:
-        yield plan.attributes(slot, flags.MOUNT_ATTR_RDONLY)
+    if mount.type == "tmpfs" and not any(option.startswith("mode=") for option in mount.data):
+        yield plan.take_mode(slot, ROOT, mount.destination)
+
+
+def _is_closed_late(mount: Mount) -> bool:
+    """A read-only tmpfs is to be filled first: with devices, with what it covers, with targets of later mounts."""
+    return mount.type == "tmpfs" and not mount.remount and bool(mount.attributes & flags.MOUNT_ATTR_RDONLY)
+
+
+def _close_late(context: Context) -> Iterator[Operation]:
+    last = {mount.destination: mount for mount in context.spec.mounts if not mount.remount}
+    for mount in last.values():
+        if _is_closed_late(mount):
+            yield plan.open_(MOUNT, ROOT, mount.destination, os.O_PATH | os.O_DIRECTORY)
+            yield plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY)
+
+
+def _remount(context: Context, mount: Mount) -> Iterator[Operation]:
+    """Change what is mounted there: the mount, and with options of its own the file system. Where none is: EINVAL."""
+    yield plan.open_(MOUNT, ROOT, mount.destination, os.O_PATH)
+    if mount.data:
+        yield plan.reconfigure(MOUNT, mount.data)
+    yield from _attributes(context, mount, MOUNT, is_early=False)
 
 
 def _attach(context: Context, mount: Mount, slot: int) -> Operation:
@@ -255,6 +286,8 @@ def _fill_dev(context: Context, root: int, prefix: str) -> Iterator[Operation]:
         for node in _nodes(context):
             if node.path.startswith("/dev/"):
                 yield _node(root, prefix + node.path[len("/dev/") :], node)
+    if context.spec.process.terminal and DEV in context.kept.values():
+        yield plan.device(root, prefix + "console", _S_IFREG | 0o600, 0)  # no target can be made when it is read-only
     yield plan.symlink(root, prefix + "fd", "/proc/self/fd")
     yield plan.symlink(root, prefix + "stdin", "/proc/self/fd/0")
     yield plan.symlink(root, prefix + "stdout", "/proc/self/fd/1")
@@ -312,11 +345,15 @@ def hooks_before_pivot(context: Context) -> Iterator[Operation]:
     if context.has_hooks_before_pivot:
         yield plan.sync(NAMESPACES_MADE)
         yield plan.sync(HOOKS_RUN)
+    if context.spec.hooks.create_container and context.placement.bundle:
+        # Like those that the owner runs. Root of a user namespace may not be able to go there.
+        yield plan.optional(plan.directory_change(context.placement.bundle))
     yield from hooks(context.spec.hooks.create_container, context.placement.hook_state)
 
 
 def close_root(context: Context) -> Iterator[Operation]:
     """Read-only only now: mount targets and the working directory had to be made."""
+    yield from _close_late(context)
     if context.spec.root.read_only:
         yield plan.attributes(ROOT, flags.MOUNT_ATTR_RDONLY)
     propagation = context.spec.linux.rootfs_propagation

@@ -93,8 +93,13 @@ def _raises_from_outside(context: Context) -> bool:
 def _scheduling(context: Context) -> Iterator[Operation]:
     """While CAP_SYS_NICE is left."""
     process, linux = context.spec.process, context.spec.linux
-    if process.initial_cpus or process.final_cpus:
-        yield plan.cpu_affinity(_bit_set(process.final_cpus or process.initial_cpus))
+    cpus = process.final_cpus or process.initial_cpus
+    if cpus and isinstance(context.place, Target):
+        # config.md, execCPUAffinity: "not applicable to the container's init process"
+        yield plan.cpu_affinity(_bit_set(cpus))
+    elif not context.is_monitored:
+        # What the caller keeps itself to isn't the container's: that may use what its cgroup has. cpuset(7)
+        yield plan.optional(plan.cpu_affinity(plan.ALL_CPUS))
     if (scheduler := process.scheduler) is not None:
         numbers = (scheduler.runtime_ns, scheduler.deadline_ns, scheduler.period_ns)
         yield plan.scheduler(scheduler.policy, scheduler.flags, scheduler.nice, scheduler.priority, *numbers)
@@ -159,6 +164,8 @@ def _tidy(context: Context) -> Iterator[Operation]:
     if process.user.umask != 0o022:
         yield plan.umask(process.user.umask)
     yield plan.signals()
+    if isinstance(context.place, Placement) and context.place.gate:
+        yield plan.mortal()
     # Nothing of the host's stays open, and it is sealed before exec so that the new program never sees it
     # (CVE-2024-21626).
     yield plan.seal(3 + context.place.preserved)

@@ -1,6 +1,7 @@
 """Annotations that ask the runtime for something: those of crun, whose users have them in their bundles.
 
-Owns: `run.oci.keep_original_groups`, `run.oci.hooks.stdout` and `.stderr`, `run.oci.seccomp_fail_unknown_syscall`.
+Owns: `run.oci.keep_original_groups`, `run.oci.hooks.stdout` and `.stderr`, `run.oci.seccomp_fail_unknown_syscall`,
+`run.oci.seccomp_bpf_data`.
 Leaves to others: the receiver of a seccomp listener (seccomp), a pidfd's (create), names and properties in cgroups
 (cgroups/container). crun(1), "Extensions to OCI". All others are words for whoever reads the state.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 import os
 
 from ...errors import InvalidInput
-from ..spec import Seccomp
+from ..spec import RawSeccomp, Seccomp
 from .reader import shown
 
 TYPE_CHECKING = False
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 KEEP_GROUPS = "run.oci.keep_original_groups"
 _HOOK_FILES = {"stdout": "run.oci.hooks.stdout", "stderr": "run.oci.hooks.stderr"}
 FAIL_UNKNOWN = "run.oci.seccomp_fail_unknown_syscall"
+BPF_DATA = "run.oci.seccomp_bpf_data"
 _ABSENT = ("", "0")
+_INSTRUCTION = 8  # bytes of struct sock_filter, linux/filter.h
 
 
 def annotated(spec: Spec) -> Spec:
@@ -36,12 +39,27 @@ def annotated(spec: Spec) -> Spec:
             raise InvalidInput(f"annotations.{name} must be the absolute path of a file, not {shown(asked[name])}")
     if asked.get(FAIL_UNKNOWN, "") not in _ABSENT and isinstance(spec.linux.seccomp, Seccomp):
         _check_calls(spec.linux.seccomp)
+    if BPF_DATA in asked:
+        spec = spec.replace(linux=spec.linux.replace(seccomp=RawSeccomp(program=_filter(asked[BPF_DATA]))))
     return spec
 
 
 def hook_files(annotations: Mapping[str, str]) -> dict[str, str]:
     """Give the files that hooks append to, as `hooks.run` takes them: those hooks that run outside of the container."""
     return {stream: annotations.get(name, "") for stream, name in _HOOK_FILES.items()}
+
+
+def _filter(text: str) -> bytes:
+    """Give the program that stands instead of `linux.seccomp`. Whether it is one, the kernel says. seccomp(2)"""
+    from binascii import Error, a2b_base64
+
+    try:
+        program = a2b_base64(text, strict_mode=True)
+    except (Error, ValueError) as error:
+        raise InvalidInput(f"annotations.{BPF_DATA} isn't base64: {error}") from error
+    if not program or len(program) % _INSTRUCTION:
+        raise InvalidInput(f"annotations.{BPF_DATA}: {len(program)} bytes aren't instructions of {_INSTRUCTION} bytes")
+    return program
 
 
 def _check_calls(seccomp: Seccomp) -> None:

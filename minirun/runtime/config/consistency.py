@@ -22,8 +22,6 @@ def check(spec: Spec) -> None:
     for asked, path, kind in (
         (spec.hostname, "hostname", "uts"),
         (spec.domainname, "domainname", "uts"),
-        (linux.uid_mappings, "linux.uidMappings", "user"),
-        (linux.gid_mappings, "linux.gidMappings", "user"),
         (linux.time_offsets, "linux.timeOffsets", "time"),
         (linux.net_devices, "linux.netDevices", "network"),
         (linux.masked_paths, "linux.maskedPaths", "mount"),

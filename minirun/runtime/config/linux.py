@@ -6,6 +6,8 @@ Leaves to others: rules between sections (consistency.py); the devices that ever
 
 from __future__ import annotations
 
+from os.path import normpath
+
 from ...errors import InvalidInput, NotSupported
 from ...linux import flags
 from ..spec import DeviceNode, Linux, MemoryPolicy, Namespace, NetDevice, Resources, TimeOffset
@@ -47,11 +49,13 @@ def linux(document: Section) -> Linux:
     if section.has("intelRdt"):
         raise NotSupported(f"{section.at('intelRdt')}: Intel RDT isn't supported")
     namespaces = _namespaces(section)
+    has_users = any(item.kind == "user" for item in namespaces)
+    uids, gids = mappings(section, "uidMappings"), mappings(section, "gidMappings")
     limits = section.section("resources")
     return Linux(
         namespaces=namespaces,
-        uid_mappings=mappings(section, "uidMappings"),
-        gid_mappings=mappings(section, "gidMappings"),
+        uid_mappings=uids if has_users else (),  # of no use, and no harm, without
+        gid_mappings=gids if has_users else (),
         devices=tuple([_device(item) for item in section.sections("devices")]),
         cgroups_path=_cgroups_path(section),
         resources=resources(limits) if limits else Resources(),
@@ -94,7 +98,7 @@ def _device(item: Section) -> DeviceNode:
     # Some engines leave the bits of the kind in the mode, as stat(2) gives it.
     mode = item.number("fileMode", 0, UINT32)
     return DeviceNode(
-        path=item.absolute_path("path"),
+        path=normpath(item.absolute_path("path")),
         kind=kind,
         major=item.required_number("major", 0, _MAJOR_MAX) if numbered else 0,
         minor=item.required_number("minor", 0, _MINOR_MAX) if numbered else 0,

@@ -50,6 +50,8 @@ def mappings(section: Section, key: str) -> tuple[IdMapping, ...]:
 def _mount(item: Section, container_uids: tuple[IdMapping, ...], container_gids: tuple[IdMapping, ...]) -> Mount:
     destination = "/" + normpath("/" + item.required_text("destination")).lstrip("/")
     kind, source = item.text("type"), item.text("source")
+    if destination == "/" and "remount" not in item.texts("options"):
+        raise item.wrong("destination", "must not be /: the root file system is mounted there")
     words = item.texts("options")
     try:
         options = parse_mount_options(words, kind, container_uids, container_gids)

@@ -14,7 +14,7 @@ from ...linux import flags
 from .. import capabilities
 from ..spec import Capabilities, Process, Rlimit, User
 from . import scheduling
-from .reader import MAX_ID, UINT64, shown
+from .reader import MAX_ID, UINT32, UINT64, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -87,12 +87,12 @@ def _user(section: Section) -> User:
     groups = user.numbers("additionalGids", 0, MAX_ID)
     if len(groups) > _GROUPS_MAX:
         raise user.wrong("additionalGids", f"{len(groups)} groups are more than a process can have ({_GROUPS_MAX})")
-    umask = user.number("umask", 0, 0o777)
+    umask = user.number("umask", 0, UINT32)
     return User(
         uid=user.number("uid", 0, MAX_ID) or 0,
         gid=user.number("gid", 0, MAX_ID) or 0,
         additional_gids=groups,
-        umask=User().umask if umask is None else umask,
+        umask=User().umask if umask is None else umask & 0o777,  # as umask(2) takes it
     )
 
 

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.dockerd import private_docker
+from tests.dockerd import at_once, private_docker
 
 SCRIPT = "trap 'exit 7' TERM; sleep 600 & wait"  # the same two processes at every moment
 
@@ -92,19 +92,22 @@ def test_the_same_words_do_the_same(docker, store):
             [*words, "run", "-d", "--name", "running", "--network", "none", "busybox", "sh", "-c", SCRIPT], check=True
         )
         subprocess.run([*words, "create", "--name", "resting", "--network", "none", "busybox", "true"], check=True)
-    differences = []
-    for line in SEQUENCE:
-        answers = []
-        for words in (theirs, ours):
-            done = subprocess.run(
-                [*words, *line.split()],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=60,
-            )
-            answers.append((done.returncode, normalized(done.stdout)))
-        if answers[0] != answers[1]:
-            differences.append(f"{line}:\n  docker  {answers[0]}\n  minirun {answers[1]}")
+
+    def answer(words: list[str], line: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [*words, *line.split()],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.returncode, normalized(done.stdout)
+
+    answers = at_once(lambda words: [answer(words, line) for line in SEQUENCE], (theirs, ours))
+    differences = [
+        f"{line}:\n  docker  {his}\n  minirun {mine}"
+        for line, his, mine in zip(SEQUENCE, *answers, strict=True)
+        if his != mine
+    ]
     assert not differences, "\n".join(differences)

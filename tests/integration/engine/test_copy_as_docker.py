@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.dockerd import Docker, private_docker
+from tests.dockerd import Docker, at_once, private_docker
 from tests.waiting import until
 
 SETTING = """
@@ -159,8 +159,9 @@ def test_copies_go_as_with_docker(docker, minirun, busybox, tmp_path, stays):
         for side in both:
             start(side, SETTING, stays=stays)
         # What is written where doesn't depend on whether it runs: then some of them are enough.
-        for words in COPIES.strip().replace("\n", ";").split(";")[:: 3 if stays else 1]:
-            theirs, ours = (side.copy(words) for side in both)
+        lines = COPIES.strip().replace("\n", ";").split(";")[:: 3 if stays else 1]
+        answers = at_once(lambda side: [side.copy(words) for words in lines], both)
+        for words, theirs, ours in zip(lines, *answers, strict=True):
             if words in DIFFERENT_WORDS:
                 assert (theirs[0], bool(theirs[1])) == (ours[0], bool(ours[1])), words
             else:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tests.dockerd import private_docker
+from tests.dockerd import at_once, private_docker
 from tests.faults.test_kills import monitors_of
 from tests.integration.engine.test_restarts import actions, found, status
 from tests.waiting import until
@@ -218,20 +218,23 @@ AS_DOCKER = (
 )
 
 
+def answers(words: list[str]) -> list[tuple[str, int, str]]:
+    """Give each line with its code and output, said to a container that has been looked at five times."""
+
+    def call(*line: str) -> tuple[int, str]:
+        done = subprocess.run([*words, *line], capture_output=True, text=True, check=False, timeout=60)
+        return done.returncode, done.stdout
+
+    script = "head -c 5000 /dev/zero | tr '\\0' y; exit 3"
+    options = (*QUICK[:4], "--health-timeout", "7s", "--health-cmd", script, "--network", "none")
+    assert call("run", "-d", "--name", "sick", *options, "busybox", "sleep", "600")[0] == 0
+    until("five results", lambda: len(json.loads(call("inspect", "sick")[1])[0]["State"]["Health"]["Log"]) == 5)
+    return [(line, *call(*line.split())) for line in AS_DOCKER]
+
+
 @pytest.mark.no_census  # dockerd keeps processes and mounts of its own while it runs
 def test_the_same_words_do_the_same_as_dockers(store, tmp_path_factory, fixture_archive):
     with private_docker(tmp_path_factory.mktemp("docker")) as docker:
         docker("import", str(fixture_archive("busybox")), "busybox:latest")
-        answers: list[list[tuple[int, str]]] = []
-        for words in (docker.words(), store.words):
-
-            def call(*line: str, words: list[str] = words) -> tuple[int, str]:
-                done = subprocess.run([*words, *line], capture_output=True, text=True, check=False, timeout=60)
-                return done.returncode, done.stdout
-
-            script = "head -c 5000 /dev/zero | tr '\\0' y; exit 3"
-            options = (*QUICK[:4], "--health-timeout", "7s", "--health-cmd", script, "--network", "none")
-            assert call("run", "-d", "--name", "sick", *options, "busybox", "sleep", "600")[0] == 0
-            until("five results", lambda: len(json.loads(call("inspect", "sick")[1])[0]["State"]["Health"]["Log"]) == 5)
-            answers.append([call(*line.split()) for line in AS_DOCKER])
-        assert dict(zip(AS_DOCKER, answers[1], strict=True)) == dict(zip(AS_DOCKER, answers[0], strict=True))
+        theirs, ours = at_once(answers, (docker.words(), store.words))
+        assert ours == theirs

@@ -118,7 +118,7 @@ def layers_of(store) -> list[str]:
 
 @pytest.fixture(scope="module")
 def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    with private_docker(tmp_path_factory.mktemp("docker")) as daemon:
+    with private_docker(tmp_path_factory.mktemp("docker"), in_memory=False) as daemon:
         yield daemon
 
 

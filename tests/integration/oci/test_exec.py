@@ -50,6 +50,10 @@ def test_a_process_that_cannot_be_made_gives_255(oci: Oci, container: str, comma
     assert len(json.loads(oci("ps", "--format", "json", container).stdout)) == 1
 
 
+def test_a_directory_is_called_one(oci: Oci, container: str) -> None:
+    assert r"exec: \"/etc\": is a directory" in oci("exec", container, "/etc", check=False).stderr
+
+
 def test_user_directory_and_environment(oci: Oci, container: str) -> None:
     script = "id -u; id -g; id -G; pwd; echo $A $B $PATH"
     words = ("--user", "1000:1001", "-g", "5,6", "--cwd", "/data", "-e", "A=1 2", "-e", "B=x", "-e", "B=y")
@@ -62,15 +66,16 @@ def test_user_directory_and_environment(oci: Oci, container: str) -> None:
     ]
 
 
-def test_capabilities_are_added_for_root_and_for_others(oci: Oci, container: str) -> None:
+def test_capabilities_are_added_for_root_and_bound_for_others(oci: Oci, container: str) -> None:
     bit = 1 << 12  # CAP_NET_ADMIN
     plain = kernel_sets(oci("exec", container, "cat", "/proc/self/status").stdout)
     assert not int(plain["CapEff:"], 16) & bit
-    for user in ("0", "1000"):
+    for user, effective in (("0", bit), ("1000", 0)):
         words = ("--cap", "CAP_NET_ADMIN", "--user", user)
         sets = kernel_sets(oci("exec", *words, container, "cat", "/proc/self/status").stdout)
-        assert int(sets["CapEff:"], 16) & bit
+        assert int(sets["CapEff:"], 16) & bit == effective
         assert int(sets["CapBnd:"], 16) & bit
+        assert not int(sets["CapAmb:"], 16) & bit
     assert oci("exec", "--cap", "CAP_NONESUCH", container, "true", check=False).returncode != 0
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +120,14 @@ def test_a_pidfd_goes_to_the_receiver(oci: Oci, tmp_path: Path) -> None:
             _, (descriptor, *_), _, _ = socket.recv_fds(connection, 64, 4)
     assert "Pid:" in Path(f"/proc/self/fdinfo/{descriptor}").read_text()
     os.close(descriptor)
+
+
+def test_a_filter_may_come_compiled(oci: Oci) -> None:
+    """One instruction: every call is answered with an error, so nothing can be executed; and one that allows all."""
+    (allow, forbid) = (struct.pack("=HBBI", 6, 0, 0, verdict) for verdict in (0x7FFF0000, 0x0005000D))
+    for program, seen in ((allow, "2"), (forbid, "")):
+        data = base64.b64encode(program).decode()
+        oci.config("grep", "Seccomp:", "/proc/self/status", annotations={"run.oci.seccomp_bpf_data": data})
+        assert oci("run", ID, check=False).stdout.partition("\t")[2].strip() == seen
+    oci.config("true", annotations={"run.oci.seccomp_bpf_data": "AAAA"})
+    assert "aren't instructions" in oci("run", ID, check=False).stderr

@@ -240,14 +240,15 @@ def test_an_interrupted_create_leaves_no_hook_behind(oci: Oci) -> None:
 def test_hooks_outside_run_in_the_directory_of_the_bundle(oci: Oci, tmp_path: Path) -> None:
     """Whoever calls, from wherever: what a hook's arguments name beside config.json is there. As under runc and crun."""
     log = oci.rootfs / "data/log"
-    oci.config("true", hooks={kind: [hook(kind, f"pwd >> {log}")] for kind in OUTSIDE})
+    kinds = (*OUTSIDE, "createContainer")
+    oci.config("true", hooks={kind: [hook(kind, f"pwd >> {log}")] for kind in kinds})
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     oci("create", "--pid-file", "pid", ID, cwd=elsewhere)
     oci("start", ID, cwd=elsewhere)
     oci.wait_until(ID, "stopped")
     oci("delete", ID, cwd=elsewhere)
-    assert log.read_text().split() == [str(oci.bundle)] * len(OUTSIDE)
+    assert log.read_text().split() == [str(oci.bundle)] * len(kinds)
     assert os.listdir(elsewhere) == ["pid"]
 
 

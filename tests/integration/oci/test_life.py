@@ -294,7 +294,7 @@ def test_a_program_that_is_not_there_fails_at_creation_and_leaves_nothing(oci: O
     for command, said in (
         ("nonesuch", 'exec: "nonesuch": executable file not found in $PATH'),
         ("/nonesuch", 'exec: "/nonesuch": stat /nonesuch: no such file or directory'),
-        ("/etc", "permission denied"),
+        ("/etc", "is a directory"),
     ):
         oci.config(command)
         done = oci("create", ID, check=False)

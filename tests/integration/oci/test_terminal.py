@@ -160,7 +160,7 @@ def test_a_person_types_and_reads(oci: Oci) -> None:
     oci.config("sh", process={"terminal": True})
     with Terminal(oci.words("run", ID), rows=31, columns=91) as terminal:
         terminal.send("stty size; tty\n")
-        terminal.expect(r"31 91\r+\n/dev/pts/\d")
+        terminal.expect(r"31 91\r\n/dev/pts/\d")
         terminal.resize(20, 40)
         terminal.send("until [ \"$(stty size)\" = '20 40' ]; do sleep 0.1; done; echo resi''zed\n")
         terminal.expect("resized")
@@ -200,6 +200,23 @@ def test_a_terminal_is_served_without_one_of_ours(oci: Oci) -> None:
     done = run_with_terminal(oci, "read line; echo got $line; exit 3", input=b"some words\n")
     assert done.returncode == 3
     assert b"got some words" in done.stdout
+
+
+def test_a_terminal_in_a_read_only_dev(oci: Oci) -> None:
+    document = oci.config()
+    (dev,) = [mount for mount in document["mounts"] if mount["destination"] == "/dev"]
+    dev["options"] = [*dev.get("options", ()), "ro"]
+    oci.config(
+        "sh",
+        "-c",
+        "touch /dev/x; tty -s </dev/console && echo on",
+        process={"terminal": True},
+        mounts=document["mounts"],
+    )
+    done = subprocess.run(
+        oci.words("run", ID), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=60, check=False
+    )
+    assert done.stdout.endswith(b"Read-only file system\r\non\r\n")
 
 
 def test_input_may_be_the_null_device_or_closed(oci: Oci) -> None:

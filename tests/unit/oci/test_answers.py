@@ -58,10 +58,12 @@ def test_no_containers(world: World, capfd: Captured) -> None:
     for line, out in (
         ("list", "ID          PID         STATUS      BUNDLE      CREATED     OWNER\n"),
         ("list -q", ""),
-        ("list -f json", "null\n"),
+        ("list -f json", "[]\n"),
     ):
         assert run(line) == 0
         assert capfd.readouterr().out == out
+    assert main(["list", "-f", "json"], "runc") == 0
+    assert capfd.readouterr().out == "null\n"
 
 
 def test_a_container_that_is_deleted_meanwhile_is_left_out(

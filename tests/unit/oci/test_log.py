@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
+from minirun.errors import InvalidInput
+from minirun.oci import log_services
 from minirun.oci.log import Log
 
 
@@ -47,8 +50,46 @@ def test_a_log_is_appended_to_and_readable_by_all(tmp_path: Path) -> None:
 def test_debug_is_silent_unless_asked_for(capfd: pytest.CaptureFixture[str]) -> None:
     Log().debug("x")
     assert capfd.readouterr().err == ""
-    Log(debug=True).debug("x")
+    Log(level="debug").debug("x")
     assert "level=debug msg=x" in capfd.readouterr().err
+
+
+def test_less_than_the_least_level_is_not_written(capfd: pytest.CaptureFixture[str]) -> None:
+    log = Log(level="error")
+    log.warning("why")
+    log.error("x")
+    assert "level=error msg=x" in (said := capfd.readouterr().err)
+    assert "warning" not in said
+
+
+def test_a_file_may_be_called_one(tmp_path: Path) -> None:
+    Log(f"file:{tmp_path}/log").warning("x")
+    assert (tmp_path / "log").read_text().endswith("msg=x\n")
+
+
+def test_the_journal_gets_fields(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(tmp_path / "socket"))
+        monkeypatch.setattr(log_services, "JOURNAL", str(tmp_path / "socket"))
+        Log("journald:me").error("one\ntwo")
+        assert journal.recv(4096) == b"MESSAGE=one two\nPRIORITY=3\nSYSLOG_IDENTIFIER=me\n"
+
+
+def test_the_system_log_gets_level_and_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[int, str]] = []
+    monkeypatch.setattr("syslog.syslog", lambda level, message: said.append((level, message)))
+    Log("syslog:me").warning("why")
+    assert said == [(4, "why")]
+
+
+def test_a_service_that_is_not_there_hides_nothing(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_services, "JOURNAL", "/nowhere")
+    Log("journald:me").error("why")
+    assert capfd.readouterr().err == "why\n"
+    with pytest.raises(InvalidInput, match="needs the name"):
+        Log("syslog:")
 
 
 def test_a_full_disk_hides_no_error(capfd: pytest.CaptureFixture[str]) -> None:

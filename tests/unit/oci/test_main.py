@@ -157,7 +157,7 @@ def test_an_unknown_signal_is_named(world: World, capfd: Captured) -> None:
         ("state --foo x", "flag provided but not defined: -foo"),
         ("--foo state x", "flag provided but not defined: -foo"),
         ("run -b", "flag needs an argument: 'b' in -b"),
-        ("frob", r"unknown command \"frob\"; runc --help lists what there is"),
+        ("frob", "No help topic for 'frob': there is no such command; runc --help lists what there is"),
         ("checkpoint --image-path x box", "checkpoint is not supported: containers can't be checkpointed"),
         ("restore x", "restore is not supported: containers can't be checkpointed"),
         ("list -f xml", r"invalid argument \"xml\" for \"-f, --format\" flag: invalid format option: it must be table or json"),
@@ -210,6 +210,14 @@ def test_help_of_a_command_needs_no_arguments(world: World, capfd: Captured) -> 
     for line in ("kill --help", "kill -h", "help kill"):
         assert run(line) == 0
         assert capfd.readouterr().out.startswith("NAME:\n   minirun-oci kill - ")
+
+
+def test_help_of_what_is_missing_says_so(world: World, capfd: Captured) -> None:
+    for line in ("checkpoint -h", "help checkpoint"):
+        assert run(line, called="runc") == 0
+        assert capfd.readouterr().out.startswith("NAME:\n   runc checkpoint - not supported: ")
+        assert run(line, called="crun") == 0
+        assert "not supported: " in capfd.readouterr().out
 
 
 def test_global_options_reach_the_runtime(world: World) -> None:

@@ -16,12 +16,12 @@ from minirun.command_line import Command, Option
 from minirun.oci.help import command_help, main_help
 from minirun.oci.main import main
 from minirun.oci.options import ABSENT_COMMANDS, find, global_options, names
-from minirun.runtime.spec import BlockIo, Cpu, Memory, Resources, User
+from minirun.runtime.spec import BlockIo, Capabilities, Cpu, Memory, Resources, User
 from tests.conftest import CHECKOUT
 from tests.unit.oci.fakes import PROCESS, CreateOptions, ExecOptions, World
 
 # What the command's own file or main reads, and what says how a value is looked at: other tests have these.
-READ_BY_MAIN = {"debug", "log", "log-format", "systemd-cgroup", "version", "V"}
+READ_BY_MAIN = {"debug", "log", "log-format", "log-level", "systemd-cgroup", "version", "V"}
 ACCEPTED = {"rootless", "criu"}
 GLOBAL_SAMPLES = {"root": ("/x", "/x"), "cgroup-manager": ("disabled", "disabled")}
 
@@ -50,7 +50,7 @@ EXEC: dict[str, tuple[str, Callable[[tuple[Any, ...]], Any], Any]] = {
     "cap": (
         "CAP_KILL",
         lambda call: call[2].capabilities,
-        HELD.replace(bounding=33, effective=33, permitted=33, inheritable=32, ambient=32),
+        HELD.replace(bounding=33, effective=33, permitted=33),
     ),
     "cwd": ("/w", lambda call: call[2].working_directory, "/w"),
     "apparmor": ("p", lambda call: call[2].apparmor_profile, "p"),
@@ -198,9 +198,13 @@ def test_a_process_of_a_file_is_taken_whole(world: World, tmp_path: Path) -> Non
     assert (process.arguments, process.user.uid, process.environment) == (("id",), 1, ())
 
 
-def test_roots_further_process_gets_no_ambient_capabilities(world: World) -> None:
-    main(["exec", "--user", "0", "--cap", "kill", "box", "id"], "minirun-oci")
-    assert world.calls[0][2].capabilities == HELD.replace(bounding=33, effective=33, permitted=33)
+def test_what_confines_a_process_of_a_file_is_the_containers_unless_it_says_other(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "process.json"
+    cases: tuple[tuple[dict[str, Any], Capabilities], ...] = (({}, HELD), ({"capabilities": {}}, Capabilities()))
+    for said, expected in cases:
+        file.write_text(json.dumps({"cwd": "/", "args": ["id"], **said}))
+        main(["exec", "-p", str(file), "box"], "minirun-oci")
+        assert world.calls.pop()[2].capabilities == expected
 
 
 def test_the_group_stays_unless_it_is_given(world: World) -> None:

@@ -32,6 +32,7 @@ def test_swap_is_counted_without_memory() -> None:
     }
     assert written(Resources(memory=Memory(limit=64 * MIB, swap=64 * MIB)))["memory.swap.max"] == "0"
     assert written(Resources(memory=Memory(limit=64 * MIB, swap=-1)))["memory.swap.max"] == "max"
+    assert written(Resources(memory=Memory(limit=-1, swap=MIB))) == {"memory.swap.max": str(MIB), "memory.max": "max"}
 
 
 def test_swap_below_memory_is_refused() -> None:
@@ -187,7 +188,6 @@ def test_what_limits_nothing_may_be_missing_from_the_kernel() -> None:
     "resources",
     [
         Resources(memory=Memory(swap=MIB)),
-        Resources(memory=Memory(limit=-1, swap=MIB)),
         Resources(block_io=BlockIo(weight=9)),
         Resources(block_io=BlockIo(weight=1001)),
         Resources(huge_pages={"2MB/..": 1}),

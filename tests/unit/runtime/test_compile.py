@@ -242,9 +242,17 @@ def test_a_read_only_tmpfs_is_filled_before_it_is_read_only() -> None:
     assert operations[at - 1].argument("attributes") == flags.MOUNT_ATTR_NODEV
     assert operations[at : at + 3] == [
         plan.copy_up(MOUNT, ROOT, "/var"),
-        plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY),
+        plan.take_mode(MOUNT, ROOT, "/var"),
         plan.attach(MOUNT, ROOT, "/var", plan.CREATE_DIRECTORY),
     ]
+    assert operations.index(plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY)) > names(operations).index("ATTACH")
+
+
+def test_only_the_topmost_of_a_place_is_closed_at_the_end() -> None:
+    lower = Mount(destination="/var", type="tmpfs", attributes=flags.MOUNT_ATTR_RDONLY)
+    upper = Mount(destination="/var", type="tmpfs")
+    operations = child(spec().replace(mounts=(lower, upper)))
+    assert plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY) not in operations
 
 
 def test_a_bind_is_complete_before_it_is_seen() -> None:
@@ -304,7 +312,8 @@ def test_a_new_file_system_keeps_how_its_access_times_are_kept() -> None:
 @pytest.mark.usefixtures("tied_host")
 def test_more_ties_than_slots_are_refused() -> None:
     binds = tuple(
-        Mount(destination=f"/{number}", type="bind", source="/srv", propagation=flags.MS_SLAVE) for number in range(181)
+        Mount(destination=f"/{number}", type="bind", source="/srv", propagation=flags.MS_SLAVE)
+        for number in range(plan.SLOTS)
     )
     with pytest.raises(NotSupported):
         child(spec().replace(mounts=binds))
@@ -507,7 +516,7 @@ def test_a_device_of_another_name_is_bound_from_where_the_host_has_it() -> None:
 
 def test_more_devices_than_there_are_slots_are_refused() -> None:
     nodes = tuple(DeviceNode(path=f"/dev/n{number}", kind="c") for number in range(plan.SLOTS))
-    with pytest.raises(NotSupported, match="200 devices in a user namespace"):
+    with pytest.raises(NotSupported, match=f"{plan.SLOTS} devices in a user namespace"):
         compile_container(in_user_namespace(*OWN, devices=nodes), PLACE)
 
 

@@ -35,17 +35,17 @@ def test_mappings_are_ranges_within_the_ids_there_are() -> None:
     assert "beyond the last id" in refusal("linux.uidMappings", full)
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "kind"),
-    [
-        ("linux.uidMappings", [{"containerID": 0, "hostID": 0, "size": 1}], "user"),
-        ("linux.gidMappings", [{"containerID": 0, "hostID": 0, "size": 1}], "user"),
-        ("linux.timeOffsets", {"monotonic": {"secs": 1}}, "time"),
-    ],
-)
-def test_what_needs_a_namespace_is_refused_without_it(path: str, value: object, kind: str) -> None:
-    assert refusal(path, value) == f"{path}: needs a {kind} namespace in linux.namespaces"
-    assert read(with_namespace(kind, path, value)).linux.namespaces[-1].kind == kind
+def test_mappings_without_a_user_namespace_mean_nothing() -> None:
+    mapping = [{"containerID": 0, "hostID": 5, "size": 1}]
+    for path in ("linux.uidMappings", "linux.gidMappings"):
+        found = with_(path, mapping).linux
+        assert (found.uid_mappings, found.gid_mappings) == ((), ())
+
+
+def test_offsets_without_a_time_namespace_are_refused() -> None:
+    offsets = {"monotonic": {"secs": 1}}
+    assert refusal("linux.timeOffsets", offsets) == "linux.timeOffsets: needs a time namespace in linux.namespaces"
+    assert read(with_namespace("time", "linux.timeOffsets", offsets)).linux.namespaces[-1].kind == "time"
 
 
 @pytest.mark.parametrize(

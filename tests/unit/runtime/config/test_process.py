@@ -20,6 +20,10 @@ def test_ids_go_up_to_the_last_but_one() -> None:
     assert refusal("process.user.uid", 2**32 - 1).startswith("process.user.uid: must be from 0 to 4294967294")
 
 
+def test_a_umask_has_nine_bits() -> None:
+    assert with_("process.user", {"umask": 0o1077}).process.user.umask == 0o077
+
+
 def test_a_user_that_is_not_given_is_root_with_the_usual_umask() -> None:
     user = with_("process.user", None).process.user
     assert (user.uid, user.gid, user.umask) == (0, 0, 0o022)
