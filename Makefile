@@ -118,7 +118,7 @@ images: packages-demo install ## busybox and hello-world for the installed minir
 uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
 	@$(check_root)
 	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system || ! -e $(UNITS)/minirun-warm.socket ]] || systemctl -q disable --now minirun-warm.socket
-	@[[ ! -x $(HOME_OF_INSTALL)/bin/minirun ]] || $(HOME_OF_INSTALL)/bin/minirun system warm stop >/dev/null
+	@[[ ! -x $(HOME_OF_INSTALL)/bin/minirun ]] || MINIRUN_WARM=0 $(HOME_OF_INSTALL)/bin/minirun system warm stop >/dev/null
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
 	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
@@ -186,4 +186,6 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-b
 	@sed 's|@PREFIX@|$(PREFIX)|' packaging/minirun.service >$(UNIT)
 	@for unit in $(WARM_UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} >$$unit; done
 	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
+	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system ]] || { MINIRUN_WARM=0 $(PREFIX)/bin/minirun system warm stop >/dev/null || true; \
+		systemctl daemon-reload; systemctl -q enable --now minirun-warm.socket; }
 	@touch $@

@@ -209,7 +209,7 @@ class Reader:
                 raise UsageError(f"flag needs an argument: {place}")
             text = self.words.pop(0)
         try:
-            value = _boolean(text) if option.kind == "flag" else self.value_of(option, text)
+            value = boolean(text) if option.kind == "flag" else self.value_of(option, text)
         except InvalidInput as error:
             raise UsageError(f'invalid argument "{text}" for "{option.spelling}" flag: {error}') from error
         if option.kind in ("flag", "one"):
@@ -226,7 +226,8 @@ class Reader:
         return getattr(module, function)(text)
 
 
-def _boolean(text: str) -> bool:
+def boolean(text: str) -> bool:
+    """Read a switch's value, as Go's ParseBool does. Raises InvalidInput."""
     if text in _TRUE:
         return True
     if text in _FALSE:

@@ -3,6 +3,7 @@
     MinirunError                     1    500  something went wrong that the user has to know
     +-- UsageError                 125    400  the command line itself is wrong: a flag
     |   +-- WrongCommand             1    400  no such command, or too few or too many arguments
+    +-- BadCall                      1    400  options that exclude each other, a terminal that isn't there: 1 of `run`, too
     +-- InvalidInput               125    400  a value is malformed: port, volume, memory size, reference
     +-- NotFound                     1    404  no such container, image, network
     +-- Conflict                     1    409  the name is taken, the container runs, the port is in use
@@ -37,6 +38,11 @@ class UsageError(MinirunError):
 
 class WrongCommand(UsageError):
     exit_code = 1
+
+
+class BadCall(MinirunError):
+    exit_code = 1
+    http_status = 400
 
 
 class InvalidInput(MinirunError):

@@ -81,14 +81,10 @@ def align(rows: Iterable[Sequence[str]], minimum: int) -> str:
 
     A column is at least `minimum` wide, padding included.
     """
-    lines = [list(row) for row in rows]
-    count = max((len(line) for line in lines), default=0)
+    lines = [(row[:-1], row[-1] if row else "") for row in rows]
+    count = max((len(cells) for cells, _ in lines), default=0)
     widths = [
-        max([minimum] + [len(line[place]) + _PADDING for line in lines if place < len(line) - 1])
+        max([minimum] + [len(cells[place]) + _PADDING for cells, _ in lines if place < len(cells)])
         for place in range(count)
     ]
-    text = []
-    for line in lines:
-        padded = [cell.ljust(widths[place]) for place, cell in enumerate(line[:-1])]
-        text.append("".join(padded) + (line[-1] if line else "") + "\n")
-    return "".join(text)
+    return "".join(["".join(map(str.ljust, cells, widths)) + last + "\n" for cells, last in lines])

@@ -5,6 +5,7 @@
  */
 #include "internal.h"
 
+#include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -45,14 +46,18 @@ int mr_fork_into(int cgroup)
 	return mr_result(syscall(SYS_clone3, &arguments, sizeof arguments));
 }
 
-static int take_limits(pid_t pid)
+static int take_limits(pid_t pid, bool as_far_as_possible)
 {
 	for (int resource = 0; resource < RLIMIT_NLIMITS; resource++) {
 		struct rlimit theirs, ours;
 		if (prlimit(pid, resource, NULL, &theirs) < 0 || prlimit(0, resource, NULL, &ours) < 0)
 			return -errno;
-		if ((theirs.rlim_cur != ours.rlim_cur || theirs.rlim_max != ours.rlim_max) && setrlimit(resource, &theirs) < 0)
+		if ((theirs.rlim_cur == ours.rlim_cur && theirs.rlim_max == ours.rlim_max) || setrlimit(resource, &theirs) == 0)
+			continue;
+		if (!as_far_as_possible)
 			return -errno;
+		ours.rlim_cur = theirs.rlim_cur < ours.rlim_max ? theirs.rlim_cur : ours.rlim_max; /* RLIM_INFINITY is the highest */
+		setrlimit(resource, &ours);
 	}
 	return 0;
 }
@@ -81,7 +86,13 @@ static int take_scheduling(pid_t pid)
 
 int mr_adopt(int pid)
 {
-	int error = take_limits(pid);
+	int error = take_limits(pid, false);
+	return error < 0 ? error : take_scheduling(pid);
+}
+
+int mr_be_as(int pid)
+{
+	int error = take_limits(pid, true);
 	return error < 0 ? error : take_scheduling(pid);
 }
 
@@ -90,6 +101,11 @@ int mr_end_with_parent(int parent)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return -errno;
 	return getppid() == parent ? 0 : -ESRCH;
+}
+
+int mr_leave_keyring(void)
+{
+	return syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 ? -errno : 0;
 }
 
 int mr_set_environment(const char *block, size_t count)

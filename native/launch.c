@@ -5,6 +5,7 @@
  */
 #include "mount_api.h"
 
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -156,6 +157,21 @@ int mr_launch(int executable, const char *path, char *const *argv, char *const *
 int mr_set_subreaper(int reaps)
 {
 	return mr_result(prctl(PR_SET_CHILD_SUBREAPER, (unsigned long)(reaps != 0)));
+}
+
+uint64_t mr_held_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+	uint64_t held;
+
+	if (syscall(SYS_capget, &header, data) < 0)
+		return 0;
+	held = (uint64_t)data[1].permitted << 32 | data[0].permitted;
+	for (int capability = 0; capability < 64; capability++)
+		if (held >> capability & 1 && prctl(PR_CAPBSET_READ, (unsigned long)capability, 0, 0, 0) != 1)
+			held &= ~(1ull << capability);
+	return held;
 }
 
 int mr_pidfd_open(int pid)

@@ -164,8 +164,8 @@ static bool terminals_are_ordinary(void)
 	return true;
 }
 
-/* The administrator's word: a line `warm = off`, or `warm = on`. */
-static bool is_configured(const char *word)
+/* The administrator's word: a line `warm = off`. */
+static bool is_switched_off(void)
 {
 	char text[4096], *line = text;
 	int file = open(CONFIGURATION, O_RDONLY | O_CLOEXEC);
@@ -177,7 +177,7 @@ static bool is_configured(const char *word)
 	for (char *end; *line; line = end + (*end != 0)) {
 		char value[8];
 		end = line + strcspn(line, "\n");
-		if (sscanf(line, " warm = %7[a-z]", value) == 1 && strcmp(value, word) == 0)
+		if (sscanf(line, " warm = %7[a-z]", value) == 1 && strcmp(value, "off") == 0)
 			return true;
 	}
 	return false;
@@ -191,19 +191,24 @@ static bool process_is_ordinary(void)
 
 /* ---- other processes ------------------------------------------------------------------------------------------------ */
 
-/* Reads what the kernel says of a process; an empty text when it has gone. */
-static void read_stat(pid_t pid, char *text, size_t size)
+/* Reads a short file of /proc; an empty text when there is nothing to read. */
+static void read_text(const char *path, char *text, size_t size)
 {
-	char path[32];
-	int file;
-	ssize_t length;
+	int file = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = file < 0 ? -1 : read(file, text, size - 1);
 
-	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	file = open(path, O_RDONLY | O_CLOEXEC);
-	length = file < 0 ? -1 : read(file, text, size - 1);
 	if (file >= 0)
 		close(file);
 	text[length > 0 ? length : 0] = 0;
+}
+
+/* Reads what the kernel says of a process; an empty text when it has gone. proc_pid_stat(5) */
+static void read_stat(pid_t pid, char *text, size_t size)
+{
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	read_text(path, text, size);
 }
 
 static char state_of(pid_t pid)
@@ -225,6 +230,89 @@ static bool same_link(const char *a, const char *b)
 	return first > 0 && first == second && memcmp(left, right, (size_t)first) == 0;
 }
 
+/* The link names a directory as whoever reads it sees it: "/" in every chroot. So by its inode and its mount. statx(2) */
+static bool same_root(pid_t other)
+{
+	struct statx left, right;
+	char path[32];
+
+	snprintf(path, sizeof path, "/proc/%d/root", other);
+	return statx(AT_FDCWD, "/proc/self/root", 0, STATX_INO | STATX_MNT_ID, &left) == 0 &&
+	       statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, &right) == 0 && left.stx_ino == right.stx_ino &&
+	       left.stx_dev_major == right.stx_dev_major && left.stx_dev_minor == right.stx_dev_minor &&
+	       left.stx_mnt_id == right.stx_mnt_id;
+}
+
+static bool same_namespaces(pid_t other)
+{
+	static const char *const kinds[] = { "cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts" };
+
+	for (size_t i = 0; i < COUNT(kinds); i++) {
+		char own[32], path[32];
+		snprintf(own, sizeof own, "/proc/self/ns/%s", kinds[i]);
+		snprintf(path, sizeof path, "/proc/%d/ns/%s", other, kinds[i]);
+		if (!same_link(own, path))
+			return false;
+	}
+	return true;
+}
+
+/* Gives the next line that is of a hierarchy of version 1, NULL at the end: those of version 2 can be left. cgroups(7) */
+static char *next_hierarchy(char **rest, const char *containing)
+{
+	char *line;
+
+	while ((line = strsep(rest, "\n")))
+		if (*line && strncmp(line, "0::", 3) != 0 && strstr(line, containing))
+			return line;
+	return NULL;
+}
+
+/* A hierarchy with a name is some service manager's, who tells by it what is a service's or a login's, and when that has ended. */
+static bool same_hierarchies(pid_t other, const char *containing)
+{
+	char path[32], own[8192], others[8192], *left = own, *right = others;
+
+	snprintf(path, sizeof path, "/proc/%d/cgroup", other);
+	read_text("/proc/self/cgroup", own, sizeof own);
+	read_text(path, others, sizeof others);
+	for (;;) {
+		char *first = next_hierarchy(&left, containing), *second = next_hierarchy(&right, containing);
+		if (!first || !second)
+			return first == second;
+		if (strcmp(first, second) != 0)
+			return false;
+	}
+}
+
+/* A process with all capabilities that we have, and others: the kernel doesn't let us look at it, and needs no other reason. */
+static bool has_more_capabilities(pid_t other)
+{
+	char path[32], text[4096], *line;
+	unsigned long long own = 0, theirs = 0;
+
+	read_text("/proc/self/status", text, sizeof text);
+	line = strstr(text, "\nCapPrm:");
+	if (!line || sscanf(line, "\nCapPrm: %llx", &own) != 1)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/status", other);
+	read_text(path, text, sizeof text);
+	line = strstr(text, "\nCapPrm:");
+	return line && sscanf(line, "\nCapPrm: %llx", &theirs) == 1 && (own & ~theirs) == 0 && (theirs & ~own) != 0;
+}
+
+/* Some root processes mayn't look at process 1: then it is as good as the last one below it, and there has to be one. */
+static bool same_as_init(bool has_seen_others)
+{
+	char link[64];
+
+	if (!same_hierarchies(1, ":name="))
+		return false;
+	if (readlink("/proc/1/ns/mnt", link, sizeof link) < 0)
+		return errno == EACCES && has_seen_others && has_more_capabilities(1);
+	return same_namespaces(1) && same_root(1);
+}
+
 /* Gives the parent of a process, 0 where there is none that we see. proc_pid_stat(5) */
 static pid_t parent_of(pid_t pid)
 {
@@ -239,26 +327,52 @@ static pid_t parent_of(pid_t pid)
 	return parent;
 }
 
-/* In a corner of the system, or with less than all rights, nobody leaves a process behind that no other command could use: what is
- * above us has to see what we see. Some root processes mayn't look at process 1: then it is as good as the last one below it. */
+/* What is left behind lives longer than its caller, and must keep nothing of it: no namespace, no mount below another root, no cgroup
+ * that somebody waits for. So only where all that is above us, up to process 1, has the same: then they are the system's own, or
+ * a container's, and end with it. minirun/warm/server.py looks at what one process can see of itself, and leaves its cgroup. */
 static bool may_leave_one_behind(void)
 {
-	static const char *const kinds[] = { "ns/cgroup", "ns/ipc", "ns/mnt", "ns/net", "ns/pid", "ns/time", "ns/user", "ns/uts", "root" };
-	for (pid_t above = getppid(); above > 0; above = parent_of(above))
-		for (size_t i = 0; i < COUNT(kinds); i++) {
-			char own[32], other[32], link[128];
-			snprintf(own, sizeof own, "/proc/self/%s", kinds[i]);
-			snprintf(other, sizeof other, "/proc/%d/%s", above, kinds[i]);
-			if (readlink(other, link, sizeof link) < 0 && errno == EACCES && above == 1)
-				break;
-			if (!same_link(own, other))
-				return false;
-		}
-	return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0 && prctl(PR_GET_SECCOMP) == 0;
+	bool has_seen_others = false;
+	pid_t above;
+
+	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0 || prctl(PR_GET_SECCOMP) != 0 || getpid() == 1)
+		return false;
+	for (above = getppid(); above > 1; above = parent_of(above)) {
+		if (!same_namespaces(above) || !same_root(above) || !same_hierarchies(above, ":"))
+			return false;
+		has_seen_others = true;
+	}
+	return same_as_init(has_seen_others);
 }
 
-/* In the process that stays: nothing of the caller but what only the kernel could take away. Never returns. */
-static _Noreturn void become_preloaded(const char *socket_path, int lock)
+/* Who can write to a directory, or to one above it, puts there what he likes. One with the sticky bit, as /tmp is, may be above. */
+static bool is_roots_alone(const char *path)
+{
+	int directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	uint64_t inode = 0, mount = 0;
+
+	for (bool is_first = true; directory >= 0; is_first = false) {
+		struct statx status;
+		int above = -1;
+		bool is_known = statx(directory, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &status) == 0;
+		bool is_writable = status.stx_mode & (S_IWGRP | S_IWOTH) && (is_first || !(status.stx_mode & S_ISVTX));
+		bool is_safe = is_known && status.stx_uid == 0 && !is_writable;
+		if (is_safe && !is_first && status.stx_ino == inode && status.stx_mnt_id == mount) {
+			close(directory); /* the root is its own parent */
+			return true;
+		}
+		inode = status.stx_ino;
+		mount = status.stx_mnt_id;
+		if (is_safe)
+			above = openat(directory, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(directory);
+		directory = above;
+	}
+	return false;
+}
+
+/* In the process that stays: nothing of the caller. Never returns. */
+static _Noreturn void become_preloaded(const char *socket_path, int lock, pid_t parent)
 {
 	static char path_variable[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 	static char language[] = "LANG=C.UTF-8";
@@ -268,6 +382,10 @@ static _Noreturn void become_preloaded(const char *socket_path, int lock)
 	sigset_t none;
 	int null = open("/dev/null", O_RDWR);
 
+	while (getppid() == parent)
+		poll(NULL, 0, 1); /* it ends at once */
+	if (getppid() != 1) /* a subreaper is above us, prctl(2): it shall find no child that it knows nothing of */
+		_exit(1);
 	setsid();
 	umask(0022);
 	if (null < 0 || chdir("/") < 0 || (lock != LOCK && dup2(lock, LOCK) < 0))
@@ -288,8 +406,7 @@ static _Noreturn void become_preloaded(const char *socket_path, int lock)
 	_exit(1);
 }
 
-/* Whoever gets the lock starts it; fifty callers at once start one. It isn't waited for. Its parent ends, and it stays only if that
- * gives it to init: where a subreaper is above us, prctl(2), nobody there shall find a child that he knows nothing of. */
+/* Whoever gets the lock starts it; fifty callers at once start one. It isn't waited for. */
 static void leave_one_behind(const char *socket_path)
 {
 	char lock_path[sizeof((struct sockaddr_un *)0)->sun_path + 8], directory[sizeof lock_path], *slash;
@@ -301,19 +418,21 @@ static void leave_one_behind(const char *socket_path)
 	snprintf(lock_path, sizeof lock_path, "%s.lock", socket_path);
 	snprintf(directory, sizeof directory, "%s", socket_path);
 	slash = strrchr(directory, '/');
-	if (slash && slash != directory) {
-		*slash = 0;
-		mkdir(directory, 0700);
-	}
+	slash[slash == directory] = 0;
+	mkdir(directory, 0700);
+	if (!is_roots_alone(directory))
+		return;
 	lock = open(lock_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (lock < 0)
 		return;
 	if (flock(lock, LOCK_EX | LOCK_NB) == 0) {
 		child = fork();
-		if (child == 0 && (child = fork()) != 0)
+		if (child == 0) {
+			pid_t parent = getpid();
+			if (fork() == 0)
+				become_preloaded(socket_path, lock, parent);
 			_exit(0);
-		else if (child == 0)
-			become_preloaded(socket_path, lock);
+		}
 		while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
@@ -550,8 +669,17 @@ static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 	}
 }
 
+/* `system warm stop` or `status` leaves none behind where there is none. */
+static bool is_about_it(void)
+{
+	for (char **word = words; word[0] && word[1]; word++)
+		if (strcmp(word[0], "system") == 0 && strcmp(word[1], "warm") == 0)
+			return true;
+	return false;
+}
+
 /* Returns only when nothing has been done and the command is ours to run. */
-static void run_warm(const char *socket_path, bool leaves_one)
+static void run_warm(const char *socket_path)
 {
 	int caller[DESCRIPTORS_MAX + 1], sent[SENT], ends[2];
 	int count = list_descriptors(caller + 1), worker = -1, connection, signals;
@@ -559,10 +687,10 @@ static void run_warm(const char *socket_path, bool leaves_one)
 	bool absent;
 	sigset_t all;
 
-	if (count < 0)
+	if (count < 0 || strlen(socket_path) >= sizeof((struct sockaddr_un *)0)->sun_path)
 		return;
 	connection = reach(socket_path, &preloaded, &absent);
-	if (absent && leaves_one)
+	if (absent && !is_about_it())
 		leave_one_behind(socket_path);
 	if (connection < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
@@ -617,9 +745,8 @@ int main(int argc, char **argv)
 		dprintf(2, "minirun: /proc is needed and isn't mounted\n");
 		return 125;
 	}
-	/* One that was started is made use of; one is left behind only where somebody has asked for it, once and for all or now. */
 	if (geteuid() == 0 && !(setting && strcmp(setting, "0") == 0) && environment_is_ordinary() && terminals_are_ordinary() &&
-	    process_is_ordinary() && !is_configured("off"))
-		run_warm(setting && setting[0] == '/' ? setting : SOCKET, setting || is_configured("on"));
+	    process_is_ordinary() && !is_switched_off())
+		run_warm(setting && setting[0] == '/' ? setting : SOCKET);
 	run_cold();
 }

@@ -213,7 +213,8 @@ enum mr_message_kind {
 	MR_MSG_ACK = 4,
 	MR_MSG_PLAN = 5,        /* value: how many descriptors HOLD will bring; with the plan's file and those that TAKE names: their
 				 * numbers, int32_t each, follow the struct */
-	MR_MSG_AHEAD = 7,       /* before PLAN, or not at all; value: CLONE_NEWNET, a namespace that the plan's CLONE will want */
+	MR_MSG_AHEAD = 7,       /* before PLAN, or not at all: it may take long, and its process inherits no stream of ours; value:
+				 * CLONE_NEWNET, a namespace that the plan's CLONE will want, or 0 */
 	MR_MSG_HOLD = 6,        /* with descriptors that are kept until the container has ended, MR_RIGHTS_MAX at most */
 	MR_MSG_STARTED = 16,    /* pid, time */
 	MR_MSG_FAILED = 17,     /* operation: place in the plan, error: errno */
@@ -254,6 +255,9 @@ int mr_launch(int executable, const char *path, char *const *argv, char *const *
 const char *mr_lacking_call(int place);
 /* PR_SET_CHILD_SUBREAPER, prctl(2). */
 int mr_set_subreaper(int reaps);
+/* The capabilities that a child of this process can still hold: permitted, and not dropped from the bounding set. A bit each,
+ * capabilities(7); capget(2), PR_CAPBSET_READ. */
+uint64_t mr_held_capabilities(void);
 int mr_pidfd_open(int pid);
 int mr_pidfd_send_signal(int pidfd, int signal);
 /* A descriptor of the file through a private, detached, read-only bind mount of it: who gets hold of it through
@@ -279,12 +283,18 @@ int mr_fork_into(int cgroup);
 /* Takes on resource limits, scheduling, processors and I/O priority of another process. 0 or -errno: EPERM where that takes more
  * rights than are there. prlimit(2), sched_setattr(2), sched_setaffinity(2), ioprio_set(2). */
 int mr_adopt(int pid);
+/* The same as far as it can be: a limit that can't be raised stays. 0 or -errno of all the rest. */
+int mr_be_as(int pid);
 /* SIGKILL for this process when its parent ends; -ESRCH when that isn't `parent` any more. PR_SET_PDEATHSIG(2const). */
 int mr_end_with_parent(int parent);
+/* A session keyring of its own: that of a login ends with the login. 0 or -errno; ENOSYS: this kernel has none. keyctl(2) */
+int mr_leave_keyring(void);
 /* Makes `count` strings, which follow each other, the environment as it is: with what has no "=", in this order. environ(7) */
 int mr_set_environment(const char *block, size_t count);
 /* sigprocmask(2) with a bit for each signal, as /proc/PID/status shows them. */
 int mr_set_signal_mask(uint64_t blocked);
+/* Leaves no free memory between allocated chunks of malloc(3). */
+void mr_fill_holes(void);
 /* An inotify(7) descriptor also watches a directory, for whatever changes one of its files. The watch or -errno. */
 int mr_watch_also(int descriptor, const char *path);
 /* python: end */

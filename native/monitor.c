@@ -60,16 +60,6 @@ static void isolate(void)
 		_exit(125);
 }
 
-/* Lets go of the caller's terminal or pipes: who reads them shall see their end. */
-static void leave_stdio(void)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int fd = 0; null >= 0 && fd < 3; fd++)
-		dup2(null, fd);
-	if (null > 2)
-		close(null);
-}
-
 /* Root of a user namespace opens /dev/stdout, which is /proc/self/fd/1: it has to own the pipe, and can't take it by itself.
  * Pipes alone: what else the caller handed in isn't ours to give away. */
 static void give_pipes(const struct container *container, const struct settings *settings)
@@ -247,7 +237,8 @@ int main(void)
 	size_t length = 0;
 	int status = loop_init();
 	clients_init(OWNER_SOCKET);
-	int file = plan_await(OWNER_SOCKET, &container.network);
+	bool ahead = false;
+	int file = plan_await(OWNER_SOCKET, &container.network, &ahead);
 	if (file == -ECANCELED)
 		return 0;
 	if (file < 0)
@@ -256,7 +247,9 @@ int main(void)
 	if (!plan)
 		fail_at(&container, MR_NO_OPERATION, -EINVAL);
 	status = settings_read(&settings, plan, length, &failed);
-	if (status == 0 && settings.stdio != MR_STDIO_INHERIT)
+	if (status == 0 && ahead && settings.stdio == MR_STDIO_INHERIT)
+		status = -EPROTO;
+	else if (status == 0 && !ahead && settings.stdio != MR_STDIO_INHERIT)
 		leave_stdio();
 	if (status == 0 && settings.delays) {
 		failed = settings.run_operation;

@@ -49,8 +49,10 @@ bool loop_turn(int timeout_ms);
 /* ---- Plan (monitor_plan.c) ------------------------------------------------------------------------------------------- */
 
 /* Waits for the plan: a descriptor of its file, or -errno: -ECANCELED when the owner has gone. *network: a network namespace for the
- * container that was asked for and made meanwhile, or -1. */
-int plan_await(int socket, int *network);
+ * container that was asked for and made meanwhile, or -1. *ahead: we were launched ahead, and have left our streams. */
+int plan_await(int socket, int *network, bool *ahead);
+/* Lets go of the caller's terminal or pipes: who reads them shall see their end. */
+void leave_stdio(void);
 /* Closes the descriptors that were only to be held. */
 void plan_release_held(void);
 

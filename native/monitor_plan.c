@@ -113,14 +113,25 @@ static int make_network(void)
 	return made;
 }
 
-int plan_await(int socket, int *network)
+void leave_stdio(void)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	for (int fd = 0; null >= 0 && fd < 3; fd++)
+		dup2(null, fd);
+	if (null > 2)
+		close(null);
+}
+
+int plan_await(int socket, int *network, bool *ahead)
 {
 	struct parcel parcel;
 	int status = receive(socket, &parcel);
 	*network = -1;
-	if (status == 0 && parcel.message.kind == MR_MSG_AHEAD) {
+	*ahead = status == 0 && parcel.message.kind == MR_MSG_AHEAD;
+	if (*ahead) {
 		if (parcel.message.value == CLONE_NEWNET)
 			*network = make_network();
+		leave_stdio(); /* it may take long until there is a plan */
 		status = receive(socket, &parcel);
 	}
 	if (status == 0 && parcel.message.kind != MR_MSG_PLAN)

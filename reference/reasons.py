@@ -27,29 +27,23 @@ MISSING: dict[str, str] = {
     ),
     "trust": "no signatures by Notary v1, which is being retired",
     # ---- global options
-    "--config": "logins are read where DOCKER_CONFIG says, else in ~/.docker",
-    **dict.fromkeys(("--context", "--host"), "no daemon, so none to choose"),
+    "--host": "no daemon, so none to choose",
     **dict.fromkeys(
         ("--tls", "--tlscacert", "--tlscert", "--tlskey", "--tlsverify"), "no daemon, so no connection to it"
     ),
-    "--log-level": "warnings are always shown; --debug shows where an error comes from",
     # ---- run and create, update
-    **dict.fromkeys(("--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops", "--isolation"), _WINDOWS),
+    **dict.fromkeys(("--cpu-count", "--cpu-percent", "--io-maxbandwidth", "--io-maxiops"), _WINDOWS),
     **dict.fromkeys(
         ("--cpu-rt-period", "--cpu-rt-runtime", "--kernel-memory"), "of cgroup v1; version 2 has no such limit"
     ),
     **dict.fromkeys(("--memory-swappiness", "--oom-kill-disable"), "of cgroup v1; version 2 has no such switch"),
     "--blkio-weight-device": _LATER,
-    "--disable-content-trust": "there is no content trust to disable",
-    **dict.fromkeys(
-        ("--ip", "--ip6", "--link-local-ip", "--mac-address", "--network-alias"), "no networks of one's own yet"
-    ),
+    **dict.fromkeys(("--ip", "--ip6", "--link-local-ip", "--network-alias"), "no networks of one's own yet"),
     "create --link": "no links, which docker keeps for old programs only",
     "run --link": "no links, which docker keeps for old programs only",
     "rm --link": "no links, which docker keeps for old programs only",
     "--cgroup-parent": _LATER,
     "--gpus": "no driver for it; --device hands over device nodes",
-    "--runtime": "one runtime, minirun's own",
     "--storage-opt": "no quotas",
     "--use-api-socket": "no daemon, so no socket of it",
     # ---- others
@@ -80,7 +74,7 @@ _LIMITS = "refused, by the controller's name, where the host can't enforce it; d
 
 # What is there, looks the same and does something else. Also what docker's help calls otherwise.
 DIFFERS: dict[str, str] = {
-    "info": "what this host offers minirun; fields of a daemon are absent",
+    "info": "what this host offers minirun; most fields of a daemon are absent",
     "version": "one version: there is no server",
     "inspect": "containers, images and volumes; no networks yet",
     "image inspect": "one command with `inspect`, so `--type` is taken too",
@@ -99,12 +93,14 @@ DIFFERS: dict[str, str] = {
     "volume create --opt": "a bind alone: `type=none`, `o=bind`, `device=DIRECTORY` ([volumes.md](volumes.md))",
     "volume create --driver": "`local` alone",
     "--volume-driver": "`local` alone",
-    "--log-driver": "`json-file` alone",
+    "--log-driver": "`json-file`, `local` (kept in the same form) and `none`",
+    "--runtime": "one runtime, minirun's own, which answers to `runc` too",
+    "--disable-content-trust": "there is no content trust: `=false` is refused",
     "--log-opt": "`max-size` and `max-file`",
     "run --network": "`none`, `host`, `bridge`, `container:NAME`",
     "create --network": "`none`, `host`, `bridge`, `container:NAME`",
     "--ipc": "no `container:NAME`",
-    "--mount": "`volume`, `bind`, `tmpfs`",
+    "--mount": "`volume`, `bind`, `tmpfs`; no `image`",
     "run --volume": "`owner` and `idmap` besides ([user-namespaces.md](user-namespaces.md))",
     "create --volume": "`owner` and `idmap` besides ([user-namespaces.md](user-namespaces.md))",
     "--userns": "`auto` and `auto:size=N` besides ([user-namespaces.md](user-namespaces.md))",
@@ -130,5 +126,7 @@ DIFFERS: dict[str, str] = {
     ),
     "--pids-limit": "4,096 where the host can count and nothing is said; docker has no limit then",
     "exec --detach": "leaves no `exec_die` event: nobody is there to see the end",
+    "--context": "`default` alone: no daemon, so none to choose",
+    "--log-level": "taken and checked; errors and warnings are always shown, `--debug` shows where an error comes from",
     "--debug": "shows where an error comes from; there is no daemon's debug mode",
 }

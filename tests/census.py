@@ -49,21 +49,25 @@ SKELETON = [
 # Of others, whatever of it comes or goes in the middle of a test: credentials of a service, a login, a container of docker
 # or podman. systemd.exec(5), pam_systemd(8).
 MOUNTS_OF_OTHERS = re.compile(
-    r"/run/(credentials|user|systemd|docker|containerd|containers|netns|snapd)/|/var/lib/(docker|containerd|containers)/|/snap/"
-    r"|/proc/sys/fs/binfmt_misc"
+    r"/run/(credentials|user|systemd|docker|containerd|containers|netns|snapd)(/| |$)"  # ip-netns(8) makes /run/netns itself one
+    r"|/var/lib/(docker|containerd|containers)/|/snap/|/proc/sys/fs/binfmt_misc"
 )
 LINKS_OF_OTHERS = re.compile(r"docker\d+|br-[0-9a-f]{12}|veth[0-9a-f]{7,8}|podman\d+|cni\d+")
 
 
 class Census:
-    """What there is now, for one pair of roots; `leaks` says what came since."""
+    """What there is now, for one pair of roots; `leaks` says what came since, and `after` is what there is then.
 
-    def __init__(self, root: Path, run_root: Path, *, whole_host: bool = False) -> None:
+    `before` is what another census saw, when nothing that may leave anything has run since.
+    """
+
+    def __init__(self, root: Path, run_root: Path, *, whole_host: bool = False, before: Things | None = None) -> None:
         self.root = root
         self.run_root = run_root
         self.tag = f"{crc32(os.fsencode(os.path.realpath(root))):08x}"
         self.whole_host = whole_host
-        self.before = self.take()
+        self.before = self.take() if before is None else before
+        self.after = self.before
 
     def take(self) -> Things:
         """Look at everything once."""
@@ -89,7 +93,7 @@ class Census:
         end = time.monotonic() + deadline_seconds
         pause = 0.01
         while True:
-            now = self.take()
+            self.after = now = self.take()
             lines = [f"{kind} left: {thing}" for kind in now for thing in sorted(now[kind] - self.before[kind])]
             if not lines or time.monotonic() > end:
                 break
@@ -106,10 +110,13 @@ class Census:
     def _processes(self) -> list[int]:
         """Ours: below this process, in a cgroup of ours, or holding something below our roots (a working directory, a file)."""
         found = []
-        parents = _parents()
+        parents, zombies = _parents()
+        own_mounts = _namespace("self", "mnt")
         for pid in parents:
             with contextlib.suppress(OSError):
-                if pid != os.getpid() and (self._is_below_us(pid, parents) or self._carries_our_mark(pid)):
+                if pid == os.getpid():
+                    continue
+                if self._is_below_us(pid, parents) or (pid not in zombies and self._carries_our_mark(pid, own_mounts)):
                     found.append(pid)
         return found
 
@@ -120,14 +127,15 @@ class Census:
                 return True
         return False
 
-    def _carries_our_mark(self, pid: int) -> bool:
-        if _stat(pid)[0] == "Z":
-            # Nothing but an exit code that its parent hasn't read. Its parent isn't below us: it has adopted it, as init does or
-            # a subreaper, prctl(2), and when it reads is its own business.
-            return False
+    def _carries_our_mark(self, pid: int, own_mounts: str) -> bool:
+        """Say so of a process that isn't below us, and lives.
+
+        A zombie is nothing but an exit code that its parent hasn't read. Its parent isn't below us: it has adopted it, as init
+        does or a subreaper, prctl(2), and when it reads is its own business.
+        """
         if f"minirun-{self.tag}" in _read(f"/proc/{pid}/cgroup"):
             return True
-        if _namespace(pid, "mnt") != _namespace("self", "mnt") and str(self.root) in _read(f"/proc/{pid}/mountinfo"):
+        if _namespace(pid, "mnt") != own_mounts and str(self.root) in _read(f"/proc/{pid}/mountinfo"):
             return True
         return _command(pid).startswith("minirun-monitor") and any(
             link.startswith((str(self.root), str(self.run_root))) for link in _links_of(f"/proc/{pid}/fd")
@@ -219,8 +227,14 @@ class Census:
         database = self.root / "minirun.db"
         if not database.exists():
             return []
+        try:
+            return self._rows_of(f"file:{database}?mode=ro")
+        except sqlite3.OperationalError:  # who was killed left a log that only a writer may recover
+            return self._rows_of(f"file:{database}?mode=rw")
+
+    def _rows_of(self, uri: str) -> list[str]:
         found = []
-        with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=10)) as connection:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=10)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             for table in sorted(tables & {"containers", "leases", "port_leases", "id_leases", "volumes"}):
                 cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608  (a name from the list above)
@@ -235,21 +249,23 @@ _NAMESPACES = ("net:", "mnt:", "pid:", "uts:", "ipc:", "user", "cgro", "time")
 _elements_at: dict[str, tuple[int, list[str]]] = {}
 
 
-def _parents() -> dict[int, int]:
-    """Give the parent of each process that isn't a kernel thread."""
-    parents = {}
+def _parents() -> tuple[dict[int, int], set[int]]:
+    """Give the parent of each process that isn't a kernel thread, and which of the processes are zombies."""
+    parents, zombies = {}, set()
     for name in os.listdir("/proc"):
-        if name.isdigit():
-            with contextlib.suppress(OSError, ValueError):
-                parent = int(_stat(int(name))[1])
-                if parent != 2 and name != "2":
-                    parents[int(name)] = parent
-    return parents
+        if name.isdigit() and name != "2":
+            with contextlib.suppress(OSError, ValueError, IndexError):
+                state, parent = _stat(int(name))[:2]
+                if parent != "2":
+                    parents[int(name)] = int(parent)
+                    if state == "Z":
+                        zombies.add(int(name))
+    return parents, zombies
 
 
 def _stat(pid: int) -> list[str]:
-    """Give the fields of /proc/PID/stat from the state on: state, parent, ... proc_pid_stat(5)."""
-    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    """Give state and parent of /proc/PID/stat, and the rest in one. proc_pid_stat(5)."""
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split(maxsplit=2)
 
 
 def _read(path: str) -> str:

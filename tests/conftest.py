@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests import hosts
-from tests.census import Census
+from tests.census import Census, Things
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
@@ -75,9 +75,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_collection_finish() -> None:
-    """The census looks for descriptors that nobody holds any more, twice a test: not in what is there to stay."""
+    """The census looks for descriptors that nobody holds any more: not in what is there to stay."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What was not looked into between two tests is at the end, when pytest looks for what should have been closed."""
+    gc.unfreeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -188,8 +193,8 @@ def run_container(minirun: MinirunCommand) -> Iterator[RunContainer]:
         return name
 
     yield run
-    for name in names:
-        minirun("rm", "-f", "-v", name, check=False)
+    if names:
+        minirun("rm", "-f", "-v", *names, check=False)
 
 
 @pytest.fixture
@@ -246,6 +251,32 @@ def busybox(fixture_image: Callable[[str], str]) -> str:
 # ---- the census
 
 
+class _SeenLast:
+    """What the last census saw, for the next one to begin with, as long as nothing has been made or ended since."""
+
+    things: Things | None = None
+
+    def take(self) -> Things | None:
+        """Give it once."""
+        things, self.things = self.things, None
+        return things
+
+
+_seen_last = _SeenLast()
+
+
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """What a fixture makes that others share is there before the test and no leak of it."""
+    if fixturedef.argname != "census":
+        _seen_last.things = None
+
+
+def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any]) -> None:
+    """What a fixture took away is not there before the next test."""
+    if fixturedef.argname != "census":
+        _seen_last.things = None
+
+
 @pytest.fixture(autouse=True)
 def census(request: pytest.FixtureRequest) -> Iterator[None]:
     """After each test that touches the kernel: nothing of minirun is there that wasn't there before."""
@@ -254,9 +285,10 @@ def census(request: pytest.FixtureRequest) -> Iterator[None]:
         "no_census"
     ):
         yield
+        _seen_last.things = None
         return
     roots: Roots = request.getfixturevalue("roots")
-    count = Census(roots.root, roots.run_root, whole_host=IN_CI)
+    count = Census(roots.root, roots.run_root, whole_host=IN_CI, before=_seen_last.take())
     yield
     if request.config.getoption("--without"):
         from tests import missing  # a plugin, loaded by now
@@ -265,5 +297,7 @@ def census(request: pytest.FixtureRequest) -> Iterator[None]:
         leaks = missing.of_minirun(node, count.leaks())
     else:
         leaks = count.leaks()
+    _seen_last.things = count.after
+    gc.freeze()  # what is alive now has been looked at; what it holds was there before the next test
     if leaks:
         pytest.fail("this test left things behind:\n  " + "\n  ".join(leaks), pytrace=False)

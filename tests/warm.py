@@ -1,5 +1,7 @@
 """Runs the tests cold or, with `--warm`, by a preloaded process: every command of a whole run, and the same tests have to pass.
 
+What is said here holds for all that the tests start: nothing is left behind on the machine that wasn't asked for.
+
 Owns: the option, that process. Leaves to others: comparing the two ways (integration/warm).
 """
 
@@ -33,7 +35,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave nothing behind."""
+    """Leave nothing behind. On a machine of our own, see that no test has: one that gave a command an environment without ours."""
+    if os.environ.get("CI") == "true" and os.geteuid() == 0:
+        from minirun.warm import control
+
+        assert control.find(control.SOCKET) is None, (
+            "a test ran a command without MINIRUN_WARM, and that left a process"
+        )
     if config.getoption("--warm") and os.geteuid() == 0:
         from minirun.warm import control
 

@@ -22,6 +22,6 @@ def say_object(item: dict[str, Any], template: str, text: Callable[[dict[str, An
     elif template == "json":
         say(json.dumps(item, ensure_ascii=False, separators=(",", ":")))
     else:
-        from .template import compile_template
+        from .template import compile_for_one
 
-        say(compile_template(template).render(item))
+        say(compile_for_one(template).render(item))

@@ -68,6 +68,10 @@ def follow(
 ) -> int:
     """Be the container's streams until it ends or the user detaches; gives the exit code (0 after detaching).
     Blocks."""
+    if terminal and not detach_keys:
+        from .preferences import text_preference
+
+        detach_keys = text_preference("detachKeys")
     signals = _PROXIED if proxy else frozenset((_signal.SIGINT,))
     with ExitStack() as undo:
         undo.callback(session.close)

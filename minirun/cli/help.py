@@ -36,7 +36,7 @@ def noun_help(noun: str) -> str:
     """Give the text of `minirun container --help` and its like."""
     verbs = NOUNS[noun]
     shown = {target: verb for verb, target in reversed(verbs.items()) if target in names()}
-    shown |= {"ps": "ls", "images": "ls", "rm": "rm", "rmi": "rm"}
+    shown |= {"ps": "ls", "images": "ls", "rm": "rm", "rmi": "rm", "volume ls": "ls", "volume rm": "rm"}
     rows = []
     for target in sorted({target for verb, target in verbs.items() if verb}, key=lambda name: shown[name]):
         command = find(target)

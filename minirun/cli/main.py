@@ -9,10 +9,11 @@ Owns: global options, dispatch, the last line of defence. Leaves to others: ever
 
 from __future__ import annotations
 
+import os
 import sys
 
 from .. import __version__
-from ..errors import MinirunError, UsageError, WrongCommand
+from ..errors import BadCall, MinirunError, UsageError, WrongCommand
 from ..output import say, warn, write
 from ..program import enter, reason_of
 from .invocation import Invocation
@@ -50,6 +51,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
             write(main_help())
             return 0
+        if directory := options.text("config"):
+            os.environ["DOCKER_CONFIG"] = directory  # for credential helpers too, as docker's own client hands it on
         spelling, target, rest = _find(options.arguments)
         if target in NOUNS:
             from .help import noun_help
@@ -137,7 +140,7 @@ def _complain(error: Exception, spelling: str) -> int:
         where = f"'minirun --debug {name} ...' shows where"
         warn(f"{prefix} this is a defect of minirun: {type(error).__name__}: {error}; {where}")
         return FAILED
-    return _code_of(name, code)
+    return code if isinstance(error, BadCall) else _code_of(name, code)
 
 
 def _code_of(name: str, code: int) -> int:
@@ -145,7 +148,7 @@ def _code_of(name: str, code: int) -> int:
     if name == "run":
         return FAILED if code == 1 else code
     if name == "exec":
-        return 1 if code == FAILED else code
+        return NOT_EXECUTABLE if code == FAILED else code
     return 1 if code in (FAILED, NOT_EXECUTABLE, NOT_FOUND) else code
 
 

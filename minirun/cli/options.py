@@ -31,8 +31,11 @@ _DETACH_KEYS_HELP = "Override the key sequence for detaching a container"
 
 # fmt: off
 GLOBAL: Rows = (
+    ("config",   "",  "one",  "string", "Location of client config files", "scalars.directory", ""),
+    ("context",  "c", "one",  "string", 'Name of the context; there is one, "default"', "scalars.context", ""),
     ("debug",    "D", "flag", "",       "Show where an error comes from (traceback)", "", ""),
     ("help",     "",  "flag", "",       "Print usage", "", ""),
+    ("log-level", "l", "one", "string", 'Set the logging level ("debug", "info", "warn", "error", "fatal") (default "info")', "scalars.log_level", ""),
     ("root",     "",  "one",  "string", 'Directory of all state that survives a reboot (default "/var/lib/minirun")', "scalars.directory", ""),
     ("run-root", "",  "one",  "string", 'Directory of all state that does not (default "/run/minirun")', "scalars.directory", ""),
     ("version",  "v", "flag", "",       "Print version information and quit", "", ""),
@@ -54,6 +57,7 @@ _CONTAINER: Rows = (
     ("cpuset-cpus",  "",  "one",    "string",  "CPUs in which to allow execution (0-3, 0,1)", "limits.cpu_set", "cpuset_cpus"),
     ("cpuset-mems",  "",  "one",    "string",  "MEMs in which to allow execution (0-3, 0,1)", "limits.memory_nodes", "cpuset_mems"),
     ("device",       "",  "many",   "list",    "Add a host device to the container", "mounts.device", "devices"),
+    ("disable-content-trust", "", "flag", "", "Skip image verification (default true)", "", ""),
     ("device-cgroup-rule", "", "many", "list", "Add a rule to the cgroup allowed devices list", "scalars.item", "device_rules"),
     ("device-read-bps", "", "many", "list",    "Limit read rate (bytes per second) from a device (default [])", "limits.bytes_rate", "device_read_bytes"),
     ("device-read-iops", "", "many", "list",   "Limit read rate (IO per second) from a device (default [])", "limits.operations_rate", "device_read_operations"),
@@ -78,11 +82,13 @@ _CONTAINER: Rows = (
     ("hostname",     "h", "one",    "string",  "Container host name", "network.hostname", "hostname"),
     ("init",         "",  "flag",   "",        "Run an init inside the container that forwards signals and reaps processes", "", "init"),
     ("interactive",  "i", "flag",   "",        "Keep STDIN open even if not attached", "", "interactive"),
+    ("isolation",    "",  "one",    "string",  "Container isolation technology", "modes.isolation", ""),
     ("ipc",          "",  "one",    "string",  "IPC mode to use", "modes.ipc", "ipc_mode"),
     ("label-file",   "",  "map",    "list",    "Read in a line delimited file of labels", "environment.labels_of_file", "labels"),
     ("label",        "l", "map",    "list",    "Set meta data on a container", "environment.label", "labels"),
-    ("log-driver",   "",  "one",    "string",  "Logging driver for the container (json-file)", "limits.log_driver", ""),
+    ("log-driver",   "",  "one",    "string",  "Logging driver for the container", "limits.log_driver", "log_driver"),
     ("log-opt",      "",  "spread", "list",    "Log driver options (max-size, max-file)", "limits.log_option", "log_max_bytes log_max_files"),
+    ("mac-address",  "",  "one",    "string",  "Container MAC address (e.g., 92:d0:c6:0a:29:33)", "network.mac_address", "mac_address"),
     ("memory",       "m", "one",    "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
     ("memory-reservation", "", "one", "bytes", "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",  "",  "one",    "bytes",   "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
@@ -104,6 +110,7 @@ _CONTAINER: Rows = (
     ("restart",      "",  "spread", "string",  'Restart policy to apply when a container exits (default "no")', "scalars.restart_policy", "restart_policy restart_retries"),
     ("restart-on-unhealthy", "", "flag", "",   "Stop and start the container when its health check says that it is unhealthy", "", "restart_on_unhealthy"),
     ("rm",           "",  "flag",   "",        "Automatically remove the container and its associated anonymous volumes when it exits", "", "auto_remove"),
+    ("runtime",      "",  "one",    "string",  "Runtime to use for this container", "modes.runtime", ""),
     ("security-opt", "",  "many",   "list",    "Security Options", "security.option", "security_options"),
     ("shm-size",     "",  "one",    "bytes",   "Size of /dev/shm", "scalars.size", "shm_size_bytes"),
     ("stop-signal",  "",  "one",    "string",  "Signal to stop the container", "scalars.signal_name", "stop_signal"),
@@ -122,7 +129,7 @@ _CONTAINER: Rows = (
 )
 
 _RUN: Rows = (
-    ("detach",      "d", "flag", "",       "Run container in background and print container ID", "", ""),
+    ("detach",      "d", "flag", "",       "Run container in background and print container ID", "", "detached"),
     ("detach-keys", "",  "one",  "string", _DETACH_KEYS_HELP, "keys.checked", "detach_keys"),
     ("explain",     "",  "flag", "",       "Print the plan of the start, operation by operation, and start nothing", "", ""),
     ("sig-proxy",   "",  "flag", "",       "Proxy received signals to the process (default true)", "", ""),
@@ -169,13 +176,13 @@ _START: Rows = (
 )
 
 _STOP: Rows = (
-    ("signal",  "s", "one", "string", "Signal to send to the container", "scalars.signal_name", ""),
+    ("signal",  "s", "one", "string", "Signal to send to the container", "", ""),
     ("timeout", "t", "one", "int",    "Seconds to wait before killing the container", "scalars.integer", ""),
     ("time",    "",  "one", "int",    "", "scalars.integer", ""),
 )
 
 _KILL: Rows = (
-    ("signal", "s", "one", "string", "Signal to send to the container", "scalars.signal_name", ""),
+    ("signal", "s", "one", "string", "Signal to send to the container", "", ""),
 )
 
 _RM: Rows = (
@@ -185,6 +192,7 @@ _RM: Rows = (
 
 _PULL: Rows = (
     ("all-tags", "a", "flag", "",       "Download all tagged images in the repository", "", ""),
+    ("disable-content-trust", "", "flag", "", "Skip image verification (default true)", "", ""),
     ("platform", "",  "one",  "string", "Set platform if server is multi-platform capable", "", ""),
     ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
 )
@@ -198,6 +206,7 @@ _SEARCH: Rows = (
 
 _PUSH: Rows = (
     ("all-tags", "a", "flag", "",       "Push all tags of an image to the repository", "", ""),
+    ("disable-content-trust", "", "flag", "", "Skip image signing (default true)", "", ""),
     ("platform", "",  "one",  "string", 'Push a platform-specific manifest as a single-platform image to the registry. Formatted as "os[/arch[/variant]]"', "", ""),
     ("quiet",    "q", "flag", "",       "Suppress verbose output", "", ""),
 )
@@ -376,6 +385,7 @@ _MANIFEST_PUSH: Rows = (
 )
 
 _VOLUME_CREATE: Rows = (
+    ("name",   "",  "one",  "string", "", "", ""),
     ("driver", "d", "one",  "string", 'Specify volume driver name (default "local")', "", ""),
     ("label",  "",  "map",  "list",   "Set metadata for a volume", "environment.label", ""),
     ("opt",    "o", "map",  "map",    "Set driver specific options (default map[])", "environment.label", ""),
@@ -548,9 +558,9 @@ NOUNS: dict[str, dict[str, str]] = {
 
 # Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
 ABSENT = frozenset(
-    """blkio-weight-device cgroup-parent checkpoint checkpoint-dir config context cpu-count cpu-percent cpu-rt-period
-    cpu-rt-runtime details disable-content-trust gpus host insecure io-maxbandwidth io-maxiops ip ip6 isolation
-    kernel-memory link link-local-ip log-level mac-address memory-swappiness network-alias oom-kill-disable runtime
+    """blkio-weight-device cgroup-parent checkpoint checkpoint-dir cpu-count cpu-percent cpu-rt-period
+    cpu-rt-runtime details gpus host insecure io-maxbandwidth io-maxiops ip ip6
+    kernel-memory link link-local-ip memory-swappiness network-alias oom-kill-disable
     storage-opt tls tlscacert tlscert tlskey tlsverify use-api-socket
     availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
 )

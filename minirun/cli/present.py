@@ -52,6 +52,8 @@ def ellipsis(text: str, width: int) -> str:
 
 def quoted(text: str) -> str:
     """Give text in double quotes as Go's strconv.Quote writes it."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     return (
         '"'
         + "".join(_ESCAPES.get(letter) or (letter if letter.isprintable() else _code(letter)) for letter in text)
@@ -91,6 +93,8 @@ def _since(then_ns: int, now_ns: int) -> str:
 def ports(mappings: Sequence[PortMapping], *, both_families: bool) -> str:
     """Say which host ports lead into a container: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`; runs of ports are
     joined."""
+    if not mappings:
+        return ""
     runs: dict[tuple[str, str], tuple[int, int]] = {}
     done: list[str] = []
     moved: list[str] = []

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 
 from ..engine.config import ContainerConfig
-from ..errors import Conflict, InvalidInput, NotFound, UsageError
+from ..errors import Conflict, InvalidInput, NotFound, NotSupported, UsageError
 from ..light import contextmanager
 from ..output import write_all
+from .preferences import proxy_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import Any
 
     from ..command_line import Parsed
     from ..engine.container import Container, ExecConfig
@@ -24,12 +26,34 @@ if TYPE_CHECKING:
 
 def container_config(parsed: Parsed) -> ContainerConfig:
     """Build the request of `run` and `create`: the first argument is the image, the rest its command."""
-    config = ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **parsed.fields())
+    fields = parsed.fields()
+    for name in ("binds", "volumes", "tmpfs"):
+        if len(mounts := fields.get(name, ())) > 1:
+            fields[name] = _without_repeats(mounts, last_wins=name == "tmpfs")
+    if proxies := proxy_variables():
+        fields["environment"] = (*proxies, *fields.get("environment", ()))
+    config = ContainerConfig(image=parsed.arguments[0], command=parsed.arguments[1:], **fields)
     if config.auto_remove and config.restart_policy != "no":
         raise UsageError("conflicting options: cannot specify both --restart and --rm")
+    refuse_content_trust(parsed)
     if config.no_healthcheck and any(name.startswith("health-") for name in parsed.values):
         raise UsageError("--no-healthcheck conflicts with --health-* options")
     return config
+
+
+def refuse_content_trust(parsed: Parsed) -> None:
+    """Raise NotSupported where signatures of images are to be checked: there are none, so docker's default is what happens."""
+    if not parsed.flag("disable-content-trust", default=True):
+        raise NotSupported("no signature of an image can be checked: there is no content trust; leave the option out")
+
+
+def _without_repeats(mounts: Sequence[Any], *, last_wins: bool) -> tuple[Any, ...]:
+    """Drop a `-v` that is written twice, and a `--tmpfs` before another one of its place. A --mount's repetition stays an error."""
+    kept: dict[Any, Any] = {}
+    for place, mount in enumerate(mounts):
+        plain = mount.target if last_wins else str(mount)
+        kept[place if mount.by_mount else plain] = mount
+    return tuple(kept.values())
 
 
 def exec_config(parsed: Parsed) -> ExecConfig:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import MinirunError
+from ..errors import BadCall
 from ..light import contextmanager
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def require(interactive: bool, terminal: bool) -> None:
     """Refuse `-it` when standard input is no terminal: a script would wait for ever, or garble what it pipes in."""
     if interactive and terminal and not os.isatty(0):
-        raise MinirunError("the input device is not a TTY")
+        raise BadCall("the input device is not a TTY")
 
 
 @contextmanager

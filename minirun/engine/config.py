@@ -23,6 +23,10 @@ class BindMount(Record):
     propagation: str = "rprivate"  # private rprivate slave rslave shared rshared
     as_owner: bool = False  # what the container's user writes belongs to the owner of the source
     id_mapped: bool = False  # with --userns auto: ids are the container's, so what its root writes is root's
+    submounts: str = (
+        ""  # of the source: "" they come along, "disabled" they don't, "writable", "readonly" (--mount bind-recursive)
+    )
+    by_mount: bool = False  # written as --mount: the source has to be there
 
 
 class TmpfsMount(Record):
@@ -30,6 +34,7 @@ class TmpfsMount(Record):
 
     target: str
     options: tuple[str, ...] = ()
+    by_mount: bool = False  # written as --mount
 
 
 class VolumeMount(Record):
@@ -50,6 +55,7 @@ class VolumeMount(Record):
     options: dict[str, str] = {}
     is_anonymous: bool = False  # goes with its container, when that is asked for
     is_device: bool = False  # shows a directory of the host's
+    by_mount: bool = False  # written as --mount
 
 
 class PortMapping(Record):
@@ -59,6 +65,7 @@ class PortMapping(Record):
     protocol: str = "tcp"  # tcp udp sctp
     host_address: str = ""  # "" means every address, IPv4 and IPv6
     host_port: int = 0  # 0 means: a free port is chosen at start
+    host_port_last: int = 0  # the first free one from host_port to this; 0: host_port alone
 
 
 class Ulimit(Record):
@@ -100,6 +107,7 @@ class ContainerConfig(Record):
     interactive: bool = False  # -i: keep stdin open
     terminal: bool = False  # -t
     attach: tuple[str, ...] = ()  # the streams a foreground run attaches: stdin stdout stderr
+    detached: bool = False  # run -d
     auto_remove: bool = False  # --rm
     init: bool = False
     read_only: bool = False
@@ -141,6 +149,7 @@ class ContainerConfig(Record):
     device_read_operations: tuple[DeviceRate, ...] = ()
     device_write_operations: tuple[DeviceRate, ...] = ()
     network: str = "bridge"  # none host bridge container:NAME
+    mac_address: str = ""  # on the bridge; "" is one that belongs to the IPv4 address
     ports: tuple[PortMapping, ...] = ()
     publish_all: bool = False
     exposed: tuple[str, ...] = ()  # "80/tcp", beside those of the image
@@ -161,6 +170,7 @@ class ContainerConfig(Record):
     no_healthcheck: bool = False  # the image's isn't wanted
     stop_signal: str = ""
     stop_timeout_seconds: int | None = None
+    log_driver: str = "json-file"  # local: kept in the same form; none: what the container writes is kept nowhere
     log_max_bytes: int = 16 * 1024 * 1024
     log_max_files: int = 3
     detach_keys: str = ""

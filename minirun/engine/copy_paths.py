@@ -115,6 +115,8 @@ def host_source(path: str, *, follow: bool) -> Place:
         found = os.lstat(resolved)
     except OSError as error:
         raise NotFound(f"lstat {resolved}: {(error.strerror or '').lower()}") from error
+    if says_directory(path) and not stat.S_ISDIR(found.st_mode):
+        raise InvalidInput("not a directory")
     rebase = base(full) if base(full) != base(resolved) else ""
     return Place(path=resolved, exists=True, is_directory=stat.S_ISDIR(found.st_mode), rebase=rebase)
 

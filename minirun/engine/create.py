@@ -33,6 +33,10 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
 
         config = resolve_health(config, image)
     container = describe(config, image)
+    if config.binds:
+        from .spec_mounts import check_sources
+
+        check_sources(config)
     _check_kernel()
     if config.has_user_namespace:
         from .userns import check_host
@@ -104,7 +108,8 @@ def _insert(engine: Engine, container: Container) -> Container:
     for attempt in range(20):
         try:
             with database.transaction(engine.connection):
-                engine.images.resolve(container.image_id)  # still there: from now on the row keeps it
+                if not engine.images.exists(container.image_id):  # from now on the row keeps it
+                    raise NotFound(f"No such image: {container.image_name}: it was removed just now")
                 engine.rows.insert(container)
                 if container.config.volumes:
                     from .volume_mounts import claim

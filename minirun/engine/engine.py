@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .running import Running
     from .session import Attachment, Session
     from .stats import Usage
+    from .templates import Templates
     from .top import Processes
     from .update import Limits
     from .usage import DiskUsage
@@ -69,7 +70,7 @@ class Engine:
         self.connection = database.connect(self.layout.database, _schema, _steps)
         if until_exit:
             database.leave_open(self.connection)
-        self._until_exit = until_exit
+        self.stays = not until_exit  # may start many containers, so that it is worth keeping something for the next
         self.rows = Containers(self.connection)
         from .reconcile import reconcile
 
@@ -79,7 +80,7 @@ class Engine:
         """Close the database; containers go on."""
         if "launcher" in self.__dict__:
             self.launcher.close()
-        if not self._until_exit:
+        if self.stays:
             self.connection.close()
 
     def __enter__(self) -> Engine:
@@ -128,7 +129,13 @@ class Engine:
     def launcher(self) -> Launcher:
         from ..monitor.launch import Launcher
 
-        return Launcher(keep=not self._until_exit)
+        return Launcher(keep=self.stays)
+
+    @cached_property
+    def templates(self) -> Templates:
+        from .templates import Templates
+
+        return Templates(self)
 
     def lock(self, container_id: str) -> Lock:
         """The lock that a command holds while it changes this container's state."""
@@ -271,10 +278,13 @@ class Engine:
         since_ns: int | None = None,
         until_ns: int | None = None,
     ) -> Iterator[LogEntry]:
-        """Give what a container wrote, entry by entry; `follow` goes on until it ends."""
+        """Give what a container wrote, entry by entry; `follow` goes on until it ends. Raises NotFound, NotSupported (no log)."""
+        from ..errors import NotSupported
         from ..monitor import exits, logs
 
         container = self.rows.find(reference)
+        if container.config.log_driver == "none":
+            raise NotSupported("configured logging driver does not support reading")
         run = self.layout.run(container.id)
         return logs.read(
             self.layout.log(container.id),

@@ -44,7 +44,8 @@ def _texts(container: Container, endpoint: Endpoint | None) -> dict[str, str]:
     if config.network == "host" and not config.extra_hosts:
         hosts = _host_file("/etc/hosts")
     else:
-        hosts = names.hosts_text(container.hostname, endpoint, config.extra_hosts)
+        full = ".".join(filter(None, (container.hostname, config.domainname)))
+        hosts = names.hosts_text(full, endpoint, config.extra_hosts)
     return {
         "hosts": hosts,
         "hostname": container.hostname + "\n",

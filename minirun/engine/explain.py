@@ -11,6 +11,7 @@ from ..runtime.cgroups.limits import settings_of
 from ..runtime.compile import compile_container
 from . import spec as specs
 from .create import describe, find_image
+from .start import mac_of
 from .surroundings import of_container, placement_of
 
 TYPE_CHECKING = False
@@ -71,6 +72,8 @@ def _own_steps(
 
 def _host_side(mapping: PortMapping) -> str:
     address = mapping.host_address or "every address"
+    if mapping.host_port_last:
+        return f"{address}, the first free port of {mapping.host_port}-{mapping.host_port_last}"
     return f"{address} port {mapping.host_port}" if mapping.host_port else f"{address}, a free port"
 
 
@@ -83,7 +86,7 @@ def _endpoint_to_expect(engine: Engine, container: Container) -> Endpoint | None
     endpoint = None
     try:
         with database.transaction(engine.connection):
-            endpoint = engine.networks.lease(container.id)
+            endpoint = engine.networks.lease(container.id, mac_of(container.config))
             raise _RolledBack
     except (_RolledBack, LookupError):
         return endpoint

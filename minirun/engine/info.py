@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+
+from ..images.credentials import HUB
+from ..units import rfc3339
+from .inspect import RUNTIME
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +39,7 @@ def info(engine: Engine) -> dict[str, Any]:
     system = os.uname()
     controllers = engine.hierarchy.controllers()
     return {
+        "ID": engine.layout.tag(),
         "ServerVersion": __version__,
         "Containers": len(rows),
         "ContainersRunning": by_status["running"] + by_status["restarting"],
@@ -42,6 +48,27 @@ def info(engine: Engine) -> dict[str, Any]:
         "Images": len(engine.images.list()),
         "Driver": "overlay",
         "LoggingDriver": "json-file",
+        "Plugins": {
+            "Volume": ["local"],
+            "Network": ["bridge", "host", "none"],
+            "Log": ["json-file", "local", "none"],
+        },
+        "Swarm": {"NodeID": "", "LocalNodeState": "inactive", "ControlAvailable": False},
+        "Runtimes": {RUNTIME: {"path": "minirun-oci"}},
+        "DefaultRuntime": RUNTIME,
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
+        "LiveRestoreEnabled": True,  # nothing of minirun has to run for a container to run
+        "IndexServerAddress": HUB,
+        "Labels": [],
+        "Debug": False,
+        "MemoryLimit": "memory" in controllers,
+        "SwapLimit": "memory" in controllers,
+        "CpuCfsPeriod": "cpu" in controllers,
+        "CpuCfsQuota": "cpu" in controllers,
+        "CPUShares": "cpu" in controllers,
+        "CPUSet": "cpuset" in controllers,
+        "PidsLimit": "pids" in controllers,
+        "SystemTime": rfc3339(time.time_ns()),
         "CgroupDriver": "cgroupfs",
         "CgroupVersion": "2",
         "CgroupMode": "hybrid" if engine.hierarchy.hybrid else "unified",

@@ -8,13 +8,15 @@ Fields that have no meaning here are left out rather than invented, unless scrip
 
 from __future__ import annotations
 
-from ..errors import NotFound
+from ..errors import Corrupt, NotFound
 from ..units import rfc3339
 from .health import healthcheck_json
 
+RUNTIME = "minirun"  # what HostConfig.Runtime says: there is one
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import Any
 
     from ..images.store import Image
@@ -42,6 +44,7 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
                 from .health import of_container
 
                 details["State"]["Health"] = of_container(engine, container)
+            details["GraphDriver"]["Data"] |= _layers(engine, container)
             return details
     try:
         image = engine.images.resolve(reference)
@@ -53,6 +56,17 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
             return _volume(engine, reference)
         except NotFound:
             raise NotFound(f"No such object: {reference}") from error
+
+
+def _layers(engine: Engine, container: Container) -> Json:
+    """Give where the image's layers lie, and where the container's files are seen as it sees them: while it runs, in /proc."""
+    try:
+        chain_id = engine.images.resolve(container.image_id).chain_id
+        lowers = [f"{engine.snapshots.root}/{lower}" for lower in engine.snapshots.lowers(chain_id)]
+    except (NotFound, Corrupt):  # the image was removed by force, or is damaged: `system check` tells
+        lowers = []
+    merged = f"/proc/{container.pid}/root" if container.pid else ""
+    return {"LowerDir": ":".join(lowers), "MergedDir": merged}
 
 
 def _volume(engine: Engine, name: str) -> Json:
@@ -77,6 +91,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
     config = container.config
     directory, changes = layout.run(container.id), layout.container(container.id)
     on_network = config.network not in ("none", "host")
+    inside = config_json(container, image_config)
     return {
         "Id": container.id,
         "Created": rfc3339(container.created_ns),
@@ -87,7 +102,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
         "HostsPath": f"{directory}/hosts",
-        "LogPath": layout.log(container.id),
+        "LogPath": layout.log(container.id) if config.log_driver != "none" else "",
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
         "Driver": "overlay",
@@ -99,8 +114,10 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "HostConfig": host_config_json(config),
         "GraphDriver": {"Name": "overlay", "Data": {"UpperDir": f"{changes}/upper", "WorkDir": f"{changes}/work"}},
         "Mounts": mounts_json(config),
-        "Config": config_json(container, image_config),
-        "NetworkSettings": network_json(container) if on_network else empty_network_json(config.network),
+        "Config": inside,
+        "NetworkSettings": network_json(container, inside["ExposedPorts"])
+        if on_network
+        else empty_network_json(config.network),
     }
 
 
@@ -125,10 +142,11 @@ def state_json(container: Container) -> Json:
 def host_config_json(config: ContainerConfig) -> Json:
     """Give what the host was asked for: HostConfig. One literal, in docker's order: it is read beside docker's own answer."""
     return {
-        "Binds": [*map(_bind_text, config.binds), *_volume_texts(config)] or None,
+        "Binds": [*map(_bind_text, (bind for bind in config.binds if not bind.by_mount)), *_volume_texts(config)]
+        or None,
         "ContainerIDFile": "",
         "LogConfig": {
-            "Type": "json-file",
+            "Type": config.log_driver,
             "Config": {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)},
         },
         "NetworkMode": config.network,
@@ -137,6 +155,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         "AutoRemove": config.auto_remove,
         "VolumeDriver": "",
         "VolumesFrom": list(config.volumes_from) or None,
+        "ConsoleSize": [0, 0],
         "CapAdd": list(config.capabilities_add) or None,
         "CapDrop": list(config.capabilities_drop) or None,
         "CgroupnsMode": config.cgroupns_mode or "private",
@@ -146,28 +165,34 @@ def host_config_json(config: ContainerConfig) -> Json:
         "ExtraHosts": list(config.extra_hosts) or None,
         "GroupAdd": list(config.groups_add) or None,
         "IpcMode": config.ipc_mode or "private",
+        "Cgroup": "",
+        "Links": None,
         "OomScoreAdj": config.oom_score_adj,
         "PidMode": config.pid_mode,
         "Privileged": config.privileged,
         "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options) or None,
-        "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs},
+        "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs if not mount.by_mount},
         "UTSMode": config.uts_mode,
         "UsernsMode": config.userns,
         "ShmSize": config.shm_size_bytes,
-        "Sysctls": dict(config.sysctls),
-        "Runtime": "minirun",
+        "Sysctls": dict(sorted(config.sysctls.items())),
+        "Runtime": RUNTIME,
+        "Isolation": "",
         "CpuShares": config.cpu_shares,
         "Memory": config.memory_bytes,
         "NanoCpus": config.nano_cpus,
         "BlkioWeight": config.block_weight,
+        "BlkioWeightDevice": [],
         "BlkioDeviceReadBps": _rates(config.device_read_bytes),
         "BlkioDeviceWriteBps": _rates(config.device_write_bytes),
         "BlkioDeviceReadIOps": _rates(config.device_read_operations),
         "BlkioDeviceWriteIOps": _rates(config.device_write_operations),
         "CpuPeriod": config.cpu_period_us,
         "CpuQuota": config.cpu_quota_us,
+        "CpuRealtimePeriod": 0,
+        "CpuRealtimeRuntime": 0,
         "CpusetCpus": config.cpuset_cpus,
         "CpusetMems": config.cpuset_mems,
         "Devices": [
@@ -179,15 +204,72 @@ def host_config_json(config: ContainerConfig) -> Json:
             for device in config.devices
         ],
         "DeviceCgroupRules": list(config.device_rules) or None,
+        "DeviceRequests": None,
         "MemoryReservation": config.memory_reservation_bytes,
         "MemorySwap": config.memory_swap_bytes,
+        "MemorySwappiness": None,
         "OomKillDisable": False,
         "PidsLimit": config.pids_limit or None,
-        "Ulimits": [{"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft} for limit in config.ulimits],
-        "Init": config.init,
+        "Ulimits": [
+            {"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft}
+            for limit in sorted(config.ulimits, key=lambda limit: limit.name)
+        ],
+        "Init": config.init or None,
+        "CpuCount": 0,
+        "CpuPercent": 0,
+        "IOMaximumIOps": 0,
+        "IOMaximumBandwidth": 0,
+        **paths_json(config),
         "RestartOnUnhealthy": config.restart_on_unhealthy,
-        **({"Annotations": dict(config.annotations)} if config.annotations else {}),
+        **({"Annotations": dict(sorted(config.annotations.items()))} if config.annotations else {}),
+        **({"Mounts": written} if (written := written_mounts_json(config)) else {}),
     }
+
+
+def paths_json(config: ContainerConfig) -> Json:
+    """Give what of /proc and /sys can't be read, or written."""
+    if config.privileged or "systempaths=unconfined" in config.security_options:
+        return {"MaskedPaths": None, "ReadonlyPaths": None}
+    from ..runtime.spec import READONLY_PATHS
+    from .spec_mounts import masked_paths
+
+    return {"MaskedPaths": list(masked_paths()), "ReadonlyPaths": list(READONLY_PATHS)}
+
+
+def written_mounts_json(config: ContainerConfig) -> list[Json]:
+    """Give what was asked for as --mount."""
+    shown: list[Json] = []
+    for tmpfs in config.tmpfs:
+        if tmpfs.by_mount:
+            sizes = {name: value for name, _, value in (option.partition("=") for option in tmpfs.options)}
+            options: Json = {"SizeBytes": int(sizes["size"])} if "size" in sizes else {}
+            options |= {"Mode": int(sizes["mode"], 8)} if "mode" in sizes else {}
+            shown.append(_written("tmpfs", "", tmpfs.target, "ro" in sizes, "TmpfsOptions", options))
+    for bind in config.binds:
+        if bind.by_mount:
+            options = {"Propagation": bind.propagation} if bind.propagation != "rprivate" else {}
+            options |= {"NonRecursive": True} if bind.submounts == "disabled" else {}
+            options |= {"ReadOnlyNonRecursive": True} if bind.submounts == "writable" else {}
+            options |= {"ReadOnlyForceRecursive": True} if bind.submounts == "readonly" else {}
+            shown.append(_written("bind", bind.source, bind.target, bind.read_only, "BindOptions", options))
+    for volume in config.volumes:
+        if volume.by_mount:
+            options = {"NoCopy": True} if not volume.copy else {}
+            options |= (
+                {"Labels": dict(sorted(volume.labels.items()))} if volume.labels and not volume.is_anonymous else {}
+            )
+            options |= {"Subpath": volume.part} if volume.part else {}
+            if volume.driver or volume.options:
+                options["DriverConfig"] = {"Name": volume.driver, "Options": dict(sorted(volume.options.items()))}
+            name = "" if volume.is_anonymous else volume.name
+            shown.append(_written("volume", name, volume.target, volume.read_only, "VolumeOptions", options))
+    return shown
+
+
+def _written(kind: str, source: str, target: str, read_only: bool, field: str, options: Json) -> Json:
+    source_json: Json = {"Source": source} if source else {}
+    read_only_json: Json = {"ReadOnly": True} if read_only else {}
+    return {"Type": kind, **source_json, "Target": target, **read_only_json, **({field: options} if options else {})}
 
 
 def _rates(rates: Sequence[DeviceRate]) -> list[Json]:
@@ -199,7 +281,7 @@ def config_json(container: Container, image_config: Json) -> Json:
     config = container.config
     entrypoint = image_config.get("Entrypoint") if config.entrypoint is None else list(config.entrypoint)
     command = list(config.command) or (image_config.get("Cmd") if config.entrypoint is None else None)
-    streams = config.attach or ("stdin", "stdout", "stderr")
+    streams = () if config.detached else config.attach or ("stdin", "stdout", "stderr")
     anonymous: Json = {volume.target: {} for volume in config.volumes if volume.is_anonymous}
     exposed: Json = {f"{mapping.container_port}/{mapping.protocol}": {} for mapping in config.ports}
     exposed |= {port: {} for port in config.exposed}
@@ -213,17 +295,18 @@ def config_json(container: Container, image_config: Json) -> Json:
         "ExposedPorts": (image_config.get("ExposedPorts") or {}) | exposed,
         "Tty": config.terminal,
         "OpenStdin": config.interactive,
-        "StdinOnce": config.interactive,
+        "StdinOnce": config.interactive and "stdin" in streams,
         "Env": merged_environment(image_config.get("Env") or (), config.environment),
         "Cmd": command,
         "Image": container.image_name,
+        **({"MacAddress": config.mac_address} if config.mac_address else {}),
         "Volumes": ((image_config.get("Volumes") or {}) | anonymous) or None,
         "WorkingDir": config.working_directory or image_config.get("WorkingDir") or "",
         "Entrypoint": entrypoint,
         "OnBuild": None,
-        "Labels": (image_config.get("Labels") or {}) | config.labels,
-        "StopSignal": config.stop_signal or image_config.get("StopSignal") or "SIGTERM",
-        "StopTimeout": config.stop_timeout_seconds,
+        "Labels": dict(sorted(((image_config.get("Labels") or {}) | config.labels).items())),
+        **({"StopSignal": signal} if (signal := config.stop_signal or image_config.get("StopSignal")) else {}),
+        **({"StopTimeout": config.stop_timeout_seconds} if config.stop_timeout_seconds is not None else {}),
         **({"Healthcheck": healthcheck_json(config)} if config.health_command else {}),
     }
 
@@ -259,6 +342,7 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
             "Propagation": "",
         }
         for mount in config.tmpfs
+        if mount.by_mount  # docker leaves those of --tmpfs out
     ]
     if not config.volumes:
         return binds + tmpfs
@@ -280,7 +364,9 @@ def _bind_text(bind: Any) -> str:
 
 def _volume_texts(config: ContainerConfig) -> list[str]:
     named = (
-        volume for volume in config.volumes if not volume.is_anonymous and not volume.labels and not volume.options
+        volume
+        for volume in config.volumes
+        if not (volume.is_anonymous or volume.by_mount or volume.labels or volume.options)
     )
     return [f"{volume.name}:{volume.target}" + (f":{volume.mode}" if volume.mode != "z" else "") for volume in named]
 
@@ -296,20 +382,22 @@ def port_bindings(mappings: Sequence[PortMapping], *, both_families: bool | None
         addresses = [mapping.host_address]
         if not mapping.host_address and both_families is not None:
             addresses = ["0.0.0.0", "::"][: 2 if both_families else 1]  # noqa: S104 -- shown, not bound
-        port = str(mapping.host_port) if mapping.host_port else ""
+        port = "-".join(str(each) for each in (mapping.host_port, mapping.host_port_last) if each)
         entries = bindings.setdefault(f"{mapping.container_port}/{mapping.protocol}", [])
         entries += [{"HostIp": address, "HostPort": port} for address in addresses]
     return bindings
 
 
-def network_json(container: Container) -> Json:
+def network_json(container: Container, exposed: Iterable[str] = ()) -> Json:
     """Give where a container is reached: NetworkSettings."""
-    running = container.is_running
+    if not container.is_running:
+        return empty_network_json(container.config.network)
     endpoint = {
         "IPAMConfig": None,
         "Links": None,
         "Aliases": None,
         "MacAddress": container.mac,
+        "DriverOpts": None,
         "NetworkID": container.config.network,
         "EndpointID": "",
         "Gateway": container.gateway4,
@@ -318,28 +406,47 @@ def network_json(container: Container) -> Json:
         "IPv6Gateway": container.gateway6,
         "GlobalIPv6Address": container.address6,
         "GlobalIPv6PrefixLen": container.prefix6,
+        "DNSNames": None,
     }
-    plain = {
-        name: value for name, value in endpoint.items() if name not in ("IPAMConfig", "Links", "Aliases", "NetworkID")
-    }
-    network = container.config.network
-    ports = port_bindings(container.ports, both_families=bool(container.address6)) if running else {}
+    ports: Json = dict.fromkeys(exposed)  # a port that is exposed and not published leads nowhere
+    ports |= port_bindings(container.ports, both_families=bool(container.address6))
+    key = f"/proc/{container.pid}/ns/net"
+    return _network_settings(container.config.network, endpoint, container.id, key, dict(sorted(ports.items())))
+
+
+def _network_settings(network: str, endpoint: Json, sandbox: str, key: str, ports: Json) -> Json:
+    only_there = ("IPAMConfig", "Links", "Aliases", "DriverOpts", "NetworkID", "DNSNames")
     return {
-        "SandboxKey": f"/proc/{container.pid}/ns/net" if container.pid else "",
+        "Bridge": "",
+        "SandboxID": sandbox,
+        "SandboxKey": key,
         "Ports": ports,
-        **plain,
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **{name: value for name, value in endpoint.items() if name not in only_there},
         "Networks": {network: endpoint},
     }
 
 
 def empty_network_json(network: str) -> Json:
-    """Give NetworkSettings of a container without a network of its own: the same fields, empty."""
-    addresses = {"MacAddress": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0}
-    addresses |= {"IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0}
-    return {"SandboxKey": "", "Ports": {}, **addresses, "Networks": {network: {"NetworkID": network, **addresses}}}
+    """Give NetworkSettings of a container without a network of its own, or at rest: the same fields, empty."""
+    endpoint: Json = {"IPAMConfig": None, "Links": None, "Aliases": None, "MacAddress": "", "DriverOpts": None}
+    endpoint |= {"NetworkID": network, "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0}
+    endpoint |= {"IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": None}
+    return _network_settings(network, endpoint, "", "", {})
 
 
 # ---- images
+
+
+def _last_comment(document: Json) -> str:
+    """Give what was said of the last step: import and commit say it there. OCI image specification, history."""
+    history = document.get("history")
+    last = history[-1] if isinstance(history, list) and history else {}
+    return str(last.get("comment", "")) if isinstance(last, dict) else ""
 
 
 def image_json(image: Image, document: Json) -> Json:
@@ -349,7 +456,7 @@ def image_json(image: Image, document: Json) -> Json:
         "RepoTags": list(image.tags),
         "RepoDigests": list(image.digests),
         "Parent": "",
-        "Comment": document.get("comment", ""),
+        "Comment": document.get("comment") or _last_comment(document),
         "Created": rfc3339(image.created_ns),
         "DockerVersion": "",
         "Author": document.get("author", ""),

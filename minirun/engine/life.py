@@ -81,7 +81,10 @@ def record_exit(
 
     run = engine.layout.run(container.id)
     run_is_there = os.path.isdir(run)
-    _release(engine, container.id)
+    _remove_cgroup(engine, container.id)
+    leased = engine.networks.is_leased(container.id)
+    if leased:
+        engine.networks.withdraw(container.id)
     changes: dict[str, Any] = {
         "status": status,
         "pid": 0,
@@ -101,6 +104,8 @@ def record_exit(
 
         changes |= after_exit(container, changes["exit_code"], changes["finished_ns"])
     with database.transaction(engine.connection):
+        if leased:
+            engine.networks.forget(container.id)
         engine.rows.update(container.id, **changes)
         if changes["oom_killed"]:
             engine.rows.note(container, "oom")
@@ -118,15 +123,15 @@ def record_exit(
 
 def give_back(engine: Engine, container_id: str) -> None:
     """Kill what is left of a run, free its cgroup, addresses and ports, remove its run directory. Safe to repeat."""
-    _release(engine, container_id)
+    _remove_cgroup(engine, container_id)
+    if engine.networks.is_leased(container_id):
+        engine.networks.release(container_id)
     remove_run_directory(engine.layout.run(container_id))
 
 
-def _release(engine: Engine, container_id: str) -> None:
+def _remove_cgroup(engine: Engine, container_id: str) -> None:
     with suppress(NotSupported):  # no cgroup tree is mounted any more: then nothing lives in one
         engine.hierarchy.remove(container_id)
-    if engine.networks.is_leased(container_id):
-        engine.networks.release(container_id)
 
 
 def remove_run_directory(path: str) -> None:

@@ -47,5 +47,5 @@ def check_name(name: str) -> str:
     """Give `name` without a leading slash; raises InvalidInput in docker's words when it has other characters than allowed."""
     bare = name.removeprefix("/")
     if len(bare) < 2 or len(bare) > NAME_MAX or bare[0] in "_.-" or not NAME_CHARACTERS.issuperset(bare):
-        raise InvalidInput(f"Invalid container name ({name!r}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
+        raise InvalidInput(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return bare

@@ -27,7 +27,7 @@ def select(engine: Engine, *, everything: bool, limit: int, filters: dict[str, l
     Raises InvalidInput for a filter that doesn't exist and NotFound for one that names a missing container.
     """
     tests = [_test(engine, key, values) for key, values in filters.items()]
-    everything = everything or limit > 0 or "status" in filters or "exited" in filters
+    everything = everything or limit > 0 or "status" in filters
     rows = engine.rows.all() if everything else engine.rows.running()
     chosen = [row for row in rows if row.status not in HIDDEN and _passes(row, tests)]
     return chosen[:limit] if limit > 0 else chosen
@@ -51,10 +51,13 @@ def _by_id(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
 def _by_name(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
     import re  # a filter by name is a regular expression, as docker has it
 
-    try:
-        patterns = [re.compile(value) for value in values]
-    except re.error as error:
-        raise InvalidInput(f"invalid filter 'name={values[0]}': {error}") from error
+    def pattern_of(value: str) -> re.Pattern[str]:
+        try:
+            return re.compile(value)
+        except re.error:
+            return re.compile(re.escape(value))
+
+    patterns = [pattern_of(value) for value in values]
     return lambda row: any(pattern.search(row.name) or pattern.search("/" + row.name) for pattern in patterns)
 
 

@@ -195,6 +195,10 @@ def check(config: ContainerConfig, image: Image) -> None:
 def _check_modes(config: ContainerConfig) -> None:
     if config.uts_mode == "host" and (config.hostname or config.domainname):
         raise InvalidInput("conflicting options: hostname and the UTS mode")
+    if config.mac_address and config.network != "bridge":
+        raise InvalidInput("conflicting options: mac-address and the network mode")
+    if config.network.startswith("container:"):
+        _check_shared_network(config)
     if config.ipc_mode == "host" and config.shm_size_bytes != type(config)._defaults["shm_size_bytes"]:
         raise InvalidInput("conflicting options: shm-size and the IPC mode: /dev/shm is the host's")
     shared = {"pid": config.pid_mode, "ipc": config.ipc_mode, "uts": config.uts_mode}
@@ -203,6 +207,19 @@ def _check_modes(config: ContainerConfig) -> None:
             raise InvalidInput(
                 f"--{name} {mode} can't go with --userns {config.userns}: those ids have no rights there"
             )
+
+
+def _check_shared_network(config: ContainerConfig) -> None:
+    """Raise InvalidInput for what would change a network, or names, that are another container's."""
+    for given, what in (
+        (config.hostname, "hostname and the network mode"),
+        (config.dns or config.dns_search or config.dns_options, "dns and the network mode"),
+        (config.extra_hosts, "custom host-to-IP mapping and the network mode"),
+        (config.ports or config.publish_all, "port publishing and the container type network mode"),
+        (config.exposed, "port exposing and the container type network mode"),
+    ):
+        if given:
+            raise InvalidInput(f"conflicting options: {what}")
 
 
 def without_device_filter(spec: Spec) -> Spec:
@@ -233,7 +250,7 @@ def arguments_of(config: ContainerConfig, image: Image) -> tuple[str, ...]:
         entrypoint = tuple(image.config.get("Entrypoint") or ())
         command = command or image.config.get("Cmd") or ()
     arguments = (*entrypoint, *command)
-    if not arguments or not arguments[0]:
+    if not arguments:
         raise InvalidInput("no command specified: the image has none, add one after its name")
     return arguments
 

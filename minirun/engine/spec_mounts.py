@@ -98,14 +98,45 @@ def masked_paths() -> tuple[str, ...]:
 
 def prepare(config: ContainerConfig) -> None:
     """Make the source directories of -v that don't exist yet, as docker does. InvalidInput when that fails."""
+    check_sources(config)
     for bind in config.binds:
         if os.path.lexists(bind.source):
+            if not bind.propagation.endswith("private"):
+                _check_propagation(bind)
             continue
         try:
             os.makedirs(bind.source, 0o755, exist_ok=True)
         except OSError as error:
             why = (error.strerror or "").lower()
             raise InvalidInput(f"error while creating mount source path {bind.source!r}: {why}") from error
+
+
+def check_sources(config: ContainerConfig) -> None:
+    """Raise InvalidInput for a --mount whose source isn't there: nobody makes it, in case the path is mistyped."""
+    for bind in config.binds:
+        if bind.by_mount and not os.path.lexists(bind.source):
+            raise InvalidInput(f'invalid mount config for type "bind": bind source path does not exist: {bind.source}')
+
+
+def _check_propagation(bind: BindMount) -> None:
+    """Raise InvalidInput where no mount could ever come along, because the host's own mount doesn't take part.
+
+    mount_namespaces(7), SHARED SUBTREES; proc_pid_mountinfo(5) for the fields.
+    """
+    place, tags = "", ""
+    path = os.path.realpath(bind.source)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            fields = line.split(" - ")[0].split()
+            mounted = fields[4].replace("\\040", " ")
+            if (path + "/").startswith(mounted.rstrip("/") + "/") and len(mounted) >= len(place):
+                place, tags = mounted, " ".join(fields[6:])
+    wanted: tuple[str, ...] = ("shared:",)
+    kind = "shared"
+    if bind.propagation.endswith("slave"):
+        wanted, kind = ("shared:", "master:"), "shared or slave"
+    if not any(tag in tags for tag in wanted):
+        raise InvalidInput(f"path {bind.source} is mounted on {place} but it is not a {kind} mount")
 
 
 def check(config: ContainerConfig) -> None:
@@ -167,13 +198,16 @@ def _bind(bind: BindMount) -> Mount:
     if not bind.source.startswith("/"):
         raise InvalidInput(f"invalid volume specification: the source {bind.source!r} needs to be an absolute path")
     is_file = os.path.exists(bind.source) and not os.path.isdir(bind.source)
+    read_only = MOUNT_ATTR_RDONLY if bind.read_only else 0
+    alone = bind.submounts in ("disabled", "writable")
     return Mount(
         destination=_destination(bind.target, is_file=is_file),
         type="bind",
         source=bind.source,
-        # All of it: a read-only bind whose submounts can be written isn't read-only.
-        tree_attributes=MOUNT_ATTR_RDONLY if bind.read_only else 0,
-        recursive=True,
+        # All of it, unless something else is said: a read-only bind whose submounts can be written isn't read-only.
+        attributes=read_only if alone else 0,
+        tree_attributes=0 if alone else read_only,
+        recursive=bind.submounts != "disabled",
         propagation=PROPAGATIONS[bind.propagation or "rprivate"],
         create="file" if is_file else "directory",
     )

@@ -13,18 +13,20 @@ import os
 
 from .. import database
 from ..errors import Conflict, InvalidInput, MinirunError, NotFound
-from ..light import ExitStack, contextmanager
+from ..light import ExitStack
 from ..record import Record
 from .session import Attachment, Session, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from typing import Any
 
+    from ..images.store import Image
     from ..linux.plan import Plan
     from ..network.networks import Endpoint
-    from .config import PortMapping
+    from ..runtime.cgroups.hierarchy import Cgroup
+    from .config import ContainerConfig, PortMapping
     from .container import Container
     from .engine import Engine
 
@@ -77,10 +79,9 @@ def _start(
 
     undo.push(lambda kind, error, trace: _mark_failed(engine, container, error))
     undo.callback(give_back, engine, container.id)
-    with _directory(engine.hierarchy.monitors) as monitors:
-        # It is born while we make its plan, and makes what takes the kernel longest.
-        own_network = container.config.network in ("bridge", "none") and not container.config.has_user_namespace
-        connection = engine.launcher.launch(monitors, new_network=own_network)
+    own_network = container.config.network in ("bridge", "none") and not container.config.has_user_namespace
+    # It is born while we make its plan, and makes what takes the kernel longest.
+    connection = engine.launcher.launch_for_container(engine.hierarchy.monitors, new_network=own_network)
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
         joined = _join_network(engine, container, lent, starting)
@@ -91,6 +92,8 @@ def _start(
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
         if attachment.stdout or attachment.stderr:
             _load_what_the_end_needs(engine, container)
+        if engine.stays:
+            engine.templates.learn()
         started = connection.wait_started()
     except LaunchFailed as failure:
         from ..runtime.failures import explain_failure
@@ -107,6 +110,7 @@ def _start(
             engine.rows.note_network(container.id, "connect")
         engine.rows.note_volumes(container, "mount")
         engine.rows.note(container, "start")
+    engine.launcher.launch_ahead(engine.hierarchy.monitors, new_network=own_network)
     return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
 
 
@@ -121,15 +125,35 @@ def _load_what_the_end_needs(engine: Engine, container: Container) -> None:
 
 
 def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, window: tuple[int, int]) -> Plan:
-    """Make the cgroup and compile the plan; give_back undoes it."""
+    """Make the cgroup and give the plan; give_back undoes it."""
+    image = engine.images.resolve(container.image_id)
+    cgroup = None
+    if engine.stays:
+        resources = engine.templates.knows(container, image, endpoint, window)
+        if resources is not None:
+            cgroup = engine.hierarchy.create(container.id, resources)
+            if not cgroup.device_filter_refused:
+                return engine.templates.fill(container, endpoint)
+    return _compile(engine, container, image, endpoint, window, cgroup)
+
+
+def _compile(
+    engine: Engine,
+    container: Container,
+    image: Image,
+    endpoint: Endpoint | None,
+    window: tuple[int, int],
+    cgroup: Cgroup | None,
+) -> Plan:
+    """Compile the plan, and make the cgroup unless it is there."""
     from ..runtime.compile import compile_container
     from . import spec as specs
     from .surroundings import of_container, placement_of
 
-    image = engine.images.resolve(container.image_id)
     spec = specs.build(container.config, image, of_container(engine, container))
     specs.prepare(container.config)
-    cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
+    if cgroup is None:
+        cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
@@ -226,7 +250,7 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting
     engine.networks.ensure()
     mappings = wanted_ports(engine, container)
     with database.transaction(engine.connection):
-        endpoint = engine.networks.lease(container.id)
+        endpoint = engine.networks.lease(container.id, mac_of(container.config))
         reservation = engine.networks.reserve(container.id, endpoint, mappings)
         # All that engine/reconcile needs to say when it finds the container running and this command dead.
         engine.rows.update(container.id, **starting, ports=reservation.mappings, **_addresses(endpoint))
@@ -235,6 +259,11 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting
     _make_run_directory(engine.layout.run(container.id))
     etc.write(engine, container, endpoint, None)
     return _Joined(endpoint=endpoint, ports=reservation.mappings, held=tuple(reservation.descriptors))
+
+
+def mac_of(config: ContainerConfig) -> bytes:
+    """Give the hardware address that was asked for, b"" for none."""
+    return bytes.fromhex(config.mac_address.replace(":", ""))
 
 
 def wanted_ports(engine: Engine, container: Container) -> tuple[PortMapping, ...]:
@@ -266,12 +295,3 @@ def _addresses(endpoint: Endpoint | None) -> dict[str, str | int]:
         "address6": endpoint.address6, "prefix6": endpoint.prefix6, "gateway6": endpoint.gateway6,
         "mac": ":".join(f"{byte:02x}" for byte in endpoint.mac),
     }  # fmt: skip
-
-
-@contextmanager
-def _directory(path: str) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     import sqlite3
     from typing import Any
 
-COLUMNS = (
-    "id", "name", "image_id", "image_name", "config", "arguments", "hostname", "status", "pid", "created_ns",
-    "started_ns", "finished_ns", "exit_code", "oom_killed", "error", "address4", "address6", "prefix4", "prefix6",
-    "gateway4", "gateway6", "mac", "ports", "restart_count", "restart_delay_ms", "restart_at_ns", "stopped_by_hand",
-)  # fmt: skip
+COLUMNS = Container._fields  # one for each, by its name
+_CONFIG, _ARGUMENTS, _PORTS = (COLUMNS.index(name) for name in ("config", "arguments", "ports"))
+_OOM_KILLED, _STOPPED_BY_HAND = (COLUMNS.index(name) for name in ("oom_killed", "stopped_by_hand"))
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"  # noqa: S608  (names of columns, all ours)
 _INSERT = f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 PASSING = ("creating", "starting", "removing")
@@ -32,10 +30,9 @@ class Containers:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._seen = (
-            "",
-            ContainerConfig(image=""),
-        )  # the last configuration that was read: a verb reads its row several times
+        # What was read last, since a verb reads its row several times: a row with its container, a configuration.
+        self._row: tuple[tuple[Any, ...], Container] | None = None
+        self._seen = ("", ContainerConfig(image=""))
 
     def insert(self, container: Container) -> None:
         """Add a row; raises Conflict when the name is taken, in docker's words."""
@@ -151,15 +148,21 @@ class Containers:
         ).fetchall()
 
     def _from_row(self, row: tuple[Any, ...]) -> Container:
-        values = dict(zip(COLUMNS, row, strict=True))
-        if values["config"] != self._seen[0]:
-            self._seen = (values["config"], ContainerConfig.from_json(loads(values["config"])))
-        values["config"] = self._seen[1]
-        values["arguments"] = tuple(loads(values["arguments"]))
-        values["ports"] = tuple(PortMapping(**item) for item in loads(values["ports"]))
-        values["oom_killed"] = bool(values["oom_killed"])
-        values["stopped_by_hand"] = bool(values["stopped_by_hand"])
-        return Container(**values)
+        if self._row is None or self._row[0] != row:
+            self._row = (row, self._parsed(row))
+        return self._row[1]
+
+    def _parsed(self, row: tuple[Any, ...]) -> Container:
+        values = list(row)
+        config, arguments, ports = values[_CONFIG], values[_ARGUMENTS], values[_PORTS]
+        if config != self._seen[0]:
+            self._seen = (config, ContainerConfig.from_json(loads(config)))
+        values[_CONFIG] = self._seen[1]
+        values[_ARGUMENTS] = tuple(loads(arguments))
+        values[_PORTS] = () if ports == "[]" else tuple(PortMapping(**item) for item in loads(ports))
+        values[_OOM_KILLED] = bool(values[_OOM_KILLED])
+        values[_STOPPED_BY_HAND] = bool(values[_STOPPED_BY_HAND])
+        return Container.of_fields(values)
 
 
 def _to_sql(value: Any) -> Any:

@@ -61,7 +61,7 @@ def placement_of(
         upper=f"{directory}/upper",
         work=f"{directory}/work",
         cgroup=cgroup,
-        log_path=layout.log(container.id),
+        log_path=layout.log(container.id) if container.config.log_driver != "none" else "",
         log_max_bytes=container.config.log_max_bytes,
         log_max_files=container.config.log_max_files,
         open_stdin=container.config.interactive,

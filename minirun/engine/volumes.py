@@ -15,7 +15,7 @@ from ..errors import Conflict, InvalidInput, NotFound, NotSupported
 from ..light import suppress
 from ..record import Record
 from ..storage.volumes import ANONYMOUS, Volume, check_name
-from ..units import rfc3339
+from ..units import SECOND_NS, rfc3339
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,12 +164,12 @@ def _has_label(volume: Volume, text: str) -> bool:
 def volume_json(engine: Engine, volume: Volume) -> dict[str, Any]:
     """Give a volume as docker's VolumeInspect does."""
     return {
-        "CreatedAt": rfc3339(volume.created_ns),
+        "CreatedAt": rfc3339(volume.created_ns // SECOND_NS * SECOND_NS),
         "Driver": DRIVER,
-        "Labels": volume.labels or None,
+        "Labels": dict(sorted(volume.labels.items())) or None,
         "Mountpoint": engine.volume_store.data(volume.name),
         "Name": volume.name,
-        "Options": volume.options or None,
+        "Options": dict(sorted(volume.options.items())) or None,
         "Scope": "local",
     }
 

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from builtins import list as list_  # the class has a method of that name
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any, Protocol
 
     from .adding import Snapshots
@@ -62,6 +62,7 @@ class Images:
     def resolve(self, wanted: str) -> Image:
         """Give the image that a name, an id or the beginning of an id leads to; a name wins. Raises NotFound, InvalidInput."""
         row = None
+        shown = wanted
         digits = id_prefix(wanted)
         if not (digits and (wanted.startswith("sha256:") or len(digits) == 64)):
             reference = parse(wanted)
@@ -73,6 +74,7 @@ class Images:
                     reference.name,
                 )
             else:
+                shown = reference.familiar
                 row = self._first("WHERE id = (SELECT image_id FROM tags WHERE name = ?1)", reference.full)
         if row is None and digits:
             rows = self.connection.execute(
@@ -82,10 +84,14 @@ class Images:
                 raise InvalidInput(f"'{wanted}' is ambiguous: more than one image id begins so; give more digits")
             row = rows[0] if rows else None
         if row is None:
-            raise NotFound(f"No such image: {wanted}")
+            raise NotFound(f"No such image: {shown}")
         if self._seen is None or self._seen[0] != row:
             self._seen = (row, from_row(row))
         return self._seen[1]
+
+    def exists(self, image_id: str) -> bool:
+        """Tell whether the image with this full id is here."""
+        return self.connection.execute("SELECT 1 FROM images WHERE id = ?", (image_id,)).fetchone() is not None
 
     def configuration(self, image: Image) -> dict[str, Any]:
         """Give the whole configuration document of an image (history, author and what else it holds). Raises Corrupt."""
@@ -341,8 +347,14 @@ class Images:
         row: tuple[Any, ...] | None = self.connection.execute(f"{SELECT} {condition} LIMIT 1", values).fetchone()
         return row
 
-    def list(self) -> list[Image]:  # the last one: its name hides the type in what follows
-        """Give all images, the newest first."""
+    def list(  # the last one: its name hides the type in what follows
+        self, filters: Mapping[str, Sequence[str]] | None = None
+    ) -> list[Image]:
+        """Give all images, or those that pass the filters of `images`, the newest first. Raises InvalidInput, NotFound."""
+        if filters:
+            from .filters import select
+
+            return select(self, filters)
         return [from_row(row) for row in self.connection.execute(f"{SELECT} ORDER BY created_ns DESC, id")]
 
 

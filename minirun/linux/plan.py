@@ -646,7 +646,7 @@ def gate(gate: int, verdict: int) -> Operation:
 class Plan:
     """Operations by side. `operations` gives their order in the encoding: what a failure's number counts."""
 
-    __slots__ = ("child", "enter", "monitor", "parent", "prepare")
+    __slots__ = ("_encoding", "child", "enter", "monitor", "parent", "prepare")
 
     def __init__(self) -> None:
         self.monitor: list[Operation] = []
@@ -654,6 +654,7 @@ class Plan:
         self.enter: list[Operation] = []
         self.parent: list[Operation] = []
         self.child: list[Operation] = []
+        self._encoding: bytes | None = None
 
     def operations(self) -> list[tuple[str, Operation]]:
         """Give (side, operation) in encoded order."""
@@ -661,13 +662,18 @@ class Plan:
 
     def encode(self) -> bytes:
         """Give the bytes that native/plan.c reads; ValueError for text with a NUL, TypeError for a wrong argument."""
-        parts = [
-            part
-            for side in ORDER
-            for part in map(_encoder(SIDES.index(side), is_setting=side == "monitor"), getattr(self, side))
-        ]
-        body = b"".join(parts)
-        return _PLAN_HEADER.pack(MAGIC, VERSION, _PLAN_HEADER.size + len(body), len(parts)) + body
+        if self._encoding is None:
+            return self._framed([encoded(side, getattr(self, side)) for side in ORDER])
+        return self._encoding
+
+    def close(self, encoding: Sequence[bytes]) -> None:
+        """Take what `encoded` gave for its operations, in their order, as this plan's encoding; it isn't to be changed any more."""
+        self._encoding = self._framed(encoding)
+
+    def _framed(self, encoding: Sequence[bytes]) -> bytes:
+        body = b"".join(encoding)
+        count = sum(len(getattr(self, side)) for side in ORDER)
+        return _PLAN_HEADER.pack(MAGIC, VERSION, _PLAN_HEADER.size + len(body), count) + body
 
     def describe(self, index: int) -> str:
         """Say what the operation at `index` does, for error messages: "mount proc on /proc"."""
@@ -695,6 +701,11 @@ _number = Struct("<Q").pack
 _length = Struct("<I").pack
 _PADDING = tuple(b"\0" * (-length % 8) for length in range(8))
 _STRING_END = tuple(b"\0" + _PADDING[(5 + length) % 8] for length in range(8))
+
+
+def encoded(side: str, operations: Iterable[Operation]) -> bytes:
+    """Give the bytes of operations of one side; errors as `Plan.encode`."""
+    return b"".join(map(_encoder(SIDES.index(side), is_setting=side == "monitor"), operations))
 
 
 def _encoder(side: int, *, is_setting: bool) -> Callable[[Operation], bytes]:

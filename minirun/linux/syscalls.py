@@ -206,6 +206,11 @@ def memory_file(name: str, data: bytes) -> int:
     return descriptor
 
 
+def held_capabilities() -> int:
+    """Give the capabilities that a child of this process can still hold, a bit each. capget(2), PR_CAPBSET_READ."""
+    return int(lib.mr_held_capabilities())
+
+
 def set_subreaper(reaps: bool) -> None:
     """Become (or stop being) the parent of orphans among our descendants. PR_SET_CHILD_SUBREAPER, prctl(2)."""
     _checked(lib.mr_set_subreaper(reaps), "prctl")

@@ -82,9 +82,18 @@ class Connection:
     # ---- what we say
 
     def make_ahead(self, namespaces: int) -> None:
-        """Let a monitor that has no plan yet make these namespaces (CLONE_NEWNET) for it; it is given the plan next."""
+        """Let a monitor that has no plan yet make these namespaces (CLONE_NEWNET, or 0) for it, and leave our streams."""
         with suppress(BrokenPipeError, ConnectionResetError):  # who gives the plan will see
             self._send(lib.MR_MSG_AHEAD, namespaces)
+
+    def is_open(self) -> bool:
+        """Tell whether a monitor that hasn't said anything yet is still there."""
+        try:
+            return bool(self._socket.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def give_plan(self, plan: Plan, *, named: Mapping[int, int] = {}, held: Sequence[int] = ()) -> None:
         """Hand the plan to a monitor that has none yet. Ours stay ours; the monitor gets duplicates.

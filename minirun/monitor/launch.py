@@ -1,7 +1,7 @@
 """Starting a container's monitor, the static program that becomes the parent of its first process.
 
-Owns: `Launcher`: the program and the owner's socket. Leaves to others: the plan, which is handed over once it is made, and the
-talk that follows (connection), what the monitor does (native/monitor.c).
+Owns: `Launcher`: the program, the owner's socket, the monitor that is launched ahead. Leaves to others: the plan, which is handed
+over once it is made, and the talk that follows (connection), what the monitor does (native/monitor.c).
 
 A monitor is launched before its plan is compiled: its birth (a process, execve, its first pages) takes about as long as that,
 and happens on another processor meanwhile.
@@ -15,6 +15,8 @@ from __future__ import annotations
 import _socket
 import os
 
+from ..errors import MinirunError
+from ..light import suppress
 from ..linux import syscalls
 from ..linux.flags import CLONE_NEWNET
 from .connection import Connection, Detached, LaunchFailed, Signal, Trace
@@ -30,7 +32,8 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "minirun-moni
 
 
 class Launcher:
-    """Starts monitors. With `keep` the mount of the program is kept from one to the next, until `close`.
+    """Starts monitors. With `keep` two things are kept from one to the next, until `close`: the mount of the program, and a monitor
+    that was launched ahead (`launch_ahead`).
 
     The end of that mount costs an RCU grace period: whoever starts many containers keeps it, whoever starts one lets go of it
     while the monitor is at work.
@@ -39,11 +42,11 @@ class Launcher:
     def __init__(self, *, keep: bool) -> None:
         self._keep = keep
         self._program = -1
+        self._launched = 0
+        self._spare: tuple[bool, Connection] | None = None
 
-    def launch(self, cgroup_fd: int = -1, *, new_network: bool = False) -> Connection:
+    def launch(self, cgroup_fd: int = -1) -> Connection:
         """Start a monitor that waits for `Connection.give_plan`, and give its owner's connection.
-
-        With `new_network` it makes the network namespace that the plan's CLONE will ask for while it waits.
 
         It is born in the cgroup of `cgroup_fd`, gets no environment, and ends when the connection is closed before it has a
         plan. It keeps our stdin, stdout and stderr only for a plan whose process inherits them.
@@ -65,13 +68,47 @@ class Launcher:
             if not self._keep:
                 os.close(program)
             raise
-        connection = Connection(ours, -1 if self._keep else program, awaits_plan=True)
-        if new_network:
-            connection.make_ahead(CLONE_NEWNET)
+        return Connection(ours, -1 if self._keep else program, awaits_plan=True)
+
+    def launch_for_container(self, cgroup: str, *, new_network: bool) -> Connection:
+        """As `launch` in the cgroup with this directory, for a plan whose process inherits no stream of ours.
+
+        It may be one that was launched ahead. With `new_network` it makes the network namespace that the plan's CLONE will ask for
+        while it waits.
+        """
+        self._launched += 1
+        if self._spare is not None and self._spare[0] == new_network:
+            connection = self._spare[1]
+            self._spare = None
+            if connection.is_open():
+                return connection
+            connection.close()  # somebody killed it
+        return self._launch_ahead(cgroup, new_network)
+
+    def launch_ahead(self, cgroup: str, *, new_network: bool) -> None:
+        """Have a monitor ready for the next container, for a process that has started some and so will start more.
+
+        Its limits and niceness are those that this process has now. To be called when there is time: while a container is at work.
+        Where none can be had, the next container's start says why.
+        """
+        if self._keep and self._launched > 1 and self._spare is None:
+            with suppress(OSError, MinirunError):
+                self._spare = (new_network, self._launch_ahead(cgroup, new_network))
+
+    def _launch_ahead(self, cgroup: str, new_network: bool) -> Connection:
+        directory = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection = self.launch(directory)
+        finally:
+            os.close(directory)
+        connection.make_ahead(CLONE_NEWNET if new_network else 0)
         return connection
 
     def close(self) -> None:
-        """Let go of the program's mount. Safe to repeat."""
+        """Let go of the program's mount, and of a monitor that nobody needed. Safe to repeat."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare[1].close()
         descriptor, self._program = self._program, -1
         if descriptor >= 0:
             os.close(descriptor)

@@ -103,9 +103,10 @@ class Networks:
         without_ipv6 = () if bridge.has_ipv6() else ("this host has no IPv6: containers get IPv4 addresses only",)
         return without_ipv6 + obstacles(self.bridge, self.firewall.table)
 
-    def lease(self, container_id: str) -> Endpoint:
+    def lease(self, container_id: str, mac: bytes = b"") -> Endpoint:
         """Give a container its addresses, the same ones when it has some. In the caller's transaction, after `ensure`.
 
+        `mac` is the hardware address that was asked for; one that belongs to the IPv4 address unless it is set.
         Raises Exhausted when all addresses are in use.
         """
         network = self._stored()
@@ -118,7 +119,7 @@ class Networks:
         number = addresses.next_number(self.connection, network.name, cursor, addresses.last_number(network.subnet4))
         address4 = addresses.numbered(network.subnet4, number)
         address6 = addresses.numbered(network.subnet6, number) if network.subnet6 else ""
-        mac = addresses.mac(address4)
+        mac = mac or addresses.mac(address4)
         # A fresh name each time: the kernel removes the pair of a dead container when it gets round to it.
         host_interface = PORT_PREFIX + os.urandom(6).hex()
         self.connection.execute(
@@ -148,13 +149,21 @@ class Networks:
 
     def release(self, container_id: str) -> None:
         """Take back all that a container holds: elements, host ports, addresses. Safe to repeat."""
+        self.withdraw(container_id)
+        with transaction(self.connection):
+            self.forget(container_id)
+
+    def withdraw(self, container_id: str) -> None:
+        """Take back the first half: host ports lead nowhere from now on. Safe to repeat; `forget` has to follow."""
         elements = self._elements(container_id)
         if elements:
             self.firewall.remove(elements)
             self._forget_datagrams(container_id)
-        with transaction(self.connection):
-            self.connection.execute("DELETE FROM port_leases WHERE container_id = ?", (container_id,))
-            self.connection.execute("DELETE FROM leases WHERE container_id = ?", (container_id,))
+
+    def forget(self, container_id: str) -> None:
+        """Take back the second half, host ports and addresses. In the caller's transaction, after `withdraw`."""
+        self.connection.execute("DELETE FROM port_leases WHERE container_id = ?", (container_id,))
+        self.connection.execute("DELETE FROM leases WHERE container_id = ?", (container_id,))
 
     def is_leased(self, container_id: str) -> bool:
         """Say whether the container holds an address or a port."""

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
         def host_address(self) -> str: ...
         @property
         def host_port(self) -> int: ...
+        @property
+        def host_port_last(self) -> int: ...
         def replace(self, **changes: Any) -> Self: ...
 
 
@@ -85,7 +87,7 @@ def reserve(
     reservation = Reservation()
     try:
         taken = [
-            _reserve_one(connection, container_id, endpoint, mapping, reservation)
+            _reserve_first(connection, container_id, endpoint, mapping, reservation)
             for mapping in dict.fromkeys(mappings)
         ]
     except BaseException:
@@ -106,6 +108,21 @@ def elements(connection: sqlite3.Connection, container_id: str | None = None) ->
     else:
         rows = connection.execute(f"{columns} WHERE container_id = ?", (container_id,))
     return [element for row in rows for element in elements_of(*row)]
+
+
+def _reserve_first(
+    connection: sqlite3.Connection, container_id: str, endpoint: Endpoint, mapping: Mapping, reservation: Reservation
+) -> Mapping:
+    """Take the first free port of a range."""
+    if not mapping.host_port_last:
+        return _reserve_one(connection, container_id, endpoint, mapping, reservation)
+    for port in range(mapping.host_port, mapping.host_port_last + 1):
+        single = mapping.replace(host_port=port, host_port_last=0)
+        try:
+            return _reserve_one(connection, container_id, endpoint, single, reservation)
+        except Conflict:
+            continue
+    raise Conflict(f"publish {_shown(mapping)}: all ports up to {mapping.host_port_last} are already allocated")
 
 
 def _reserve_one(

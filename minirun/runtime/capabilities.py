@@ -8,7 +8,7 @@ Source: capabilities(7), linux/capability.h.
 from __future__ import annotations
 
 from ..errors import InvalidInput
-from ..linux import flags
+from ..linux import flags, syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,15 +46,13 @@ def has(bits: int, name: str) -> bool:
     return bool(bits >> NUMBERS[name] & 1)
 
 
-def of_host(status_path: str = "/proc/self/status") -> int:
+def of_host() -> int:
     """Give what a child of this process can still hold: permitted and not dropped from the bounding set.
 
     A container is never promised more; a machine that lacks one (a virtual machine's sandbox, a nested container) thus
     runs `--privileged` with what there is.
     """
-    with open(status_path, "rb") as file:
-        status = file.read()
-    return _field(status, b"\nCapPrm:") & _field(status, b"\nCapBnd:")
+    return syscalls.held_capabilities()
 
 
 def granted(wanted: Capabilities, host: int) -> tuple[Capabilities, tuple[str, ...]]:
@@ -73,8 +71,3 @@ def granted(wanted: Capabilities, host: int) -> tuple[Capabilities, tuple[str, .
         ambient=wanted.ambient & host,
     )
     return remaining, names(missing)
-
-
-def _field(status: bytes, key: bytes) -> int:
-    start = status.index(key) + len(key)
-    return int(status[start : status.index(b"\n", start)], 16)

@@ -122,7 +122,8 @@ def _user(operation: Operation, error: int) -> MinirunError:
     if error == errno.ENOENT:
         return InvalidInput(f"unable to find user {user}: no matching entries in passwd file")
     if error == errno.ESRCH:
-        return InvalidInput(f"unable to find group {group}: no matching entries in group file")
+        names = (name for name in (group, *_texts(operation, "extra_groups")) if name and not name.isdecimal())
+        return InvalidInput(f"unable to find group {' or '.join(names)}: no matching entries in group file")
     if error in (errno.EINVAL, errno.ERANGE):
         those = "from 0 to 2147483647, and with --userns among the container's"
         return InvalidInput(f'invalid user "{spec or "root"}": ids, of groups too, are numbers {those}')

@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 # Written where they differ; proc_pid_oom_score_adj(5), proc_pid_timerslack_ns(5), proc_pid_coredump_filter(5), audit's login uid
 SETTINGS = ("oom_score_adj", "timerslack_ns", "coredump_filter", "loginuid")
 CODING = "UTF-8"
-_SIGNALS = 64
+HANDLED = (_signal.SIGCHLD, _signal.SIGTERM)  # by the preloaded process
+_VALID = _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}  # without those that the C library needs
 _C_NAMES = ("C", "POSIX")
 
 
 def adopt(request: Request, peer: Peer, facts: Facts, directory: int) -> None:
     """Take it all on. Raises Rejected, OSError; then this process is good for nothing but ending."""
-    _take_settings(peer.pid)
+    for name in SETTINGS:
+        take_setting(peer.pid, name)
+    _take_groups(facts)
     _check(lib.mr_adopt(peer.pid), "limits and scheduling")
     os.umask(int(facts.status[b"Umask"], 8))
     os.fchdir(directory)
@@ -87,18 +90,30 @@ def _check(result: int, what: str) -> None:
         raise OSError(-result, f"{what}: {os.strerror(-result)}")
 
 
-def _take_settings(pid: int) -> None:
-    for name in SETTINGS:
-        try:
-            theirs = _read(f"/proc/{pid}/{name}")
-        except OSError:  # not in this kernel
-            continue
-        if theirs != _read(f"/proc/self/{name}"):
-            descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
-            try:
-                os.write(descriptor, theirs)
-            finally:
-                os.close(descriptor)
+def take_setting(pid: int, name: str) -> None:
+    """Take on one of SETTINGS. Raises OSError where that takes more rights than are there."""
+    try:
+        theirs = _read(f"/proc/{pid}/{name}")
+    except OSError:  # not in this kernel
+        return
+    if theirs != _read(f"/proc/self/{name}"):
+        write_setting(name, theirs)
+
+
+def write_setting(name: str, value: bytes) -> None:
+    """Change one of SETTINGS. Raises OSError."""
+    descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, value)
+    finally:
+        os.close(descriptor)
+
+
+def _take_groups(facts: Facts) -> None:
+    """A login of root's has groups, a service has none: to root, all the same to the kernel, but it is shown. setgroups(2)"""
+    theirs = [int(word) for word in facts.status[b"Groups"].split()]
+    if theirs != os.getgroups():
+        os.setgroups(theirs)
 
 
 def _read(path: str) -> bytes:
@@ -161,12 +176,16 @@ def _is_plain_locale() -> bool:
 
 
 def _take_signals(ignored: int, blocked: int) -> None:
-    """What was ignored stays so; the interpreter itself ignores two and turns SIGINT into an exception, unless that is ignored."""
-    for number in range(1, _SIGNALS + 1):
-        if number in (_signal.SIGKILL, _signal.SIGSTOP) or number not in _signal.valid_signals():
-            continue
-        is_ignored = bool(ignored >> (number - 1) & 1) or number in (_signal.SIGPIPE, _signal.SIGXFSZ)
-        _signal.signal(number, _signal.SIG_IGN if is_ignored else _signal.SIG_DFL)
+    """What was ignored stays so; the interpreter itself ignores two and turns SIGINT into an exception, unless that is ignored.
+
+    Nothing else has to be done: the preloaded process has all as they are by default, but for those that it handles.
+    """
+    for number in HANDLED:
+        _signal.signal(number, _signal.SIG_DFL)
+    ignored |= sum(1 << (number - 1) for number in (_signal.SIGPIPE, _signal.SIGXFSZ))
+    for number in _VALID:
+        if ignored >> (number - 1) & 1:
+            _signal.signal(number, _signal.SIG_IGN)
     if not ignored >> (_signal.SIGINT - 1) & 1:
         _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     _check(lib.mr_set_signal_mask(blocked), "signals")

@@ -27,7 +27,6 @@ EQUAL = (
     *(
         "Uid",
         "Gid",
-        "Groups",
         "CapInh",
         "CapPrm",
         "CapEff",
@@ -47,6 +46,7 @@ class Facts(Record):
     """What one process sees and may."""
 
     equal: tuple[object, ...]
+    rights: tuple[bytes | None, ...]  # those of `equal` that anybody may see
     cgroup: bytes  # its path in the cgroup v2 hierarchy
     status: Mapping[bytes, bytes]
 
@@ -74,6 +74,7 @@ def peer_of(socket: _socket.socket) -> Peer:
 def facts_of(process: int | str) -> Facts:
     """Read the facts of a process ("self": ours). Raises OSError when it has gone or hides something."""
     status = _status(process)
+    rights = rights_of(status)
     unified, others = b"", []
     for line in _content(process, "cgroup").splitlines():
         if line.startswith(_UNIFIED):
@@ -84,14 +85,26 @@ def facts_of(process: int | str) -> Facts:
         equal=(
             tuple(os.readlink(f"/proc/{process}/ns/{kind}") for kind in NAMESPACES),
             _root(process),
-            tuple(status.get(name.encode()) for name in EQUAL),
+            rights,
             tuple(others),  # hierarchies of version 1: going from one to another costs more than a cold start
             _label(process),
             _content(process, "personality"),
         ),
+        rights=rights,
         cgroup=unified,
         status=status,
     )
+
+
+def rights_of(status: Mapping[bytes, bytes]) -> tuple[bytes | None, ...]:
+    return tuple(status.get(name.encode()) for name in EQUAL)
+
+
+def is_like_init(ours: Facts) -> bool:
+    """Say whether this process has the identity and all the rights that process 1 gives to what it starts."""
+    status = _status(1)
+    limited = {b"CapPrm": status[b"CapBnd"], b"CapEff": status[b"CapBnd"]}  # it may keep more than it leaves to others
+    return rights_of({**status, **limited}) == ours.rights and _content("self", "personality").strip(b"0\n") == b""
 
 
 def _content(process: int | str, name: str) -> bytes:

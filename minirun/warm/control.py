@@ -2,6 +2,7 @@
 
 Owns: the socket's place and its lock, for both sides. Leaves to others: what it does (server), what a user is told (cli).
 The lock is held by the one process that listens, or is about to; the file stays. Who starts one where there is none takes it first.
+Where the service manager listens, it starts the process and there is no lock.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _LOOK_SECONDS = 0.005
 _LISTENED = 3  # SD_LISTEN_FDS_START, sd_listen_fds(3)
 _PEER = 12  # struct ucred: pid, uid, gid
 _SIGTERM = 15
-_ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8")
+ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8")
 
 
 class State(Record):
@@ -65,12 +66,17 @@ class Lock:
 
 
 def listening_socket(path: str, inherited: bool) -> _socket.socket:
-    """Give the socket that commands connect to, for root alone; what a killed process left in its place goes. Raises OSError."""
+    """Give the socket that commands connect to, for root alone; what a killed process left in its place goes.
+
+    Raises OSError; MinirunError where somebody listens there.
+    """
     if inherited:
         listener = _socket.socket(fileno=os.dup(_LISTENED))
         os.set_inheritable(listener.fileno(), False)
         os.close(_LISTENED)
     else:
+        if _listener(path):
+            raise MinirunError(f"listen at {path}: the service manager does")
         listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         with suppress(FileNotFoundError):
             os.unlink(path)
@@ -111,18 +117,15 @@ def _listener(path: str) -> int:
 
 
 def start(path: str) -> State:
-    """Start one where none listens, and give it once it does. Raises MinirunError when it doesn't within START_SECONDS."""
-    found = find(path)
+    """Start one where none listens, and give it once it does.
+
+    Raises MinirunError when it doesn't within START_SECONDS, or when others than root could put a socket there.
+    """
+    found = find(path)  # where the service manager listens, this lets it start one
     if found is not None:
         return found
-    folder = os.path.dirname(sys.executable)
-    python, script = f"{folder}/python3", f"{os.path.dirname(folder)}/share/minirun/{SCRIPT}"
-    words = [python, "-IS", script] if os.path.exists(script) else [python, "-I", "-c", _WITHOUT_SCRIPT]
-    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        syscalls.spawn(python, (*words, path), _ENVIRONMENT, {0: null, 1: null, 2: null}, orphan=True)
-    finally:
-        os.close(null)
+    if not _listener(path):
+        _spawn(path)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         found = find(path)
@@ -130,6 +133,34 @@ def start(path: str) -> State:
             return found
         time.sleep(_LOOK_SECONDS)
     raise MinirunError(f"start the preloaded process: it doesn't listen at {path} after {START_SECONDS} s")
+
+
+def _spawn(path: str) -> None:
+    directory = os.path.dirname(path)
+    os.makedirs(directory, 0o700, exist_ok=True)
+    if not _is_roots_alone(os.path.realpath(directory)):
+        raise MinirunError(f"start the preloaded process: others than root can write to {directory}, or above it")
+    folder = os.path.dirname(sys.executable)
+    python, script = f"{folder}/python3", f"{os.path.dirname(folder)}/share/minirun/{SCRIPT}"
+    words = [python, "-IS", script] if os.path.exists(script) else [python, "-I", "-c", _WITHOUT_SCRIPT]
+    null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        syscalls.spawn(python, (*words, path), ENVIRONMENT, {0: null, 1: null, 2: null}, orphan=True)
+    finally:
+        os.close(null)
+
+
+def _is_roots_alone(directory: str) -> bool:
+    """Say whether only root can put something there. native/launcher.c looks in the same way."""
+    place = directory
+    while True:
+        status = os.lstat(place)
+        is_sticky = place != directory and status.st_mode & 0o1000
+        if status.st_uid != 0 or (status.st_mode & 0o022 and not is_sticky):
+            return False
+        if place == "/":
+            return True
+        place = os.path.dirname(place)
 
 
 def stop(path: str) -> bool:

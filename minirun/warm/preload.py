@@ -6,12 +6,14 @@ threads. Leaves to others: importing the rest, when a worker's command asks for 
 
 from __future__ import annotations
 
+import _codecs
 import os
 
 from ..frozen import HOME
 from ..light import import_sqlite3
 
-# Registries (urllib3, ssl, threads: 10 MB), json, subprocess, tempfile: for commands that wait for others anyway.
+# Registries (urllib3, ssl, threads: 10 MB); what hashes, packs and unpacks layers (OpenSSL, bz2, lzma, threads); subprocess.
+# They are for commands that take their time anyway, and each page that is held costs every fork.
 EXCLUDED = (
     *(
         "cli.commands.pull",
@@ -40,10 +42,41 @@ EXCLUDED = (
         "images.refetching",
         "images.searching",
     ),
-    *("freeze", "testing", "warm"),
+    *(
+        "images.adding",
+        "images.ahead",
+        "images.archive",
+        "images.check",
+        "images.committing",
+        "images.compression",
+        "images.digest",
+        "images.history",
+        "images.importing",
+        "images.layers",
+        "images.lists",
+        "images.loading",
+        "images.removing",
+        "images.saving",
+    ),
+    *("engine.explain", "linux.explain", "runtime.cgroups.dbus", "runtime.cgroups.systemd"),
+    *("freeze", "oci.commands.ps", "testing", "warm"),
 )
 # Of the standard library, what commands import where they use it.
-STANDARD = ("_json", "binascii", "errno", "fcntl", "select", "struct", "termios", "time", "zlib", "_posixsubprocess")
+STANDARD = (
+    "_json",
+    "_locale",
+    "binascii",
+    "errno",
+    "fcntl",
+    "select",
+    "struct",
+    "termios",
+    "time",
+    "zlib",
+    "_posixsubprocess",
+)
+
+ENCODINGS = ("ascii", "utf-8")
 
 
 def names() -> list[str]:
@@ -64,3 +97,5 @@ def preload() -> None:
     import_sqlite3()
     for name in (*STANDARD, *names()):
         __import__(name)
+    for name in ENCODINGS:
+        _codecs.lookup(name)  # it imports them, and remembers

@@ -7,7 +7,7 @@ Owns: the loop. Leaves to others: what is asked (request), by whom (caller), bec
     a connection    -> the caller's facts are compared -> SEEN, fork -> the worker takes the token: ACCEPTED, and runs the command
                                                        \\-> COLD
     a worker        stops -> STOPPED; ends -> EXITED; its caller has ended -> it is killed; its caller is stopped -> it is stopped
-    idle for long, package changed, SIGTERM  -> no socket any more; the last workers end; the end
+    nobody served for long, package changed, SIGTERM  -> no socket any more; the last workers end; the end
 
 It has one thread and no state: nothing but connections with their workers. A worker is killed with it (PR_SET_PDEATHSIG): its
 caller sees the connection's end and ends as one that was killed.
@@ -17,23 +17,25 @@ from __future__ import annotations
 
 import _signal
 import _socket
-import gc
 import os
 import select
 import sys
 import time
 
 from .._native import lib
+from ..errors import MinirunError
 from ..light import suppress
-from . import caller, request
+from . import adopt, caller, request
 from .control import Lock, listening_socket
 from .preload import preload
 from .request import COLD, EXITED, SEEN, STOPPED, Rejected
+from .settle import settle
 from .watch import Watch
 from .worker import PROGRAMS, become
 
 IDLE_SECONDS = 300
 SILENCE_SECONDS = 1.0  # so long a peer may take to say what it wants
+DYING_SECONDS = 0.05
 LOOK_MS = 20  # how often callers of running commands are looked at: has somebody stopped them?
 CGROUP = "minirun-warm"
 
@@ -46,24 +48,34 @@ class Command:
         self.since = time.monotonic()
         self.peer: caller.Peer | None = None
         self.worker = 0
+        self.token = -1  # who takes it runs the command
         self.is_stopped = False
+        self.is_killed = False
         self.by_us = False  # we have stopped it, because its caller is stopped
         self.is_watched = True
 
     def close(self) -> None:
         self.socket.close()
-        if self.peer is not None:
-            os.close(self.peer.pidfd)
+        for descriptor in (self.token, -1 if self.peer is None else self.peer.pidfd):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def is_taken(self) -> bool:
+        """Say whether somebody runs the command by now."""
+        poll = select.poll()
+        poll.register(self.token, select.POLLIN)
+        return self.token >= 0 and not poll.poll(0)
 
 
 class Server:
     """The loop."""
 
-    def __init__(self, path: str, listener: _socket.socket, lock: Lock | None) -> None:
+    def __init__(self, path: str, listener: _socket.socket, lock: Lock | None, watch: Watch) -> None:
         self.path = path
         self.listener: _socket.socket | None = listener
         self.lock = lock  # None: the service manager owns the socket
-        self.watch = Watch()
+        self.place = _inode(path)
+        self.watch = watch
         self.home = os.fsencode(os.path.realpath(os.path.dirname(sys.executable)))
         self.facts = caller.facts_of("self")
         self.hierarchy = _unified_hierarchy()
@@ -75,12 +87,13 @@ class Server:
             self.poll.register(descriptor, select.POLLIN)
         _signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
-        _signal.signal(_signal.SIGTERM, lambda *_: self.leave())
+        self.is_asked_to_leave = False
+        _signal.signal(_signal.SIGTERM, self._ask_to_leave)
 
     def run(self) -> None:
         """Serve until it is time to go. Workers that still run are waited for."""
         while self.listener is not None or self.commands:
-            for descriptor, _ in self.poll.poll(self._limit_ms()):
+            for descriptor in self._ready():
                 if descriptor == self.woken:
                     self._empty()
                 elif self.listener is not None and descriptor == self.listener.fileno():
@@ -89,18 +102,27 @@ class Server:
                     self._hear(self.commands[descriptor])
             self._reap()
             self._look_at_callers()
-            if self.watch.has_changed() or self._is_idle():
+            if self.is_asked_to_leave or self.watch.has_changed() or self._is_idle():
                 self.leave()
+
+    def _ask_to_leave(self, *_: object) -> None:
+        """In the middle of anything: the loop, which the signal wakes, does it."""
+        self.is_asked_to_leave = True
+
+    def _ready(self) -> list[int]:
+        """Wait, and give the descriptors that something has happened on: who has ended comes before who begins."""
+        found = [descriptor for descriptor, _ in self.poll.poll(self._limit_ms())]
+        return sorted(found, key=lambda descriptor: self.listener is not None and descriptor == self.listener.fileno())
 
     def leave(self) -> None:
         """Let another one take our place; safe to repeat."""
+        self.is_asked_to_leave = False
         listener, self.listener = self.listener, None
         if listener is None:
             return
         self.poll.unregister(listener.fileno())
-        if self.lock is not None:
-            with suppress(FileNotFoundError):
-                os.unlink(self.path)
+        if self.lock is not None and _inode(self.path) == self.place:  # or the service manager listens there by now
+            os.unlink(self.path)
         listener.close()  # whoever is in its queue runs cold
         if self.lock is not None:
             self.lock.release()
@@ -121,6 +143,7 @@ class Server:
 
     def _accept(self) -> None:
         assert self.listener is not None
+        self._await_killed()
         try:
             descriptor, _ = self.listener._accept()  # type: ignore[attr-defined]  # of the C class, which has no accept()
         except OSError:  # it has gone, or there is no descriptor left for it: it runs cold
@@ -129,6 +152,16 @@ class Server:
         command = self.commands[descriptor] = Command(socket)
         self.poll.register(descriptor, select.POLLIN)
         self._hear(command)
+
+    def _await_killed(self) -> None:
+        """Whoever has killed a command, waited for it and calls the next finds nobody at work any more, if that is quick."""
+        killed = [command.worker for command in self.commands.values() if command.is_killed]
+        deadline = time.monotonic() + DYING_SECONDS
+        while killed and time.monotonic() < deadline:
+            if os.waitid(os.P_PID, killed[-1], os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+                time.sleep(0.0005)
+            else:
+                killed.pop()
 
     def _ignore(self, command: Command) -> None:
         """Nothing more is to be heard from there but its end, over and over."""
@@ -140,12 +173,12 @@ class Server:
         self._ignore(command)
         del self.commands[command.socket.fileno()]
         command.close()
-        self.idle_since = time.monotonic()
 
     def _hear(self, command: Command) -> None:
         """A request has come; or, when there was one, the caller has ended: so does its worker."""
         if command.worker:
             os.kill(command.worker, _signal.SIGKILL)
+            command.is_killed = True
             self._ignore(command)
             return
         try:
@@ -173,6 +206,7 @@ class Server:
         """Fork a worker, which doesn't come back. Raises Rejected, OSError."""
         if asked.home != self.home or asked.program not in PROGRAMS:
             raise Rejected("another installation")
+        command.token = os.dup(asked.token)
         command.peer = caller.peer_of(command.socket)
         facts = caller.check(command.peer, self.facts)
         request.answer(command.socket, SEEN)
@@ -198,8 +232,9 @@ class Server:
         probe = os.dup(asked.token)  # the lowest free one: all others are in the tables below
         os.close(probe)
         peers = [command.peer.pidfd for command in self.commands.values() if command.peer is not None]
+        tokens = [command.token for command in self.commands.values()]
         own = (self.watch.descriptor, self.woken, self.wake, -1 if self.lock is None else self.lock.descriptor)
-        return max(*self.commands, *peers, *own, asked.pair, asked.token, probe)
+        return max(*self.commands, *peers, *tokens, *own, asked.pair, asked.token, probe)
 
     # ---- workers
 
@@ -221,6 +256,8 @@ class Server:
                     self._tell(command, STOPPED, os.WSTOPSIG(status))
             else:
                 del workers[pid]
+                if command.is_taken():  # who is refused keeps nobody here that serves none
+                    self.idle_since = time.monotonic()
                 self._tell(command, EXITED, status)
                 self._forget(command)
 
@@ -243,6 +280,14 @@ class Server:
                     os.kill(command.worker, _signal.SIGSTOP)
                 elif command.by_us and not is_stopped:
                     os.kill(command.worker, _signal.SIGCONT)
+
+
+def _inode(path: str) -> tuple[int, int]:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
 
 
 def _state(pid: int) -> bytes:
@@ -269,19 +314,32 @@ def _unified_hierarchy() -> str:
     return ""
 
 
-def _leave_cgroup() -> None:
-    """Go out of the caller's cgroup (a login's, a service's), which shall be able to end without us."""
+def _leave_cgroup(ours: caller.Facts) -> bool:
+    """Go out of the caller's cgroup (a login's, a service's), which shall be able to end without us; False where that can't be."""
     hierarchy = _unified_hierarchy()
-    if not hierarchy or caller.facts_of("self").cgroup == b"/":
-        return
-    with suppress(OSError):  # then we stay, and those of other cgroups have workers all the same
+    if not hierarchy or ours.cgroup == b"/":
+        return True
+    try:
         os.makedirs(f"{hierarchy}/{CGROUP}", exist_ok=True)
         with open(f"{hierarchy}/{CGROUP}/cgroup.procs", "w", encoding="ascii") as file:
             file.write("0")
+    except OSError:
+        return False
+    return True
+
+
+def _remove_cgroup() -> None:
+    """The last process of a cgroup has to be elsewhere before it can go."""
+    hierarchy = _unified_hierarchy()
+    with suppress(OSError):
+        if hierarchy and os.path.isdir(f"{hierarchy}/{CGROUP}"):
+            with open(f"{hierarchy}/cgroup.procs", "w", encoding="ascii") as file:
+                file.write("0")
+            os.rmdir(f"{hierarchy}/{CGROUP}")
 
 
 def _stand_alone() -> None:
-    """Keep nothing of whoever has started us, as far as it can be changed."""
+    """Keep nothing of whoever has started us, as far as it can be changed: be as if process 1 had."""
     with suppress(PermissionError):  # we lead a session already
         os.setsid()
     os.chdir("/")
@@ -293,6 +351,25 @@ def _stand_alone() -> None:
         _signal.signal(number, _signal.SIG_DFL)
     _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
     lib.mr_set_signal_mask(0)
+    lib.mr_leave_keyring()
+    with suppress(PermissionError):  # user_namespaces(7), setgroups
+        os.setgroups([])
+    for name in adopt.SETTINGS:
+        with suppress(OSError):
+            adopt.take_setting(1, name)
+    lib.mr_be_as(1)  # limits, processors
+    with suppress(OSError):  # process 1 itself may be dearer to the host than what it starts
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+        adopt.write_setting("oom_score_adj", b"0")
+    _take_room()
+
+
+def _take_room() -> None:
+    """Each command of a crowd takes two descriptors here; its worker takes on its caller's limit."""
+    from resource import RLIMIT_NOFILE, getrlimit, setrlimit
+
+    _, hard = getrlimit(RLIMIT_NOFILE)
+    setrlimit(RLIMIT_NOFILE, (hard, hard))
 
 
 def entry() -> None:
@@ -301,15 +378,25 @@ def entry() -> None:
     listens = os.environ.get("LISTEN_FDS") == "1" and os.environ.get("LISTEN_PID") == str(os.getpid())
     is_born_of_init = os.getppid() == 1 or listens
     lock = None
+    is_left_behind = bool(lock_descriptor)
     if not listens:
-        lock = Lock(path, int(lock_descriptor[0]) if lock_descriptor else -1)
+        lock = Lock(path, int(lock_descriptor[0]) if is_left_behind else -1)
         if not is_born_of_init or not lock.is_taken:  # a subreaper's child, which it knows nothing of; or the second
             os._exit(1)
     _stand_alone()
-    if not listens:
-        _leave_cgroup()
+    ours = caller.facts_of("self")
+    if is_left_behind and not caller.is_like_init(ours):
+        os._exit(1)  # it would serve nobody else
+    if not listens and not _leave_cgroup(ours) and is_left_behind:
+        os._exit(1)
+    watch = Watch()  # before anything is imported that may be replaced meanwhile
     preload()
-    gc.collect()
-    gc.freeze()  # what is there stays, and a worker's collection doesn't touch, so not copy, its pages
-    Server(path, listening_socket(path, listens), lock).run()
+    settle()
+    try:
+        listener = listening_socket(path, listens)
+    except (OSError, MinirunError):
+        os._exit(1)
+    Server(path, listener, lock, watch).run()
+    if not listens:
+        _remove_cgroup()
     os._exit(0)

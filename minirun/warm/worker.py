@@ -58,7 +58,7 @@ def _prepare(
         raise Rejected("the preloaded process has ended")
     os.setpgid(0, 0)  # one of its own in the session of its parent isn't orphaned: it can be stopped. credentials(7)
     _signal.set_wakeup_fd(-1)
-    module, needs_caller = (__import__(name, fromlist=["entry"]) for name in PROGRAMS[asked.program])
+    module, needs_caller = (sys.modules[name] for name in PROGRAMS[asked.program])
     archive = next((finder for finder in sys.meta_path if isinstance(finder, Archive)), None)
     directory, *theirs = request.receive(_socket.socket(fileno=os.dup(asked.pair)), 1 + len(asked.numbers)) or (-1,)
     if directory < 0:

@@ -1,10 +1,10 @@
 /* fuzz_main.c: a main program for LLVMFuzzerTestOneInput where there is no libFuzzer (gcc).
  *
- *     fuzz SECONDS SEED_FILE...
+ *     fuzz SECONDS NUMBER SEED_FILE...
  *
  * Mutates the seeds: bits, bytes, 32-bit words that mean lengths, cuts, copies of a part to elsewhere. No coverage guides it, so
  * the seeds should have one of everything; it finds what is wrong with lengths. Each seed runs as it is at least once, with
- * 0 seconds nothing else does. The sequence is always the same.
+ * 0 seconds nothing else does. The sequence is always the same for a NUMBER.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -69,11 +69,12 @@ int main(int argc, char **argv)
 	time_t end;
 	unsigned long runs = 0;
 
-	if (argc < 3)
+	if (argc < 4)
 		return 2;
+	state += (uint64_t)atoi(argv[2]) << 32;
 	end = time(NULL) + atoi(argv[1]);
 	do {
-		for (int i = 2; i < argc; i++) {
+		for (int i = 3; i < argc; i++) {
 			FILE *file = fopen(argv[i], "rb");
 			size_t size = file ? fread(seed, 1, sizeof seed, file) : 0;
 

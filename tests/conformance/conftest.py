@@ -35,14 +35,23 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Runtime:
     return runtime_of("minirun-oci", tmp_path_factory.mktemp("state") / "minirun-oci")
 
 
+@pytest.fixture(scope="session")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where bundles lie: in memory, where the 300 files of a root file system are copied in a tenth of the time."""
+    target = tmp_path_factory.mktemp("bundles")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", target], check=True)
+    yield target
+    subprocess.run(["umount", "-l", target], check=True)
+
+
 @pytest.fixture
-def make_box(unpacked: Path, tmp_path: Path) -> Iterator[BoxMaker]:
+def make_box(unpacked: Path, bundles: Path) -> Iterator[BoxMaker]:
     """Make bundles; their containers are deleted after the test."""
     made: list[Box] = []
 
     def make(runtime: Runtime) -> Box:
         number = next(_numbers)
-        path = tmp_path / f"bundle{number}"
+        path = bundles / f"bundle{number}"
         shutil.copytree(unpacked, path / "rootfs", symlinks=True)
         box = Box(runtime, path, f"conformance-{os.getpid()}-{number}")
         made.append(box)

@@ -41,9 +41,10 @@ def mounted(box: Box, destination: str) -> Seen:
 
 
 @pytest.fixture
-def tree(box: Box) -> Path:
-    """A directory of the host with a file, and a directory on which the same is mounted again."""
-    top = box.path / "tree"
+def tree(tmp_path: Path) -> Path:
+    """A directory of the host, on disk, with a file, and a directory on which the same is mounted again."""
+    tmp_path.chmod(0o711)
+    top = tmp_path / "tree"
     (top / "below").mkdir(parents=True)
     (top / "file").write_text("of the host")
     return top
@@ -73,9 +74,10 @@ def test_a_relative_destination_is_relative_to_the_root(box: Box, tree: Path) ->
     assert box.shell("cat /some/place/file") == "of the host"
 
 
-def test_a_relative_source_is_relative_to_the_bundle(box: Box, tree: Path) -> None:
-    assert tree.name == "tree"
-    box.mount("/place", "bind", "tree", "bind")
+def test_a_relative_source_is_relative_to_the_bundle(box: Box) -> None:
+    (box.path / "beside").mkdir()
+    (box.path / "beside/file").write_text("of the host")
+    box.mount("/place", "bind", "beside", "bind")
     assert box.shell("cat /place/file") == "of the host"
 
 

@@ -5,40 +5,55 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import os
 import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
 from minirun import Engine
 from tests.registries import Faulty, Handler, Served, layer_of
+from tests.waiting import until
 
 MINIRUN = str(Path(sys.executable).parent / "minirun")
 KILLS = int(os.environ.get("MINIRUN_PULL_KILLS", "5"))
 PIECE = 64 * 1024
 
 
+class Round:
+    """One pull: how much of each blob was sent, and after how many bytes nothing more comes of it until all are let go."""
+
+    def __init__(self, digests: Iterable[str], holds: dict[str, float]) -> None:
+        self.sent = dict.fromkeys(digests, 0)
+        self.holds = holds
+        self.go_on = threading.Event()
+
+    def is_held(self, digest: str) -> bool:
+        return self.sent[digest] >= self.holds.get(digest, math.inf)
+
+
 class Slow:
-    """Serves blobs in pieces, as a line does, and counts what it has sent of each, per round."""
+    """Serves blobs in pieces, as a line does. A connection belongs to the round in which it came: it may outlive its client."""
 
     def __init__(self, server: Faulty) -> None:
-        self.sent: dict[str, int] = {}
+        self.round = Round((), {})
         self._server = server
         server.faults.append(self)
 
     def __call__(self, handler: Handler) -> bool:
-        digest = handler.path.rpartition("/")[2]
-        if "/blobs/" not in handler.path or digest not in self.sent:
+        now, digest = self.round, handler.path.rpartition("/")[2]
+        if "/blobs/" not in handler.path or digest not in now.sent:
             return False
         data = self._server.content[handler.path][1]
-        sent = self.sent  # of this round: a connection whose client was killed may outlive it
         wanted = handler.headers.get("Range", "")
         begin = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
         handler.send_response(206 if begin else 200)
@@ -47,8 +62,10 @@ class Slow:
         handler.send_header("Content-Length", str(len(data) - begin))
         handler.end_headers()
         for place in range(begin, len(data), PIECE):
+            if now.is_held(digest):
+                now.go_on.wait()
             piece = data[place : place + PIECE]
-            sent[digest] += len(piece)
+            now.sent[digest] += len(piece)
             handler.wfile.write(piece)
             time.sleep(0.0005)  # how fast the line is
         return True
@@ -74,31 +91,45 @@ def test_a_killed_pull_is_finished_by_the_next_which_fetches_what_was_incomplete
     root, roots = tmp_path / "data", ["--root", str(tmp_path / "data"), "--run-root", str(tmp_path / "run")]
     incoming = root / "images" / "incoming"
 
-    def pull() -> subprocess.Popen[bytes]:
-        slow.sent = dict.fromkeys(sizes, 0)
+    def pull(holds: dict[str, float]) -> subprocess.Popen[bytes]:
+        slow.round = Round(sizes, holds)
         return subprocess.Popen(
             [MINIRUN, *roots, "pull", "-q", name], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
 
-    begun = time.monotonic()
-    with pull() as first:
+    def is_received() -> bool:
+        return any(_size(incoming / digest[7:]) for digest in sizes)
+
+    def is_there(now: Round) -> bool:
+        return any(map(now.is_held, sizes)) or now.sent == sizes
+
+    with pull({}) as first:
+        until("all to be sent", lambda: slow.round.sent == sizes)
+        sent = time.monotonic()
         assert first.wait() == 0, first.communicate()[1]
-    whole = time.monotonic() - begun
+    rest = time.monotonic() - sent
     kept_rounds = 0
     for number in range(KILLS):
         where = f"kill {number} of seed {seed}"
         shutil.rmtree(root)
-        with pull() as process:
-            time.sleep(chance.uniform(0, whole))
+        # Each at some byte, or not at all, and then at some moment of what is done next; the first time in what surely is written.
+        holds = {digest: size * (chance.uniform(0, 2) if number else 0.8) for digest, size in sizes.items()}
+        with pull(holds) as process:
+            now = slow.round
+            until("bytes to be sent", functools.partial(is_there, now))
+            if number == 0:
+                until("bytes to be received", is_received)
+            time.sleep(chance.uniform(0, rest))
             process.send_signal(signal.SIGKILL)
+        now.go_on.set()
         kept = {digest: _size(incoming / digest[7:]) for digest in sizes}
         published = {digest: (root / "images/blobs/sha256" / digest[7:]).exists() for digest in sizes}
         kept_rounds += any(kept.values())
-        with pull() as process:
+        with pull({}) as process:
             assert process.wait() == 0, (where, process.communicate()[1])
         for digest, size in sizes.items():
             missing = 0 if published[digest] else size - kept[digest]
-            assert slow.sent[digest] == missing, (where, digest)
+            assert slow.round.sent[digest] == missing, (where, digest)
         with Engine(str(root), str(tmp_path / "run")) as engine:
             assert engine.images.resolve(name).id == image.id
             assert engine.check() == [], where

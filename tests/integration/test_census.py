@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import hosts
-from tests.census import Census
+from tests.census import MOUNTS_OF_OTHERS, Census
 from tests.waiting import until
 
 pytestmark = pytest.mark.no_census
@@ -132,6 +132,15 @@ def test_on_a_machine_of_our_own_every_mount_and_link_is_seen_but_those_of_other
         lines = census.leaks(deadline_seconds=0)
         assert f"mount left: {ours} (tmpfs /)" in lines
         assert f"link left: mrt{os.getpid()}" in lines
+
+
+@pytest.mark.parametrize(
+    "mount", ["/run/netns (tmpfs /netns)", "/run/netns/blue (nsfs net:[4026532008])", "/run/netns"]
+)
+def test_what_ip_netns_leaves_is_no_leak(mount: str) -> None:
+    """The first `ip netns add` of a machine makes /run/netns a mount, whichever test it is that calls it. ip-netns(8)."""
+    assert MOUNTS_OF_OTHERS.match(mount)
+    assert not MOUNTS_OF_OTHERS.match(mount.replace("netns", "netnsx", 1))
 
 
 def test_an_element_of_our_table_is_seen(census: Census) -> None:

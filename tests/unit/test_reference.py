@@ -75,7 +75,7 @@ def test_what_neither_help_shows_is_taken_by_both(client: docker.Docker) -> None
     hidden = [(name, option.name) for name in ours.names() for option in _options(name) if not option.help]
     assert hidden
     for name, option in hidden:
-        done = subprocess.run(["docker", name, f"--{option}=1"], capture_output=True, text=True, check=False)
+        done = subprocess.run(["docker", *name.split(), f"--{option}=1"], capture_output=True, text=True, check=False)
         if client.version == docker.recorded().version:
             assert "unknown flag" not in done.stderr, f"docker {name} --{option}"
 

@@ -36,16 +36,17 @@ def _shower(template: str) -> Callable[[Event], str]:
         import json
 
         return lambda event: json.dumps(as_docker(event), ensure_ascii=False, separators=(",", ":"))
-    from ..template import compile_template
+    from ..template import compile_for_one
+    from ..template.typed import Map, Struct
 
-    parsed = compile_template(template.replace("\\t", "\t").replace("\\n", "\n"))
+    parsed = compile_for_one(template.replace("\\t", "\t").replace("\\n", "\n"))
 
     def render(event: Event) -> str:
-        shown = as_docker(event)
-        fields = {"ID": event.actor, "Status": event.action, "From": event.attributes.get("image", "")}
-        return parsed.render(
-            {**shown, **fields, "Scope": "local", "Time": shown["time"], "TimeNano": shown["timeNano"]}
-        )
+        shown = Struct(as_docker(event))
+        shown["Actor"] = Struct(shown["Actor"] | {"Attributes": Map(shown["Actor"]["Attributes"])})
+        shown.absent = {"ID": event.actor, "Status": event.action, "From": event.attributes.get("image", "")}
+        shown.absent |= {"Scope": "local", "Time": shown["time"], "TimeNano": shown["timeNano"]}
+        return parsed.render(shown)
 
     return render
 

@@ -32,7 +32,12 @@ LABELS: dict[str, str | None] = {
     "Driver": "Storage Driver",
     "NCPU": "CPUs",
     "MemTotal": "Total Memory",
-    "Warnings": None,
+    "NodeID": None,
+    "LocalNodeState": " State",
+    "ControlAvailable": None,
+    # What scripts read and people learn from the warnings.
+    **dict.fromkeys(("IndexServerAddress", "Labels", "Debug", "SystemTime", "Warnings")),
+    **dict.fromkeys(("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit")),
 }
 
 

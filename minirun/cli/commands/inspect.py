@@ -25,7 +25,7 @@ def show_objects(invocation: Invocation, kind: str) -> int:
     """Show what the arguments name; `kind` is "" for any."""
     parsed = invocation.parsed
     template = parsed.text("format")
-    show = _formatter(template) if template else None
+    show = _formatter(template) if template not in ("", "json") else str
     found: list[Any] = []
     missing: list[str] = []
     with invocation.engine() as engine:
@@ -34,23 +34,30 @@ def show_objects(invocation: Invocation, kind: str) -> int:
                 found.append(engine.inspect(name, kind))
             except NotFound as error:
                 missing.append(str(error))
-    if show is None:
-        write(json.dumps(found, indent=4, ensure_ascii=False) + "\n")
-    else:
-        for item in found:
-            try:
-                write(show(item) + "\n")
-            except MinirunError as error:
-                missing.append(str(error))
-                break
+    if template in ("", "json"):
+        separators = (",", ":") if template else None
+        write(json.dumps(found, indent=None if template else 4, ensure_ascii=False, separators=separators) + "\n")
+    elif not _show_each(found, show, missing):
+        write("\n")  # as docker says nothing of nothing
     for sentence in missing:
         warn(f"Error: {sentence}")
     return 1 if missing else 0
 
 
-def _formatter(template: str) -> Callable[[Any], str]:
-    if template == "json":
-        return lambda item: json.dumps(item, ensure_ascii=False, separators=(",", ":"))
-    from ..template import compile_template
+def _show_each(found: list[Any], show: Callable[[Any], str], missing: list[str]) -> int:
+    """Show things by the template, up to the first that it doesn't fit; gives how many were shown."""
+    for count, item in enumerate(found):
+        try:
+            write(show(item) + "\n")
+        except MinirunError as error:
+            missing.append(str(error))
+            return count
+    return len(found)
 
-    return compile_template(template).render
+
+def _formatter(template: str) -> Callable[[Any], str]:
+    from ..template import compile_for_one
+    from ..template.typed import typed
+
+    filled = compile_for_one(template)
+    return lambda item: filled.render(typed(item))

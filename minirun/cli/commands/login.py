@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ...errors import MinirunError, UsageError
+from ...errors import BadCall, MinirunError
 from ...output import say, warn
 
 TYPE_CHECKING = False
@@ -33,9 +33,9 @@ def _asked(parsed: Parsed, known: Callable[[], str]) -> tuple[str, str]:
     username, password = parsed.text("username"), parsed.text("password")
     if parsed.flag("password-stdin"):
         if password:
-            raise UsageError("--password and --password-stdin are mutually exclusive")
+            raise BadCall("conflicting options: cannot specify both --password and --password-stdin")
         if not username:
-            raise UsageError("Must provide --username with --password-stdin")
+            raise BadCall("the --password-stdin option requires --username to be set")
         return username, sys.stdin.read().removesuffix("\n").removesuffix("\r")
     if password:
         warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.")

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     from ...engine.login import log_out
 
-    server, was_known = log_out(invocation.parsed.arguments[0] if invocation.parsed.arguments else "")
-    say(f"{'Removing login credentials for' if was_known else 'Not logged in to'} {server}")
+    server, _ = log_out(invocation.parsed.arguments[0] if invocation.parsed.arguments else "")
+    say(f"Removing login credentials for {server}")
     return 0

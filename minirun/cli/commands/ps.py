@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 def run(invocation: Invocation) -> int:
+    from ..preferences import text_preference
     from ..present import PS_TABLE, container_columns, short_id
     from ..table import show
 
@@ -19,8 +20,8 @@ def run(invocation: Invocation) -> int:
     filters: dict[str, list[str]] = {}
     for name, value in parsed.many("filter"):
         filters.setdefault(name, []).append(value)
-    truncate = not parsed.flag("no-trunc")
-    template = parsed.text("format")
+    truncate, quiet = not parsed.flag("no-trunc"), parsed.flag("quiet")
+    template = parsed.text("format") or ("" if quiet else text_preference("psFormat"))
     with invocation.engine() as engine:
         containers = engine.containers(
             all=parsed.flag("all"),
@@ -28,7 +29,7 @@ def run(invocation: Invocation) -> int:
             latest=parsed.flag("latest"),
             filters=filters,
         )
-        if parsed.flag("quiet"):
+        if quiet:
             if template:
                 warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
             write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))

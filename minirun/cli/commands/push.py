@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...output import say
 from ..progress import to_stdout
+from ..request import refuse_content_trust
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
     name, quiet, platform = parsed.arguments[0], parsed.flag("quiet"), parsed.text("platform")
+    refuse_content_trust(parsed)
     layers = to_stdout(quiet=quiet)
     with invocation.engine() as engine:
         if parsed.flag("all-tags"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import NotFound
-from ...output import say
+from ...output import say, warn
 from ..confirm import keep_seconds
 
 TYPE_CHECKING = False
@@ -20,8 +20,9 @@ def run(invocation: Invocation) -> int:
             try:
                 for line in engine.images.remove(name, force=force, keep_seconds=keep):
                     say(line)
-            except NotFound:
+            except NotFound as error:
                 if not force:
                     raise
+                warn(f"Error: {error}")  # said as docker does, but that it isn't there is what was wanted
 
         return invocation.each(invocation.parsed.arguments, remove)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import UsageError
+from ...errors import BadCall
 from ...output import say, write
 from ..request import cidfile, container_config, created
 from ..terminal import require, size
@@ -23,7 +23,7 @@ def run(invocation: Invocation) -> int:
     config = container_config(parsed)
     detach = parsed.flag("detach")
     if detach and config.attach:
-        raise UsageError("conflicting options: cannot specify both --attach and --detach")
+        raise BadCall("conflicting options: cannot specify both --attach and --detach")
     if parsed.flag("explain"):
         with invocation.engine() as engine:
             write("".join(line + "\n" for line in engine.explain(config)))
@@ -39,9 +39,11 @@ def run(invocation: Invocation) -> int:
 def _background(engine: Engine, container: Container, parsed: Parsed) -> int:
     from ...engine.session import Attachment
 
-    with _started(engine, container, Attachment(trace=parsed.flag("trace"))) as session:
-        session.detach()
-    say(container.id)
+    try:
+        with _started(engine, container, Attachment(trace=parsed.flag("trace"))) as session:
+            session.detach()
+    finally:
+        say(container.id)  # of one that could not be started too: it is there, with the reason
     return 0
 
 

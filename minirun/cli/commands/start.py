@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import UsageError
+from ...errors import BadCall
 from ...output import say
 
 TYPE_CHECKING = False
@@ -15,7 +15,7 @@ def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
     attached = parsed.flag("attach") or parsed.flag("interactive")
     if attached and len(parsed.arguments) > 1:
-        raise UsageError("you cannot start and attach multiple containers at once")
+        raise BadCall("you cannot start and attach multiple containers at once")
     with invocation.engine() as engine:
         if attached:
             return _foreground(engine, invocation)

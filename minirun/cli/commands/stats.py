@@ -6,6 +6,7 @@ import os
 
 from ...output import printable, write, write_all
 from ...units import binary_size, human_size
+from ..preferences import text_preference
 from ..present import short_id
 from ..table import Column, show
 
@@ -25,7 +26,7 @@ _CLEAR, _HOME, _END_OF_LINE, _BELOW = "\x1b[2J", "\x1b[H", "\x1b[K", "\x1b[J"
 
 def run(invocation: Invocation) -> int:
     parsed = invocation.parsed
-    template = parsed.text("format")
+    template = parsed.text("format") or text_preference("statsFormat")
     table = columns(truncate=not parsed.flag("no-trunc"))
     is_live = not parsed.flag("no-stream")
     on_screen = is_live and os.isatty(1) and template in ("", "table")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...errors import BadCall
 from ...output import say, warn
 
 TYPE_CHECKING = False
@@ -29,5 +30,7 @@ def tell(name: str, reason: str) -> None:
 
 def timeout_seconds(parsed: Parsed) -> int | None:
     """Give what --timeout says, or --time, its older name."""
-    given = parsed.number("timeout")
-    return parsed.number("time") if given is None else given
+    given, older = parsed.number("timeout"), parsed.number("time")
+    if given is not None and older is not None:
+        raise BadCall("conflicting options: cannot specify both --timeout and --time")
+    return older if given is None else given

@@ -16,6 +16,7 @@ TABLE = ("Driver", "Name")
 
 
 def run(invocation: Invocation) -> int:
+    from ..preferences import text_preference
     from ..table import show
 
     parsed = invocation.parsed
@@ -27,7 +28,7 @@ def run(invocation: Invocation) -> int:
     if parsed.flag("quiet") and not parsed.text("format"):
         write("".join(volume.name + "\n" for volume in volumes))
         return 0
-    write(show(columns, volumes, parsed.text("format"), TABLE))
+    write(show(columns, volumes, parsed.text("format") or text_preference("volumesFormat"), TABLE))
     return 0
 
 

@@ -11,7 +11,7 @@ docs/decisions/0010-go-templates.md. Not here: define, template, block, complex 
 
 from __future__ import annotations
 
-from .errors import TemplateError
+from .errors import TemplateError, UnreadableTemplate
 from .evaluate import Evaluation
 from .parser import Parser
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from .nodes import Node
 
-__all__ = ["Template", "TemplateError", "compile_template"]
+__all__ = ["Template", "TemplateError", "UnreadableTemplate", "compile_for_one", "compile_template"]
 
 
 class Template:
@@ -38,6 +38,14 @@ class Template:
             return Evaluation(self._text, data).run(self._body)
         except RecursionError as error:
             raise TemplateError("template: :1: exceeded maximum template depth") from error
+
+
+def compile_for_one(text: str) -> Template:
+    """Read a template of a command that shows one thing, `inspect` or `version`. Raises UnreadableTemplate."""
+    try:
+        return compile_template(text)
+    except TemplateError as error:
+        raise UnreadableTemplate(str(error).removeprefix("template parsing error: ")) from error
 
 
 def compile_template(text: str) -> Template:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from ...errors import InvalidInput
 
-EX_USAGE = 64  # sysexits.h; docker inspect ends with it too
+EX_USAGE = 64  # sysexits.h
 
 
 class TemplateError(InvalidInput):
     """A template that can't be read or filled in; the message begins as docker's does."""
 
-    exit_code = EX_USAGE
+    exit_code = 1
 
     def __init__(self, message: str) -> None:
         super().__init__(f"template parsing error: {message}")
+
+
+class UnreadableTemplate(TemplateError):
+    """A template that can't be read, of a command that shows one thing and not a list: docker tells these apart."""
+
+    exit_code = EX_USAGE
 
 
 def at(text: str, position: int) -> str:

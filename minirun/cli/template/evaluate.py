@@ -4,7 +4,7 @@ Owns: dot, variables, fields, pipelines, branches. Leaves to others: functions a
 
 An object of JSON is both Go's struct and Go's map, which differ when a name is missing: a struct has no such field,
 which is an error; a map gives `<no value>`. An object whose keys all begin with a capital letter, as docker's fields
-do, is taken for a struct; labels, ports and networks are maps.
+do, is taken for a struct; labels, ports and networks are maps. Of what `inspect` shows the types are known: typed.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from .errors import TemplateError, at
 from .functions import FUNCTIONS, LAZY, CallError, is_true, written
 from .nodes import Action, Branch, Command, Dot, Field, Function, Jump, Literal, Node, Pipeline, Text, Variable
+from .typed import Map, Nil, Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class Evaluation:
             yield from enumerate(value)
         elif isinstance(value, int) and not isinstance(value, bool):
             yield from ((number, number) for number in range(value))
-        elif value is not None:
+        elif value is not None and not isinstance(value, Nil):
             raise self._fail(node.pipeline, _operand_text(node.pipeline), f"range can't iterate over {written(value)}")
 
     # ---- pipelines
@@ -176,10 +177,14 @@ class Evaluation:
         if isinstance(value, dict):
             if node.name in value:
                 return value[node.name]
-            if value and all(str(key)[:1].isupper() for key in value):
+            if isinstance(value, Struct) and node.name in value.absent:
+                return value.absent[node.name]
+            if isinstance(value, Struct) or (
+                value and not isinstance(value, Map) and all(str(key)[:1].isupper() for key in value)
+            ):
                 raise self._fail(node, node.source, f'map has no entry for key "{node.name}"')
             return NO_VALUE
-        if value is None or value is NO_VALUE:
+        if value is None or value is NO_VALUE or isinstance(value, Nil):
             raise self._fail(node, node.source, f"nil data; no entry for key {node.name!r}".replace("'", '"'))
         raise self._fail(node, node.source, f"can't evaluate field {node.name} in type {_kind(value)}")
 

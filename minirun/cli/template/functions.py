@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 
 from ..present import quoted
+from .typed import LIST, MAP, Nil, Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def written(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return _float(value)
+    if isinstance(value, Nil):
+        return value.text
+    if isinstance(value, Struct):
+        return "{" + " ".join(map(written, value.values())) + "}"
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{written(value[key])}" for key in sorted(value, key=str)) + "]"
     if isinstance(value, (list, tuple)):
@@ -75,6 +80,7 @@ def _equal(first: Any, *others: Any) -> bool:
 
 
 def _same(left: Any, right: Any) -> bool:
+    left, right = (None if isinstance(value, Nil) else value for value in (left, right))
     if left is None or right is None:
         return left is right
     if isinstance(left, (dict, list, tuple)) or isinstance(right, (dict, list, tuple)):
@@ -103,7 +109,7 @@ def _ordered(left: Any, right: Any) -> bool:
 def _len(value: Any) -> int:
     if isinstance(value, str):
         return len(value.encode("utf-8", "surrogateescape"))
-    if isinstance(value, (dict, list, tuple)):
+    if isinstance(value, (dict, list, tuple)) or value in (LIST, MAP):
         return len(value)
     raise CallError("len of nil pointer" if value is None else f"len of type {type(value).__name__}")
 
@@ -120,6 +126,10 @@ def _index(value: Any, *keys: Any) -> Any:
             if not 0 <= key < len(value):
                 raise CallError(f"index out of range: {key}")
             value = value.encode("utf-8", "surrogateescape")[key] if isinstance(value, str) else value[key]
+        elif value is MAP:
+            value = ""
+        elif value is LIST:
+            raise CallError(f"index out of range: {key}")
         else:
             raise CallError(
                 "index of untyped nil" if value is None else f"can't index item of type {type(value).__name__}"
@@ -146,7 +156,7 @@ def _text(value: Any) -> str:
 
 
 def _join(parts: Any, separator: str) -> str:
-    if parts is None:
+    if parts is None or isinstance(parts, Nil):
         return ""
     if not isinstance(parts, (list, tuple)):
         raise CallError("wrong type for value; expected []string")
@@ -189,6 +199,8 @@ def _println(*values: Any) -> str:
 
 
 def _json(value: Any) -> str:
+    if isinstance(value, dict):  # a field that takes an argument, such as .Label, is none of the JSON
+        value = {name: item for name, item in value.items() if not callable(item)}
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda _: None)
 
 
@@ -196,6 +208,15 @@ def _html(*values: Any) -> str:
     text = _print(*values)
     for letter, name in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;")):
         text = text.replace(letter, name)
+    return text
+
+
+def _js(*values: Any) -> str:
+    text = _print(*values)
+    for letter in "\\'\"":
+        text = text.replace(letter, f"\\{letter}")
+    for letter in "<>&=\n\r\t":
+        text = text.replace(letter, f"\\u{ord(letter):04X}")
     return text
 
 
@@ -286,6 +307,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "printf": _printf,
     "println": _println,
     "html": _html,
+    "js": _js,
     "urlquery": _urlquery,
     "json": _json,
     "join": _join,

@@ -79,10 +79,10 @@ def _set(text: str, what: str) -> str:
 
 
 def log_driver(text: str) -> str:
-    """There is one: lines of JSON in a file."""
-    if text not in ("json-file", ""):
-        raise InvalidInput(f"logger: no log driver named '{text}' is registered; there is json-file")
-    return text
+    """Read where output goes: lines of JSON in a file, or nowhere. `local` is docker's file that no other program reads."""
+    if text not in ("json-file", "local", "none", ""):
+        raise InvalidInput(f"logger: no log driver named '{text}' is registered; there are json-file, local and none")
+    return text or "json-file"
 
 
 def log_option(text: str) -> tuple[tuple[str, int], ...]:

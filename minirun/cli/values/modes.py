@@ -25,6 +25,22 @@ def ipc(text: str) -> str:
     raise InvalidInput(f"invalid IPC mode: {text}")
 
 
+def isolation(text: str) -> str:
+    """Read a kind of isolation: Windows has several, Linux the default. Raises InvalidInput."""
+    if text not in ("", "default"):
+        raise InvalidInput(f"invalid isolation: \"{text}\" - linux only supports 'default'")
+    return text
+
+
+def runtime(text: str) -> str:
+    """Read the name of a runtime: minirun's own, which takes the place of docker's default. Raises InvalidInput."""
+    if text not in ("", "minirun", "runc"):
+        raise InvalidInput(
+            f"unknown or invalid runtime name: {text}: there is minirun's own, which answers to runc too"
+        )
+    return text
+
+
 def uts(text: str) -> str:
     """Read a UTS namespace: host, or nothing for one of its own."""
     if text in ("", "host"):

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 
+from ...command_line import boolean
 from ...engine.config import BindMount, Device, TmpfsMount, VolumeMount
 from ...errors import InvalidInput
+from ...units import parse_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,70 +86,131 @@ def mount(text: str) -> Fields:
     """Read `type=volume|bind|tmpfs,key=value,...`: the field that it belongs to, and the mount. Raises InvalidInput."""
     values: dict[str, str] = {}
     maps: dict[str, dict[str, str]] = {"volume-label": {}, "volume-opt": {}}
-    for part in text.split(","):
+    for part in _parts(text):
         key, equals, value = part.partition("=")
-        key = _MOUNT_KEYS.get(key.strip().lower(), key)
-        if key in maps and equals:
+        key = key.strip().lower()
+        known = _MOUNT_KEYS.get(key)
+        if known in maps and equals:
             name, _, setting = value.partition("=")
-            maps[key][name] = setting
+            maps[known][name] = setting
             continue
-        if not equals and key not in ("readonly", "volume-nocopy"):
+        if not equals and known not in _MOUNT_SWITCHES:
             raise InvalidInput(f"invalid field '{part}' must be a key=value pair")
-        if key not in _MOUNT_KEYS.values():
+        if known is None:
             raise InvalidInput(f"unexpected key '{key}' in '{part}'")
-        values[key] = value if equals else "true"
-    kind = values.pop("type", "volume")
-    target = _target(values.pop("target", ""), text)
-    read_only = _switch(values.pop("readonly", "false"), text)
+        if known in _MOUNT_SWITCHES:
+            value = _switch(key, value if equals else "true")
+        values[known] = value
+    kind = values.pop("type", "volume").lower()
+    _check_mixture(kind, (*values, *(key for key, given in maps.items() if given)))
+    if "target" not in values:
+        raise InvalidInput("target is required")
+    target = _target(values.pop("target"), text)
+    read_only = bool(values.pop("readonly", ""))
+    if values.pop("consistency", "") not in _CONSISTENCIES:
+        raise InvalidInput(f"invalid mount '{text}': consistency is one of {', '.join(filter(None, _CONSISTENCIES))}")
     if kind == "tmpfs":
-        options = [f"size={values.pop('tmpfs-size')}"] if "tmpfs-size" in values else []
-        options += [f"mode={values.pop('tmpfs-mode')}"] if "tmpfs-mode" in values else []
-        options += ["ro"] if read_only else []
-        made = tmpfs(f"{target}:{','.join(options)}" if options else target)
-        _nothing_left(values, kind)
-        return (("tmpfs", made),)
+        return (("tmpfs", (_tmpfs_of(values, target, read_only),)),)
     if kind == "volume":
         return (("volumes", (_volume_of(values, maps, target, read_only, text),)),)
-    if maps["volume-label"] or maps["volume-opt"]:
-        raise InvalidInput(f"cannot mix 'volume-*' options with mount type '{kind}'")
-    if kind != "bind":
+    return (("binds", (_bind_of(values, target, read_only),)),)
+
+
+_CONSISTENCIES = ("", "consistent", "cached", "delegated", "default")  # of Docker Desktop's shared directories
+
+
+def _parts(text: str) -> list[str]:
+    """Cut at commas; a part that holds one stands in double quotes. RFC 4180."""
+    if '"' not in text:
+        return text.split(",")
+    from _csv import Error, reader
+
+    try:
+        return list(next(reader([text], strict=True)))
+    except Error as error:
+        raise InvalidInput(f"invalid mount '{text}': {error}") from error
+
+
+def _check_mixture(kind: str, keys: tuple[str, ...]) -> None:
+    if kind not in ("volume", "bind", "tmpfs"):
         raise InvalidInput(f"mount type '{kind}' is unknown here: use volume, bind or tmpfs")
-    if "source" not in values:
-        raise InvalidInput("type 'bind' requires 'source'")
-    propagation = values.pop("bind-propagation", "rprivate")
+    for key in keys:
+        family, dash, _ = key.partition("-")
+        if dash and family != kind:
+            raise InvalidInput(f"cannot mix '{family}-*' options with mount type '{kind}'")
+    if kind == "tmpfs" and "source" in keys:
+        raise InvalidInput('invalid mount config for type "tmpfs": field Source must not be specified')
+    if kind == "bind" and "source" not in keys:
+        raise InvalidInput('invalid mount config for type "bind": field Source must not be empty')
+
+
+def _tmpfs_of(values: dict[str, str], target: str, read_only: bool) -> TmpfsMount:
+    options = []
+    if size := values.get("tmpfs-size"):
+        try:
+            options.append(f"size={parse_size(size)}")
+        except InvalidInput as error:
+            raise InvalidInput(f"invalid value for tmpfs-size: {size}") from error
+    if mode := values.get("tmpfs-mode"):
+        if not set(mode) <= set("01234567") or len(mode) > 5:
+            raise InvalidInput(f"invalid value for tmpfs-mode: {mode}")
+        options.append(f"mode={mode}")
+    return TmpfsMount(target=target, options=(*options, "ro") if read_only else tuple(options), by_mount=True)
+
+
+def _bind_of(values: dict[str, str], target: str, read_only: bool) -> BindMount:
+    propagation = values.get("bind-propagation", "rprivate")
     if propagation not in PROPAGATIONS:
         raise InvalidInput(f"invalid propagation value: {propagation}")
-    bind = BindMount(source=_source(values.pop("source")), target=target, read_only=read_only, propagation=propagation)
-    _nothing_left(values, kind)
-    return (("binds", (bind,)),)
+    submounts = values.get("bind-recursive", "enabled")
+    if submounts not in _SUBMOUNTS:
+        raise InvalidInput(
+            f'invalid value for bind-recursive: {submounts} (must be "enabled", "disabled", "writable", or "readonly")'
+        )
+    if submounts == "readonly":
+        for given, option in ((read_only, "readonly"), (propagation == "rprivate", "bind-propagation=rprivate")):
+            if not given:
+                raise InvalidInput(
+                    f"option 'bind-recursive=readonly' requires '{option}' to be specified in conjunction"
+                )
+    return BindMount(
+        source=_source(values["source"]),
+        target=target,
+        read_only=read_only,
+        propagation=propagation,
+        submounts="disabled" if values.get("bind-nonrecursive") else _SUBMOUNTS[submounts],
+        by_mount=True,
+    )
+
+
+_SUBMOUNTS = {"enabled": "", "disabled": "disabled", "writable": "writable", "readonly": "readonly"}
 
 
 def _volume_of(
     values: dict[str, str], maps: dict[str, dict[str, str]], target: str, read_only: bool, text: str
 ) -> VolumeMount:
-    part = values.pop("volume-subpath", "")
+    part = values.get("volume-subpath", "")
     if part.startswith("/") or ".." in part.split("/"):
         raise InvalidInput(f"invalid mount '{text}': volume-subpath must be a relative path inside the volume")
-    copy = not _switch(values.pop("volume-nocopy", "false"), text)
-    name = values.pop("source", "")
-    driver = volume_driver(values.pop("volume-driver", ""))
-    _nothing_left(values, "volume")
     return VolumeMount(
-        name=name,
+        name=values.get("source", ""),
         target=target,
         read_only=read_only,
-        copy=copy,
+        copy=not values.get("volume-nocopy"),
         part=part,
         mode="z",
         labels=maps["volume-label"],
-        driver=driver,
+        driver=volume_driver(values.get("volume-driver", "")),
         options=maps["volume-opt"],
+        by_mount=True,
     )
 
 
+_MOUNT_SWITCHES = ("readonly", "volume-nocopy", "bind-nonrecursive")  # their value is "" for no
 _MOUNT_KEYS = {
     "type": "type", "source": "source", "src": "source", "target": "target", "dst": "target", "destination": "target",
-    "readonly": "readonly", "ro": "readonly", "bind-propagation": "bind-propagation", "tmpfs-size": "tmpfs-size",
+    "readonly": "readonly", "ro": "readonly", "consistency": "consistency", "bind-propagation": "bind-propagation",
+    "bind-nonrecursive": "bind-nonrecursive", "bind-recursive": "bind-recursive", "tmpfs-size": "tmpfs-size",
     "tmpfs-mode": "tmpfs-mode", "volume-nocopy": "volume-nocopy", "volume-label": "volume-label", "volume-opt": "volume-opt",
     "volume-driver": "volume-driver", "volume-subpath": "volume-subpath",
 }  # fmt: skip
@@ -236,15 +299,12 @@ def _bind_options(text: str) -> dict[str, Any]:
     return {"read_only": bool(read_only), "propagation": propagation or "rprivate", **ids}
 
 
-def _switch(text: str, whole: str) -> bool:
-    if text not in ("true", "1", "false", "0"):
-        raise InvalidInput(f"invalid mount '{whole}': readonly is true or false, not '{text}'")
-    return text in ("true", "1")
-
-
-def _nothing_left(values: dict[str, str], kind: str) -> None:
-    if values:
-        raise InvalidInput(f"cannot mix '{next(iter(values))}' with mount type '{kind}'")
+def _switch(key: str, text: str) -> str:
+    """Give "true" or, for no, nothing."""
+    try:
+        return "true" if boolean(text) else ""
+    except InvalidInput as error:
+        raise InvalidInput(f"invalid value for {key}: {text}") from error
 
 
 def _is_permissions(text: str) -> bool:

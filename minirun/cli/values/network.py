@@ -17,6 +17,8 @@ HOST_NAME_MAX = 64  # sethostname(2)
 
 def mode(text: str) -> str:
     """Read a network: none, host, bridge, container:NAME."""
+    if "=" in text:
+        text = _name_of(text)
     if text in ("", "default"):
         return "bridge"
     if text in _MODES:
@@ -28,6 +30,30 @@ def mode(text: str) -> str:
     raise InvalidInput(
         f"network {text} not found: there are none, host, bridge and container:NAME (networks of your own come later)"
     )
+
+
+def _name_of(text: str) -> str:
+    """Read `name=bridge`; what else can be said there is of networks of one's own."""
+    fields = [part.partition("=") for part in text.split(",")]
+    for key, _, _ in fields:
+        if key == "alias":
+            raise InvalidInput("network-scoped aliases are only supported for user-defined networks")
+        if key in ("ip", "ip6", "link-local-ip"):
+            raise InvalidInput("user specified IP address is supported on user defined networks only")
+        if key != "name":
+            raise InvalidInput(f"invalid field: {key}: there is name alone")
+    return fields[-1][2]
+
+
+def mac_address(text: str) -> str:
+    """Read six bytes of a hardware address; one of a group (its first byte is odd) is none of a device's. Raises InvalidInput."""
+    parts = text.replace("-", ":").split(":") if text else []
+    digits = frozenset("0123456789abcdefABCDEF")
+    if text and (len(parts) != 6 or not all(len(part) == 2 and digits.issuperset(part) for part in parts)):
+        raise InvalidInput(f"{text} is not a valid mac address")
+    if parts and int(parts[0], 16) & 1:
+        raise InvalidInput(f"{text} is not a valid mac address: it is that of a group")
+    return ":".join(parts).lower()
 
 
 def hostname(text: str) -> str:

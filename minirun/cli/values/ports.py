@@ -14,7 +14,12 @@ PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def publish(text: str) -> tuple[PortMapping, ...]:
-    """Read one `-p`: a mapping for each container port. Raises InvalidInput."""
+    """Read one `-p`: a mapping for each container port. Raises InvalidInput.
+
+    A range of the host's that leads to one port means the first of them that is free.
+    """
+    if "=" in text:
+        text = _short(text)
     address, host, container = _split(text)
     container, slash, protocol = container.partition("/")
     protocol = protocol.lower() if slash else "tcp"
@@ -23,13 +28,20 @@ def publish(text: str) -> tuple[PortMapping, ...]:
     if not container:
         raise InvalidInput(f"no port specified: {text}<empty>")
     first, last = _range(container, "containerPort", 1)
-    if not host:
-        host_first = host_last = 0
-    else:
-        host_first, host_last = _range(host, "hostPort", 0)
-        if host_last - host_first != last - first and not (host_first == host_last == 0):
-            raise InvalidInput(f"invalid ranges specified for container and host Ports: {container} and {host}")
+    host_first, host_last = _range(host, "hostPort", 0) if host else (0, 0)
     address = _address(address)
+    if first == last and host_last > host_first > 0:
+        return (
+            PortMapping(
+                container_port=first,
+                protocol=protocol,
+                host_address=address,
+                host_port=host_first,
+                host_port_last=host_last,
+            ),
+        )
+    if host_last - host_first != last - first and host_last:
+        raise InvalidInput(f"invalid ranges specified for container and host Ports: {container} and {host}")
     return tuple(
         PortMapping(
             container_port=first + step,
@@ -39,6 +51,26 @@ def publish(text: str) -> tuple[PortMapping, ...]:
         )
         for step in range(last - first + 1)
     )
+
+
+def _short(text: str) -> str:
+    """Write `target=80,published=8080,protocol=udp` as `8080:80/udp`. A mode means something to swarms alone."""
+    fields = {"target": "", "published": "", "protocol": "tcp", "mode": "ingress"}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        if not equals or not value:
+            raise InvalidInput(f"invalid field {part}")
+        if key.lower() not in fields:
+            raise InvalidInput(f"invalid field key {key}")
+        fields[key.lower()] = value
+    for key in ("target", "published"):
+        if fields[key] and _port(fields[key]) < 0:
+            raise InvalidInput(f"invalid {key} port ({fields[key]}): value must be an integer")
+    if fields["mode"] not in ("ingress", "host"):
+        raise InvalidInput(f"invalid publish mode ({fields['mode']}): must be either 'ingress' or 'host'")
+    if not fields["target"]:
+        raise InvalidInput("missing mandatory field 'target'")
+    return f"{fields['published']}:{fields['target']}/{fields['protocol']}"
 
 
 def expose(text: str) -> tuple[str, ...]:

@@ -116,6 +116,20 @@ def object_type(text: str) -> str:
     return text
 
 
+def context(text: str) -> str:
+    """Read whom to talk to: there is no daemon, so only docker's word for the nearest one. Raises InvalidInput."""
+    if text not in ("", "default"):
+        raise InvalidInput(f'context "{text}": context not found: there is no daemon to choose')
+    return text
+
+
+def log_level(text: str) -> str:
+    """Check docker's word for how much is said; errors and warnings are always said here, and nothing else ever is."""
+    if text not in ("debug", "info", "warn", "error", "fatal"):
+        raise InvalidInput(f"unable to parse logging level: {text}")
+    return text
+
+
 def directory(text: str) -> str:
     """Read a directory of the host; a relative one is taken from the caller's."""
     if not text:
@@ -124,11 +138,8 @@ def directory(text: str) -> str:
 
 
 def tail(text: str) -> int | None:
-    """Read how many lines to show from the end; None means all, as for docker's `all` and for a negative number."""
-    if text == "all":
-        return None
-    number = integer(text)
-    return None if number < 0 else number
+    """Read how many lines to show from the end; None means all: docker takes whatever isn't a number from 0 for `all`."""
+    return whole_number(text, _LARGEST)
 
 
 def prune_condition(text: str) -> tuple[tuple[str, str], ...]:

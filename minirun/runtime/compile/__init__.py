@@ -1,13 +1,14 @@
 """From a spec to a plan: which operations make this container, and in which order.
 
 Owns: `compile_container`, `compile_exec`. The order is the security argument, so it stands here as a list of named
-steps (`_CONTAINER`, process.TAIL), each a small function that gives operations, with the reason where another order
+steps (`_child`, process.TAIL), each a small function that gives operations, with the reason where another order
 would be wrong. Leaves to others: what Docker means (engine/spec), what an operation does (native/), running the
 plan (monitor/, runtime/process).
 
     context      spec and placement        mounts       root file system, /dev, masks, pivot
     namespaces   new ones, joined ones     network      veth, addresses, kernel parameters
     process      the program, and its privileges: shared by containers and further processes
+    template     all of this once, for many containers of one kind
 
 Nothing of the image is trusted, and the root file system is the image's. Therefore
 
@@ -46,25 +47,29 @@ _MKNOD = capabilities.mask(["MKNOD"])
 
 def compile_container(spec: Spec, placement: Placement) -> Plan:
     """Give the plan that starts the container. NotSupported for what the spec may say and can't be done."""
-    from . import mounts, namespaces, network
-
     context = Context(spec, placement)
     result = Plan()
-    result.monitor += _owner(context)
-    result.monitor.append(plan.clone(namespaces.clone_flags(context.spec)))
-    step: Step
-    for step in (namespaces.prepare, mounts.prepare):
-        result.prepare += step(context)
-    for step in (namespaces.enter, mounts.enter):
-        result.enter += step(context)
-    for step in (namespaces.map_ids, network.from_outside, mounts.hooks_from_outside, limits_from_outside):
-        result.parent += step(context)
-    for step in _container():
-        result.child += step(context)
+    for side, steps in steps_of_container().items():
+        operations = getattr(result, side)
+        for step in steps:
+            operations += step(context)
     return result
 
 
-def _container() -> tuple[Step, ...]:
+def steps_of_container() -> dict[str, tuple[Step, ...]]:
+    """Give the steps by side of the plan."""
+    from . import mounts, namespaces, network
+
+    return {
+        "monitor": (_owner, _clone),
+        "prepare": (namespaces.prepare, mounts.prepare),
+        "enter": (namespaces.enter, mounts.enter),
+        "parent": (namespaces.map_ids, network.from_outside, mounts.hooks_from_outside, limits_from_outside),
+        "child": _child(),
+    }
+
+
+def _child() -> tuple[Step, ...]:
     from . import mounts, namespaces, network
 
     return (
@@ -105,6 +110,12 @@ def _owner(context: Context) -> Iterator[Operation]:
             yield plan.await_owner()
     if place.cgroup:
         yield plan.cgroup(place.cgroup)
+
+
+def _clone(context: Context) -> Iterator[Operation]:
+    from .namespaces import clone_flags
+
+    yield plan.clone(clone_flags(context.spec))
 
 
 def _stdio_owner(spec: Spec) -> Iterator[Operation]:

@@ -139,6 +139,12 @@ class Context:
             if spec.mounts[number].destination in KEPT
         }
 
+    def at(self, place: Placement) -> Context:
+        """Give the same spec at another place, where the same is true of it."""
+        other = object.__new__(Context)
+        other.__dict__.update(self.__dict__, place=place)
+        return other
+
     def _effective(self, mount: Mount) -> Mount:
         """Give the mount that serves where the wanted one can't be made."""
         linux = self.spec.linux

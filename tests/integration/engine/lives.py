@@ -5,15 +5,18 @@ with), the classes of messages. Leaves to others: which commands come in which o
 daemon has shown it; it knows nothing of how minirun works.
 
     created --> running <--> paused        started, restarted, paused, unpaused
-       |           |
-       |           v
-       +-------> exited                    by itself, by a signal, by stop
+       |        ^  |
+       |        |  v
+       +-------> exited                    by itself, by a signal, by stop; and back by its restart policy
 
 Three kinds of program, told apart by what SIGTERM does to them as the first process of a container:
 
     deaf     has no handler, so that the kernel drops it: only SIGKILL ends it (137)
     polite   ends with 7
     short    is over at once, with 3
+
+And four restart policies. What is over at once and always started again would be in no state for long enough to be compared: it
+gets `on-failure:1` instead of `always`, which ends.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ PROGRAMS = {
     "polite": ("sh", "-c", "trap 'exit 7' TERM; sleep 1000 & wait"),
     "short": ("sh", "-c", "exit 3"),
 }
+POLICIES = ("no", "on-failure:1", "always", "unless-stopped")
 SNAPSHOT = "sequences-snapshot"
 SETTLE_SECONDS = 10.0
 FILE = "/what"  # the one file that is copied in and out
@@ -40,6 +44,7 @@ FILE = "/what"  # the one file that is copied in and out
 # What a refusal says, whoever says it and however: the first that is found. "" stands for silence.
 CLASSES = {
     "no such container": r"No such container",
+    "no such object": r"[Nn]o such object",
     "no such file": r"Could not find the file|no such file or directory",
     "same name": r"Renaming a container with the same name",
     "name taken": r"is already in use by container",
@@ -69,22 +74,41 @@ class Life:
     state: str = "created"
     code: int = 0
     content: str | None = None
+    policy: str = "no"
+    restarts: int = 0  # by its policy, since it was started by hand
+    told: bool = False  # by hand, by any signal: its policy has no say any more
 
     @property
     def runs(self) -> bool:
         return self.state in ("running", "paused")
 
     def started(self) -> Life:
-        if self.program == "short":
-            return replace(self, state="exited", code=3)
-        return replace(self, state="running", code=0)
+        """What a start by hand makes of it."""
+        life = replace(self, restarts=0, told=False)
+        return life._over(3) if self.program == "short" else replace(life, state="running", code=0)
+
+    def dies(self) -> Life:
+        """What its first process leaves behind that somebody has killed, who isn't docker."""
+        return self._over(137)
 
     def ended(self, code: int) -> Life:
-        return replace(self, state="exited", code=code)
+        """What a signal by hand leaves behind that ends it."""
+        return replace(self, state="exited", code=code, told=True)
+
+    def _over(self, code: int) -> Life:
+        """A run has ended, and another one may follow."""
+        again = self.policy in ("always", "unless-stopped") or (self.policy == "on-failure:1" and self.restarts < 1)
+        if self.told or not again:
+            return replace(self, state="exited", code=code)
+        life = replace(self, restarts=self.restarts + 1)
+        return life._over(3) if self.program == "short" else replace(life, state="running", code=0)
 
     def asked_to_stop(self) -> Life:
         """What SIGTERM, patience and SIGKILL make of it."""
         return self.ended(7 if self.program == "polite" else 137) if self.runs else self
+
+    def with_policy(self, policy: str) -> Life:
+        return replace(self, policy="on-failure:1" if self.program == "short" and policy != "no" else policy)
 
 
 @dataclass(frozen=True)
@@ -109,10 +133,10 @@ class Model:
     def copy(self) -> Model:
         return Model(dict(self.lives), self.snapshot, self.has_snapshot)
 
-    def create(self, name: str, program: str, from_snapshot: bool, *, run: bool = False) -> Answer:
+    def create(self, name: str, program: str, from_snapshot: bool, policy: str = "no", *, run: bool = False) -> Answer:
         if name in self.lives:
             return Answer(125 if run else 1, "name taken")
-        life = Life(program, content=self.snapshot if from_snapshot else None)
+        life = Life(program, content=self.snapshot if from_snapshot else None).with_policy(policy)
         self.lives[name] = life.started() if run else life
         return Answer()
 
@@ -149,8 +173,18 @@ class Model:
         elif number == "TERM" and life.program == "polite":
             self.lives[name] = life.ended(7)
         else:
-            self.lives[name] = replace(life, state="running")  # any signal wakes one that is paused
+            self.lives[name] = replace(life, state="running", told=True)  # any signal wakes one that is paused
         return Answer()
+
+    def update(self, name: str, policy: str) -> Answer:
+        life = self.lives.get(name)
+        if life is None:
+            return MISSING
+        self.lives[name] = life.with_policy(policy)
+        return Answer()
+
+    def restarts(self, name: str) -> Answer:
+        return Answer() if name in self.lives else Answer(1, "no such object")
 
     def pause(self, name: str) -> Answer:
         life = self.lives.get(name)
@@ -275,6 +309,10 @@ class Subject:
             return bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
 
         until(f"{name} handles SIGTERM", handles_term)
+
+    def until_it_runs_again(self, name: str, before: int) -> None:
+        """Wait until a container has another first process than `before`."""
+        until(f"{name} runs again", lambda: self.pid(name) not in (0, before))
 
     def pid(self, name: str) -> int:
         """Give the process id of a container's first process."""

@@ -22,11 +22,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from tests.census import Census
 from tests.dockerd import private_docker
-from tests.integration.engine.lives import FILE, PROGRAMS, SNAPSHOT, Answer, Model, Subject
+from tests.integration.engine.lives import FILE, POLICIES, PROGRAMS, SNAPSHOT, Answer, Life, Model, Subject
 
 NAMES = st.sampled_from(("ann", "bob", "cat"))
 VERBS = st.sampled_from(("create", "run"))
 KINDS = st.sampled_from(tuple(PROGRAMS))
+PLANS = st.sampled_from(POLICIES)
 ASKED = int(os.environ.get("MINIRUN_SEQUENCES", "0"))
 STEPS = 12
 
@@ -77,17 +78,19 @@ class Sequences(RuleBasedStateMachine):
 
     # ---- commands
 
-    @initialize(first=KINDS, second=KINDS, verbs=st.tuples(VERBS, VERBS))
-    def begin(self, first: str, second: str, verbs: tuple[str, str]) -> None:
+    @initialize(first=KINDS, second=KINDS, plans=st.tuples(PLANS, PLANS), verbs=st.tuples(VERBS, VERBS))
+    def begin(self, first: str, second: str, plans: tuple[str, str], verbs: tuple[str, str]) -> None:
         """Two of the three names are there from the beginning, or most commands would meet nothing."""
-        self.create("ann", first, False, verbs[0])
-        self.create("bob", second, False, verbs[1])
+        self.create("ann", first, plans[0], False, verbs[0])
+        self.create("bob", second, plans[1], False, verbs[1])
 
-    @rule(name=NAMES, program=KINDS, snapshot=st.booleans(), verb=VERBS)
-    def create(self, name: str, program: str, snapshot: bool, verb: str) -> None:
+    @rule(name=NAMES, program=KINDS, policy=PLANS, snapshot=st.booleans(), verb=VERBS)
+    def create(self, name: str, program: str, policy: str, snapshot: bool, verb: str) -> None:
         snapshot = snapshot and self.model.has_snapshot
-        expected = self.model.create(name, program, snapshot, run=verb == "run")
+        policy = Life(program).with_policy(policy).policy
+        expected = self.model.create(name, program, snapshot, policy, run=verb == "run")
         words = [*(("run", "-d") if verb == "run" else ("create",)), "--name", name, "--network", self.network]
+        words += ["--restart", policy]
         image = SNAPSHOT if snapshot else "busybox"
         self.all(expected, *words, image, *PROGRAMS[program], patient=verb == "run")
         self.begun(name)
@@ -105,6 +108,39 @@ class Sequences(RuleBasedStateMachine):
     @rule(name=NAMES, number=st.sampled_from(("KILL", "TERM", "WINCH")))
     def kill(self, name: str, number: str) -> None:
         self.all(self.model.kill(name, number), "kill", "-s", number, name, patient=number == "TERM")
+
+    @rule(name=NAMES)
+    def die(self, name: str) -> None:
+        """Somebody else kills its first process: nothing that a policy would respect. A freezer of cgroup v1 lets nobody die."""
+        life = self.model.lives.get(name)
+        if life is None or life.state != "running":
+            return
+        pids = [subject.pid(name) for subject in self.subjects]
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        self.died(name, life, pids)
+
+    def died(self, name: str, life: Life, pids: list[int]) -> None:
+        """See to it that every subject has noticed the end of what had these process ids."""
+        self.model.lives[name] = life.dies()
+        for subject, pid in zip(self.subjects, pids, strict=True):
+            if self.model.lives[name].runs:
+                subject.until_it_runs_again(name, pid)
+            subject.settle(self.model, patient=True)
+        self.begun(name)
+
+    @rule(name=NAMES, policy=PLANS)
+    def update(self, name: str, policy: str) -> None:
+        life = self.model.lives.get(name)
+        policy = life.with_policy(policy).policy if life is not None else policy
+        self.all(self.model.update(name, policy), "update", "--restart", policy, name)
+
+    @rule(name=NAMES)
+    def count_restarts(self, name: str) -> None:
+        expected = self.model.restarts(name)
+        shown = set(self.all(expected, "inspect", "-f", "{{.RestartCount}}", name))
+        if expected == Answer():
+            assert shown == {f"{self.model.lives[name].restarts}\n"}
 
     @rule(name=NAMES)
     def pause(self, name: str) -> None:
@@ -170,10 +206,10 @@ class OwnSequences(Sequences):
         if life is None or not life.runs:
             return
         (subject,) = self.subjects
-        monitor = int(Path(f"/proc/{subject.pid(name)}/stat").read_text().rpartition(")")[2].split()[1])
+        pid = subject.pid(name)
+        monitor = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(monitor, signal.SIGKILL)
-        self.model.lives[name] = life.ended(137)
-        subject.settle(self.model, patient=True)
+        self.died(name, life, [pid])
 
     @rule(name=NAMES, new=NAMES, verb=st.sampled_from((*QUIET, *LOUD)), after_ms=st.integers(0, 60))
     def kill_the_command(self, name: str, new: str, verb: str, after_ms: int) -> None:

@@ -10,7 +10,6 @@ import errno
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,14 +19,7 @@ import pytest
 from minirun.linux import flags
 from minirun.linux import plan as p
 from minirun.record import Record
-from tests import missing
-
-NATIVE = Path(__file__).resolve().parents[3] / "native"
-sys.path.insert(0, str(NATIVE))
-
-from build_native import FLAGS, interpreter_sources  # noqa: E402
-
-SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
+from tests import drivers, missing
 
 
 class Outcome(Record):
@@ -50,15 +42,10 @@ Walk = Callable[..., Outcome]
 @pytest.fixture(scope="session", params=["plain", "sanitized"])
 def driver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the driver, once per kind."""
-    return compile_driver(tmp_path_factory.mktemp("driver") / "driver", sanitized=request.param == "sanitized")
-
-
-def compile_driver(target: Path, *, sanitized: bool) -> Path:
-    """Compile the driver to `target`."""
-    sources = [NATIVE / name for name in interpreter_sources()]
-    extra = SANITIZE if sanitized else ("-static",)
-    subprocess.run(["gcc", *FLAGS, *extra, "-I", NATIVE, "-o", target, NATIVE / "tests/driver.c", *sources], check=True)
-    return target
+    directory = tmp_path_factory.mktemp("driver")
+    if request.param == "plain":
+        return drivers.program("interpreter", directory)
+    return drivers.sanitized(directory)
 
 
 @pytest.fixture

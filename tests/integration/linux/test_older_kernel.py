@@ -10,7 +10,8 @@ import pytest
 
 from minirun.linux import flags
 from minirun.linux import plan as p
-from tests.integration.linux.conftest import Walk, compile_driver
+from tests import drivers
+from tests.integration.linux.conftest import Walk
 from tests.integration.linux.test_enter import (  # noqa: F401  (they are tests of this module too)
     running,
     test_a_process_runs_inside_and_its_exit_code_comes_out,
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.vm_guest
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the driver, plain only: emulation is slow."""
-    return compile_driver(tmp_path_factory.mktemp("driver") / "driver", sanitized=False)
+    return drivers.program("interpreter", tmp_path_factory.mktemp("driver"))
 
 
 def test_the_parent_raises_limits_of_a_child_in_a_user_namespace(

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "native"))
 import build_native
 
 SANITIZE = (
+    "-O1",
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
     "-fno-omit-frame-pointer",

@@ -178,7 +178,8 @@ def test_a_network_that_was_made_ahead_is_the_containers_alone(tmp_path: Path, m
     run.mkdir()
     plan.monitor += [p.run_directory(str(run)), p.stdio(p.STDIO_PIPES, True), p.clone(flags.CLONE_NEWNET | more)]
     plan.child += [p.exec_("/bin:/usr/bin", ("cat",), ())]
-    with Launcher(keep=False).launch(new_network=True) as connection:
+    with Launcher(keep=False).launch() as connection:
+        connection.make_ahead(flags.CLONE_NEWNET)
         connection.give_plan(plan)
         connection.attach(True, False, False)
         inside = connection.wait_started().pid

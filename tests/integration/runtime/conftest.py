@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,12 +21,8 @@ from minirun.linux.syscalls import process_start_time
 from minirun.runtime import capabilities
 from minirun.runtime.cgroups import Hierarchy
 from minirun.runtime.compile import Placement, Target, compile_container, compile_exec
-from tests.integration.linux.conftest import NATIVE, Outcome, Walk, walk
-from tests.integration.runtime.probe import PROBE
-
-sys.path.insert(0, str(NATIVE))
-
-from build_native import FLAGS, monitor_sources
+from tests import drivers
+from tests.integration.linux.conftest import Outcome, Walk, walk
 
 __all__ = ["walk"]  # a fixture of its neighbour's
 
@@ -36,22 +30,13 @@ __all__ = ["walk"]  # a fixture of its neighbour's
 @pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the driver; the sanitizers' turn is in tests/integration/linux."""
-    target = tmp_path_factory.mktemp("driver") / "driver"
-    sources = [NATIVE / name for name in monitor_sources() if not name.startswith(("monitor", "log"))]
-    subprocess.run(
-        ["gcc", *FLAGS, "-static", "-I", NATIVE, "-o", target, NATIVE / "tests/driver.c", *sources], check=True
-    )
-    return target
+    return drivers.program("container", tmp_path_factory.mktemp("driver"))
 
 
 @pytest.fixture(scope="session")
 def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the program that makes one raw system call."""
-    source = tmp_path_factory.mktemp("probe") / "probe.c"
-    source.write_text(PROBE)
-    target = source.with_suffix("")
-    subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", target, source], check=True)
-    return target
+    return drivers.program("probe", tmp_path_factory.mktemp("probe"))
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,14 @@ def test_dropped_and_added_capabilities(container: Container) -> None:
         container.shell("cat /proc/self/status", capabilities_drop=("ALL",), capabilities_add=("KILL", "chown"))
     )
     assert held["CapBnd"] == held["CapEff"] == capabilities.mask(["KILL", "CHOWN"])
+
+
+def test_a_capability_that_this_process_has_lost_is_none_that_the_host_gives() -> None:
+    look = (
+        "from minirun.runtime.capabilities import has, of_host; print(has(of_host(), 'CHOWN'), has(of_host(), 'KILL'))"
+    )
+    words = ["setpriv", "--bounding-set", "-chown", sys.executable, "-c", look]
+    assert subprocess.check_output(words, text=True) == "False True\n"
 
 
 def test_masked_paths_show_nothing(container: Container) -> None:
@@ -207,7 +217,9 @@ def test_privileged_has_what_the_host_has(container: Container) -> None:
     output = container.shell(script, privileged=True)
     assert sets(output)["CapEff"] == capabilities.of_host()
     assert "Seccomp:\t0" in output
-    assert {name for name in os.listdir("/dev") if stat.S_ISBLK(os.stat(f"/dev/{name}").st_mode)} <= set(output.split())
+    assert {name for name in os.listdir("/dev") if stat.S_ISBLK(os.lstat(f"/dev/{name}").st_mode)} <= set(
+        output.split()
+    )
     assert " ro," not in output
     assert (
         container.shell("test -w /proc/sys/kernel/core_pattern; cat /proc/interrupts | wc -l", privileged=True) != "0"

@@ -13,11 +13,9 @@ from typing import Any
 
 import pytest
 
-from minirun.runtime.cgroups import Hierarchy, members
-from minirun.runtime.cgroups.hierarchy import make
+from tests.systemd import booted
 from tests.waiting import until
 
-SYSTEMD = "/usr/lib/systemd/systemd"
 UNITS = {
     "test.target": "[Unit]\nDefaultDependencies=no\nWants=dbus.socket\n",
     "dbus.socket": "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/dbus/system_bus_socket\n",
@@ -27,93 +25,22 @@ UNITS = {
     '<policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/><allow user="*"/>'
     '<allow send_type="method_call"/></policy></busconfig>',
 }
-# It reads the units above and nothing of this host's; what it writes at its start lands on file systems of its own.
-BOOT = """
-set -e
-umount -R -l /sys/fs/cgroup
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mount -t proc proc /proc
-cp -a "$1" /dev/shm/units.$$
-mount -t tmpfs tmpfs /run
-mkdir /run/units /run/none
-cp -a /dev/shm/units.$$/. /run/units
-rm -r /dev/shm/units.$$
-cp -a /etc/passwd /etc/group /run/none
-mount -t tmpfs tmpfs /etc
-cp -a /run/none/. /etc
-echo 0123456789abcdef0123456789abcdef >/etc/machine-id
-mount -t tmpfs tmpfs /var/log
-exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/run/units SYSTEMD_GENERATOR_PATH=/run/none \
-    SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/run/none SYSTEMD_PROC_CMDLINE=systemd.unit=test.target SYSTEMD_LOG_TARGET=console \
-    /usr/lib/systemd/systemd --system --unit=test.target
-"""
-
 Run = Callable[[str], Any]
-
-
-def executable(pid: int) -> str:
-    """Give the program of a process, "" when it has gone."""
-    try:
-        return os.readlink(f"/proc/{pid}/exe")
-    except OSError:
-        return ""
 
 
 @pytest.fixture(scope="module")
 def systemd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Boot a systemd; give what runs a Python script beside it and gives what the script calls `answer` with."""
-    assert os.path.exists(SYSTEMD), "apt-get install systemd dbus-daemon: make test does"
-    directory = tmp_path_factory.mktemp("systemd")
-    units, log = directory / "units", directory / "log"
-    units.mkdir()
-    for name, text in UNITS.items():
-        (units / name).write_text(text)
-    cgroup = make(f"{Hierarchy.detect().mountpoint}/minirun-systemd-{os.getpid()}")
-    own = Path(Hierarchy.detect().mountpoint, "cgroup.procs")
-    kinds = ["--mount", "--pid", "--uts", "--ipc", "--net", "--cgroup"]
-    words = [
-        "unshare",
-        *kinds,
-        "--fork",
-        "--kill-child",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        BOOT,
-        "sh",
-        str(units),
-    ]
-    enter = ["sh", "-c", f'echo $$ >{cgroup}/cgroup.procs; exec "$@"', "sh", *words]
-    with (
-        log.open("w") as output,
-        subprocess.Popen(enter, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as outer,
-    ):
-        try:
-            inner = until(
-                f"systemd is process 1; {log.read_text()}",
-                lambda: [pid for pid in members.processes(cgroup) if executable(pid) == SYSTEMD],
-            )[0]
-            own.write_text(
-                str(outer.pid)
-            )  # the root of systemd's tree may hold no process, it enables controllers there
-            until(log.read_text(), lambda: Path(f"/proc/{inner}/root/run/dbus/system_bus_socket").exists())
+    with booted(tmp_path_factory.mktemp("systemd"), UNITS) as manager:
+        until("the bus", lambda: (manager.root / "run/dbus/system_bus_socket").exists())
 
-            def run(script: str) -> Any:
-                code = f"{PREAMBLE}\n{script}"
-                done = subprocess.run(
-                    ["nsenter", "--target", str(inner), "--mount", "--pid", "--cgroup", sys.executable, "-I", "-c", code],
-                    capture_output=True, text=True, timeout=60, check=False,
-                )  # fmt: skip
-                assert done.returncode == 0, done.stderr + log.read_text()
-                return json.loads(done.stdout)
+        def run(script: str) -> Any:
+            code = f"{PREAMBLE}\n{script}"
+            namespaces = ("--mount", "--pid", "--cgroup")
+            return json.loads(manager.run(sys.executable, "-I", "-c", code, namespaces=namespaces))
 
-            run(WAIT_FOR_BUS)
-            yield run
-        finally:
-            outer.kill()
-            outer.wait()
-            members.remove(cgroup)
+        run(WAIT_FOR_BUS)
+        yield run
 
 
 PREAMBLE = """

@@ -32,6 +32,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "hard limits": 'ulimit -Hc 0; ulimit -Hs 8192; exec "$@"',
     "a file size limit": 'ulimit -f 1000; exec "$@"',
     "nice": 'exec nice -n 7 "$@"',
+    "other groups": 'exec setpriv --groups 4,20 "$@"',
     "one processor": 'exec taskset -c 0 "$@"',
     "batch scheduling": 'exec chrt -b 0 "$@"',
     "idle I/O": 'exec ionice -c 3 "$@"',
@@ -56,6 +57,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
 }
 COLD = {  # other rights, or another view of the system: the caller's own process does it
     "another network": 'exec unshare -n "$@"',
+    "a named network": 'ip netns add "$NAME"; ip netns exec "$NAME" "$@"; code=$?; ip netns delete "$NAME"; exit $code',
     "other mounts": 'exec unshare -m "$@"',
     "another host name": 'exec unshare -u "$@"',
     "other processes": 'exec unshare -p -f "$@"',
@@ -141,7 +143,11 @@ def test_a_caller_sees_no_difference(installed, bundle, tmp_path, name):
     for what, words in chosen.items():
         seen = {}
         for warm in (False, True):
-            environment = {**installed.environment(warm=warm), "WORDS": str(words_file)}
+            environment = {
+                **installed.environment(warm=warm),
+                "WORDS": str(words_file),
+                "NAME": f"minirun-{os.getpid()}",
+            }
             installed.ran_cold()
             seen[warm] = observe(LINES[name], words, environment, tmp_path, bundle / "hook")
             if warm and name in WARM:

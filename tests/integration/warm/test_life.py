@@ -16,13 +16,7 @@ from minirun.warm import control
 from tests.conftest import CHECKOUT
 from tests.waiting import until
 
-
-def has_ended(pid: int) -> bool:
-    """Say whether a process has ended; a zombie has."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True
+from .conftest import has_ended
 
 
 def test_a_command_is_served_and_says_what_it_says_cold(installed):
@@ -71,7 +65,6 @@ def test_the_socket_is_for_root_alone(installed):
 
 def test_start_stop_and_status_say_what_there_is(place):
     assert place.run("system", "warm", "status", check=False, warm=True).stdout == "not running\n"
-    place.stop()
     started = place.run("system", "warm", "start").stdout
     assert started.startswith(f"running: process {place.pid()}, ")
     assert place.run("system", "warm", "status").stdout.split(",")[0] == started.split(",")[0]

@@ -114,6 +114,18 @@ def test_a_killed_command_leaves_its_container_and_nothing_else(installed, words
     command.stdout.close()
 
 
+def test_who_has_killed_a_command_finds_it_gone_with_the_next(installed, words):
+    for _ in range(10):
+        command = start(installed, True, *words, "events")
+        worker = installed.workers()[0]
+        command.kill()
+        command.wait(20)
+        installed.run("version")
+        assert state(worker) in ("", "Z")
+        until("no worker", lambda: not installed.workers())
+    assert not installed.ran_cold()
+
+
 @BOTH
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGTSTP], ids=lambda number: number.name)
 def test_a_stopped_command_does_nothing_until_it_goes_on(installed, words, busybox, warm, number):

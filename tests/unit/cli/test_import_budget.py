@@ -47,9 +47,11 @@ class Engine:
 
 CLI = "__init__ commands.__init__ invocation main options parse"
 OF_COMMAND = {
-    "run -d --name box -e A=b busybox true": "commands.run request terminal values.__init__ values.environment values.scalars",
-    "exec x true": "commands.exec request terminal",
-    "ps -a": "commands.ps present table",
+    "run -d --name box -e A=b busybox true": (
+        "commands.run preferences request terminal values.__init__ values.environment values.scalars"
+    ),
+    "exec x true": "commands.exec preferences request terminal",
+    "ps -a": "commands.ps preferences present table",
     "logs x": "commands.logs",
     "rm x": "commands.rm",
     "stop x": "commands.stop",

@@ -83,8 +83,6 @@ def test_anything_else_needs_root(capfd: Captured, monkeypatch: pytest.MonkeyPat
         ("run --foo x", "minirun: unknown flag: --foo. See 'minirun run --help'."),
         ("container run --foo x", "minirun: unknown flag: --foo. See 'minirun container run --help'."),
         ("--frob ps", "minirun: unknown flag: --frob. See 'minirun --help'."),
-        ("run -d -a stdout x",
-         "minirun: conflicting options: cannot specify both --attach and --detach. See 'minirun run --help'."),
     ],
 )  # fmt: skip
 def test_a_wrong_flag_ends_with_125(line: str, sentence: str, capfd: Captured) -> None:
@@ -116,6 +114,24 @@ def test_a_wrong_command_or_count_ends_with_1(line: str, sentence: str, capfd: C
     assert one_line(capfd) == sentence
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("run -d -a stdout x", "minirun: conflicting options: cannot specify both --attach and --detach"),
+        ("start -a box box", "Error: you cannot start and attach multiple containers at once"),
+        ("stop --time 1 --timeout 2 box", "Error: conflicting options: cannot specify both --timeout and --time"),
+        ("volume create --name a b",
+         "Error: conflicting options: cannot specify a volume-name through both --name and as a positional arg"),
+        ("login --password-stdin x", "Error: the --password-stdin option requires --username to be set"),
+        ("login -u a -p b --password-stdin x",
+         "Error: conflicting options: cannot specify both --password and --password-stdin"),
+    ],
+)  # fmt: skip
+def test_what_excludes_each_other_ends_with_1(line: str, sentence: str, engine: Engine, capfd: Captured) -> None:
+    assert run(line) == 1
+    assert one_line(capfd) == sentence
+
+
 def test_run_in_the_background_prints_the_id(engine: Engine, capfd: Captured) -> None:
     assert run("run -d --name box busybox sleep 9") == 0
     assert capfd.readouterr().out == ID + "\n"
@@ -143,7 +159,7 @@ def test_run_ends_with_the_code_of_the_failure(
 
         monkeypatch.setattr(engine, "start", start)
         assert run("run -d busybox nosuch") == code
-        assert one_line(capfd) == f"minirun: {error}"
+        assert capfd.readouterr() == (f"{ID}\n", f"minirun: {error}\n")  # it is there, with the reason
     assert "remove" not in [call[0] for call in engine.calls]
 
 
@@ -168,7 +184,7 @@ def test_a_terminal_is_demanded(engine: Engine, capfd: Captured, monkeypatch: py
     monkeypatch.setattr(os, "isatty", lambda _: False)
     assert run("exec -it box sh") == 1
     assert one_line(capfd) == "Error: the input device is not a TTY"
-    assert run("run -it busybox") == 125
+    assert run("run -it busybox") == 1
     assert one_line(capfd) == "minirun: the input device is not a TTY"
     assert engine.calls == []
 
@@ -235,7 +251,9 @@ def test_ps(engine: Engine, capfd: Captured) -> None:
     assert capfd.readouterr().out == ID + "\n"
     assert run("ps", "--format", "{{.Names}}") == 0
     assert capfd.readouterr().out == "box\n"
-    assert run("ps", "--format", "{{.Names") == 64
+    assert run("ps", "--format", "{{.Names") == 1
+    assert one_line(capfd) == "Error: template parsing error: template: :1: unclosed action"
+    assert run("inspect", "--format", "{{.Names", "box") == 64
     assert one_line(capfd) == "Error: template parsing error: template: :1: unclosed action"
 
 
@@ -340,11 +358,6 @@ def test_debug_shows_where_an_error_comes_from(engine: Engine) -> None:
 
     with pytest.raises(NotFound):
         run("--debug rm missing")
-
-
-def test_an_attached_start_takes_one_container(engine: Engine, capfd: Captured) -> None:
-    assert run("start -a box box") == 125
-    assert one_line(capfd).startswith("minirun: you cannot start and attach multiple containers at once")
 
 
 def test_start_says_the_name_as_it_was_given(engine: Engine, capfd: Captured) -> None:

@@ -17,9 +17,9 @@ from minirun.engine.config import ContainerConfig, DeviceRate
 from minirun.engine.container import ExecConfig
 
 # What `run` reads itself, because it says how to run and nothing about the container.
-OF_THE_COMMAND = {"cidfile", "detach", "explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
+OF_THE_COMMAND = {"cidfile", "explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
 # One value is possible, and it is what happens anyway.
-CHECKED_ONLY = {"log-driver", "volume-driver"}
+CHECKED_ONLY = {"disable-content-trust", "isolation", "runtime", "volume-driver"}
 
 # A value for each option of run that isn't a switch: what is given, and what ContainerConfig then holds.
 SAMPLES: dict[str, tuple[str, str, Any]] = {
@@ -63,6 +63,8 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "health-timeout": ("1s", "health_timeout_ns", 10**9),
     "hostname": ("box", "hostname", "box"),
     "label": ("a=b", "labels", {"a": "b"}),
+    "log-driver": ("none", "log_driver", "none"),
+    "mac-address": ("02-42-AC-11-00-02", "mac_address", "02:42:ac:11:00:02"),
     "log-opt": ("max-file=7", "log_max_files", 7),
     "memory": ("64m", "memory_bytes", 64 << 20),
     "memory-reservation": ("32m", "memory_reservation_bytes", 32 << 20),

@@ -10,7 +10,19 @@ from typing import Any
 
 import pytest
 
-from minirun.cli.values import environment, health, keys, limits, mounts, network, ports, scalars, security, times
+from minirun.cli.values import (
+    environment,
+    health,
+    keys,
+    limits,
+    modes,
+    mounts,
+    network,
+    ports,
+    scalars,
+    security,
+    times,
+)
 from minirun.engine.config import BindMount, Device, PortMapping, TmpfsMount, Ulimit, VolumeMount
 from minirun.errors import InvalidInput
 
@@ -35,6 +47,9 @@ def mapping(container: int, host: int = 0, address: str = "", protocol: str = "t
         ("8000-8001:80-81", [mapping(80, 8000), mapping(81, 8001)]),
         ("80-81", [mapping(80), mapping(81)]),
         ("1-1:65535-65535", [mapping(65535, 1)]),
+        ("8000-8009:80", [mapping(80, 8000).replace(host_port_last=8009)]),
+        ("target=80,published=8080", [mapping(80, 8080)]),
+        ("target=80,protocol=udp,mode=host", [mapping(80, protocol="udp")]),
     ],
 )
 def test_ports(text: str, expected: list[PortMapping]) -> None:
@@ -65,7 +80,13 @@ def test_ports(text: str, expected: list[PortMapping]) -> None:
         ("[1.2.3.4]:80:80", "invalid IP address: [1.2.3.4]"),
         ("localhost:80:80", "invalid IP address: localhost"),
         ("80-82:80-81", "invalid ranges specified for container and host Ports: 80-81 and 80-82"),
-        ("80-90:80", "invalid ranges specified for container and host Ports: 80 and 80-90"),
+        ("80-90:80-81", "invalid ranges specified for container and host Ports: 80-81 and 80-90"),
+        ("published=80", "missing mandatory field 'target'"),
+        ("target=x", "invalid target port (x): value must be an integer"),
+        ("target=80,port=1", "invalid field key port"),
+        ("target=80,x", "invalid field x"),
+        ("target=80,mode=odd", "invalid publish mode (odd): must be either 'ingress' or 'host'"),
+        ("target=80,protocol=foo", "invalid proto: foo"),
     ],
 )
 def test_malformed_ports(text: str, sentence: str) -> None:
@@ -104,7 +125,7 @@ def test_volumes_by_name_and_without() -> None:
         "data:/b:Z": VolumeMount(name="data", target="/b", mode="Z"),
     }.items():
         assert mounts.volume(text) == (("volumes", (expected,)),), text
-    assert mounts.mount("src=data,dst=/b,ro,volume-nocopy,volume-label=a=b,volume-label=c,volume-opt=o=bind") == (
+    assert mounts.mount("src=data,dst=/b,ro,volume-nocopy=1,volume-label=a=b,volume-label=c,volume-opt=o=bind") == (
         (
             "volumes",
             (
@@ -116,6 +137,7 @@ def test_volumes_by_name_and_without() -> None:
                     mode="z",
                     labels={"a": "b", "c": ""},
                     options={"o": "bind"},
+                    by_mount=True,
                 ),
             ),
         ),
@@ -123,13 +145,22 @@ def test_volumes_by_name_and_without() -> None:
 
 
 def test_mounts_written_out() -> None:
-    assert mounts.mount("type=bind,source=/a,target=/b,readonly") == (("binds", (bind("/a", "/b", read_only=True),)),)
-    assert mounts.mount("type=bind,src=/a,dst=/b,ro=false,bind-propagation=rshared") == (
-        ("binds", (bind("/a", "/b", propagation="rshared"),)),
-    )
-    assert mounts.mount("type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=1777") == (
-        ("tmpfs", (TmpfsMount(target="/t", options=("size=1m", "mode=1777")),)),
-    )
+    for text, expected in {
+        "type=bind,source=/a,target=/b,readonly": bind("/a", "/b", read_only=True),
+        "type=bind,src=/a,dst=/b,ro=False,bind-propagation=rshared": bind("/a", "/b", propagation="rshared"),
+        "type=bind,src=/a,dst=/b,consistency=cached": bind("/a", "/b"),
+        "type=bind,src=/a,dst=/b,bind-nonrecursive": bind("/a", "/b", submounts="disabled"),
+        "type=bind,src=/a,dst=/b,bind-nonrecursive=0": bind("/a", "/b"),
+        "type=bind,src=/a,dst=/b,ro,bind-recursive=writable": bind("/a", "/b", read_only=True, submounts="writable"),
+        "type=bind,src=/a,dst=/b,ro,bind-recursive=readonly": bind("/a", "/b", read_only=True, submounts="readonly"),
+        'type=bind,"src=/a,b",dst=/b': bind("/a,b", "/b"),
+    }.items():
+        assert mounts.mount(text) == (("binds", (expected.replace(by_mount=True),)),), text
+    for text, options in {
+        "type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=1777": ("size=1048576", "mode=1777"),
+        "type=tmpfs,destination=/t,tmpfs-size=2MB,ro": ("size=2097152", "ro"),
+    }.items():
+        assert mounts.mount(text) == (("tmpfs", (TmpfsMount(target="/t", options=options, by_mount=True),)),), text
 
 
 def test_tmpfs_and_devices() -> None:
@@ -163,16 +194,24 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (mounts.volume, "/a:/b:shared,slave", "invalid mode: shared,slave"),
     (mounts.mount, "foo", "invalid field 'foo' must be a key=value pair"),
     (mounts.mount, "type=bind,foo=1,dst=/x", "unexpected key 'foo' in 'foo=1'"),
-    (mounts.mount, "type=bind,dst=/x", "type 'bind' requires 'source'"),
+    (mounts.mount, "type=bind,dst=/x", 'invalid mount config for type "bind": field Source must not be empty'),
+    (mounts.mount, "type=bind,src=/a", "target is required"),
+    (mounts.mount, 'type=bind,"src=/a,dst=/x', "unexpected end of data"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,bind-recursive=odd", "invalid value for bind-recursive: odd (must be"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,bind-recursive=readonly", "requires 'readonly' to be specified"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,consistency=odd", "consistency is one of consistent, cached"),
+    (mounts.mount, "type=tmpfs,dst=/x,tmpfs-size=odd", "invalid value for tmpfs-size: odd"),
+    (mounts.mount, "type=tmpfs,dst=/x,tmpfs-mode=9", "invalid value for tmpfs-mode: 9"),
+    (mounts.mount, "type=tmpfs,dst=/x,bind-propagation=shared", "cannot mix 'bind-*' options with mount type 'tmpfs'"),
     (mounts.mount, "type=npipe,src=a,dst=/x", "mount type 'npipe' is unknown here"),
     (mounts.mount, "type=bind,src=/a,dst=/x,volume-label=a=b", "cannot mix 'volume-*' options with mount type 'bind'"),
-    (mounts.mount, "type=volume,src=a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-size' with mount type 'volume'"),
-    (mounts.mount, "src=a,dst=/x,volume-nocopy=perhaps", "true or false"),
+    (mounts.mount, "type=volume,src=a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-*' options with mount type 'volume'"),
+    (mounts.mount, "src=a,dst=/x,volume-nocopy=perhaps", "invalid value for volume-nocopy: perhaps"),
     (mounts.mount, "src=a,dst=/x,volume-subpath=b/../..", "volume-subpath must be a relative path inside the volume"),
     (mounts.mount, "src=a,dst=/x,volume-subpath=/b", "volume-subpath must be a relative path inside the volume"),
-    (mounts.mount, "type=tmpfs,src=/a,dst=/x", "cannot mix 'source' with mount type 'tmpfs'"),
-    (mounts.mount, "type=bind,src=/a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-size' with mount type 'bind'"),
-    (mounts.mount, "type=bind,src=/a,dst=/x,ro=perhaps", "readonly is true or false"),
+    (mounts.mount, "type=tmpfs,src=/a,dst=/x", "field Source must not be specified"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,tmpfs-size=1", "cannot mix 'tmpfs-*' options with mount type 'bind'"),
+    (mounts.mount, "type=bind,src=/a,dst=/x,ro=perhaps", "invalid value for ro: perhaps"),
     (mounts.mount, "type=bind,src=/a,dst=/x,bind-propagation=up", "invalid propagation value: up"),
     (mounts.tmpfs, "foo", "must be absolute"),
     (mounts.tmpfs, "/a:foo", 'invalid tmpfs option ["foo"]'),
@@ -260,7 +299,15 @@ REFUSED: list[tuple[Callable[[str], Any], str, str]] = [
     (scalars.restart_policy, ":3", "invalid restart policy format: no policy provided before colon"),
     (scalars.object_type, "plugin", 'unknown type: "plugin"'),
     (scalars.filter_condition, "foo", "bad format of filter (expected name=value)"),
-    (scalars.tail, "x", "'x' is not a whole number"),
+    (modes.isolation, "hyperv", "invalid isolation: \"hyperv\" - linux only supports 'default'"),
+    (modes.runtime, "kata", "unknown or invalid runtime name: kata"),
+    (network.mac_address, "02:42", "02:42 is not a valid mac address"),
+    (network.mac_address, "01:42:ac:11:00:02", "it is that of a group"),
+    (network.mode, "name=bridge,alias=x", "network-scoped aliases are only supported for user-defined networks"),
+    (network.mode, "name=bridge,ip=10.0.0.1", "user specified IP address is supported on user defined networks only"),
+    (network.mode, "name=bridge,x=y", "invalid field: x"),
+    (scalars.context, "remote", 'context "remote": context not found'),
+    (scalars.log_level, "loud", "unable to parse logging level: loud"),
     (keys.checked, "ctrl-xx", "Invalid detach keys: Unknown character: 'ctrl-xx'"),
     (keys.checked, "a,,b", "Invalid detach keys: Unknown character: ''"),
     (times.instant, "foo", "'foo' is neither a time"),
@@ -306,6 +353,8 @@ ACCEPTED: list[tuple[Callable[[str], Any], str, Any]] = [
     (scalars.cpus, "1.5000000000", 1_500_000_000),
     (scalars.tail, "all", None),
     (scalars.tail, "-1", None),
+    (scalars.tail, "x", None),
+    (network.mode, "name=bridge", "bridge"),
     (scalars.tail, "0", 0),
     (scalars.signal_name, "rtmin+3", "rtmin+3"),
     (scalars.filter_condition, "Name = a=b", (("name", "a=b"),)),

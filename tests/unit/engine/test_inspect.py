@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from minirun.engine import inspect
-from minirun.engine.config import BindMount, ContainerConfig, PortMapping, TmpfsMount
+from minirun.engine.config import BindMount, ContainerConfig, PortMapping, TmpfsMount, VolumeMount
 from minirun.engine.container import Container
 from minirun.engine.layout import Layout
 from minirun.errors import NotFound
@@ -106,6 +106,7 @@ def test_ports_are_grouped_by_container_port() -> None:
     assert data["NetworkSettings"]["Ports"] == {
         "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}, {"HostIp": "::", "HostPort": "8080"}],
         "53/udp": [{"HostIp": "127.0.0.1", "HostPort": "8080"}],
+        "443/tcp": None,
     }
     assert set(data["Config"]["ExposedPorts"]) == {"443/tcp", "80/tcp", "53/udp"}
 
@@ -125,8 +126,66 @@ def test_mounts() -> None:
     assert [(mount["Type"], mount["Destination"], mount["RW"]) for mount in data["Mounts"]] == [
         ("bind", "/b", False),
         ("bind", "/d", True),
-        ("tmpfs", "/t", True),
     ]
+
+
+def test_mounts_that_were_written_out_are_shown_as_such() -> None:
+    config = ContainerConfig(
+        image="busybox",
+        binds=(BindMount(source="/a", target="/b", read_only=True, submounts="disabled", by_mount=True),),
+        tmpfs=(TmpfsMount(target="/t", options=("size=1024", "mode=1777", "ro"), by_mount=True),),
+        volumes=(
+            VolumeMount(name="data", target="/v", copy=False, part="x", labels={"b": "1", "a": "2"}, by_mount=True),
+            VolumeMount(name="f" * 64, target="/w", labels={"anonymous": ""}, is_anonymous=True, by_mount=True),
+        ),
+    )
+    data = shown(config)
+    assert (data["HostConfig"]["Binds"], data["HostConfig"]["Tmpfs"]) == (None, {})
+    assert data["HostConfig"]["Mounts"] == [
+        {"Type": "tmpfs", "Target": "/t", "ReadOnly": True, "TmpfsOptions": {"SizeBytes": 1024, "Mode": 0o1777}},
+        {"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True, "BindOptions": {"NonRecursive": True}},
+        {
+            "Type": "volume",
+            "Source": "data",
+            "Target": "/v",
+            "VolumeOptions": {"NoCopy": True, "Labels": {"a": "2", "b": "1"}, "Subpath": "x"},
+        },
+        {"Type": "volume", "Target": "/w"},
+    ]
+    assert [(mount["Type"], mount["Destination"]) for mount in data["Mounts"]] == [
+        ("bind", "/b"),
+        ("volume", "/v"),
+        ("volume", "/w"),
+        ("tmpfs", "/t"),
+    ]
+
+
+def test_a_container_at_rest_has_the_same_fields_and_no_addresses() -> None:
+    there = shown(ContainerConfig(image="busybox"))["NetworkSettings"]
+    gone = shown(ContainerConfig(image="busybox"), status="exited", pid=0)["NetworkSettings"]
+    assert (list(there), list(there["Networks"]["bridge"])) == (list(gone), list(gone["Networks"]["bridge"]))
+    assert (there["Gateway"], there["SandboxKey"]) == ("172.30.0.1", "/proc/7/ns/net")
+    assert (gone["Gateway"], gone["IPPrefixLen"], gone["SandboxID"], gone["SandboxKey"], gone["Ports"]) == (
+        "",
+        0,
+        "",
+        "",
+        {},
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "streams"),
+    [
+        (ContainerConfig(image="x"), (False, True, True, False)),
+        (ContainerConfig(image="x", interactive=True), (True, True, True, True)),
+        (ContainerConfig(image="x", interactive=True, detached=True), (False, False, False, False)),
+        (ContainerConfig(image="x", interactive=True, attach=("stdout",)), (False, True, False, False)),
+    ],
+)
+def test_the_streams_that_somebody_attached(config: ContainerConfig, streams: tuple[bool, ...]) -> None:
+    data = shown(config)["Config"]
+    assert tuple(data[name] for name in ("AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce")) == streams
 
 
 @pytest.mark.parametrize("network", ["none", "host"])

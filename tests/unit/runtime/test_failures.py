@@ -21,6 +21,8 @@ OVERLAY = plan.overlay_id_mapped(0, 10, "/root", "/layers", ("1/fs",), "/u", "/w
         (plan.user_namespace(10, "0 1 1", "0 1 1"), errno.EUSERS, Exhausted, "max_*_namespaces"),
         (OVERLAY, errno.EINVAL, NotSupported, "Linux 5.19 or newer"),
         (OVERLAY, errno.ENOSPC, Exhausted, "free some space on the disk"),
+        (plan.user("1:2", ("3", "dev")), errno.ESRCH, InvalidInput, "find group dev: no matching entries"),
+        (plan.user("1:web", ("dev",)), errno.ESRCH, InvalidInput, "find group web or dev: no matching entries"),
         (plan.user("", ()), errno.EINVAL, InvalidInput, 'invalid user "root": ids, of groups too, are numbers from 0'),
     ],
 )

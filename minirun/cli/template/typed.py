@@ -1,0 +1,144 @@
+"""What docker's types know and its JSON doesn't: fields that are left out when they are empty, and what kind of nothing a null is.
+
+Owns: these tables, and `typed`, which adds them to a document of `inspect`. Leaves to others: the document (engine/inspect),
+what a template does with it (evaluate, functions).
+
+Docker's client fills a template in with typed values. So `{{.Config.Entrypoint}}` of a null is an empty list, `[]`;
+`.State.Health` can be asked for where there is no check; and a struct is written `{no 0}`, a map `map[a:b]`. Docker Engine API,
+ContainerInspect, ImageInspect.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+
+class Nil:
+    """A null that has a type: nothing is in it, and it is written as `text`."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __len__(self) -> int:
+        return 0
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
+
+
+POINTER, LIST, MAP = Nil("<nil>"), Nil("[]"), Nil("map[]")
+
+
+class Struct(dict[str, "Any"]):
+    """An object with a fixed set of fields; `absent` are those that JSON leaves out."""
+
+    absent: dict[str, Any] = {}
+
+
+class Map(dict[str, "Any"]):
+    """An object with whatever keys there are, in capitals too."""
+
+
+_MAPS = frozenset(
+    [
+        "Annotations",
+        "Data",
+        "DriverOpts",
+        "ExposedPorts",
+        "Labels",
+        "Networks",
+        "Options",
+        "PortBindings",
+        "Ports",
+        "StorageOpt",
+        "Sysctls",
+        "Tmpfs",
+        "Volumes",
+    ]
+)
+_LISTS = frozenset(
+    [
+        "Aliases",
+        "Binds",
+        "BlkioWeightDevice",
+        "CapAdd",
+        "CapDrop",
+        "Cmd",
+        "DNSNames",
+        "DeviceCgroupRules",
+        "DeviceRequests",
+        "Devices",
+        "Dns",
+        "DnsOptions",
+        "DnsSearch",
+        "Entrypoint",
+        "Env",
+        "ExecIDs",
+        "ExtraHosts",
+        "GroupAdd",
+        "Links",
+        "MaskedPaths",
+        "Mounts",
+        "OnBuild",
+        "ReadonlyPaths",
+        "RepoDigests",
+        "RepoTags",
+        "SecondaryIPAddresses",
+        "SecondaryIPv6Addresses",
+        "SecurityOpt",
+        "Shell",
+        "Ulimits",
+        "VolumesFrom",
+    ]
+)
+
+# By the field that holds the struct; "" is the document itself.
+_ABSENT: dict[str, dict[str, Any]] = {
+    "": {"SizeRw": POINTER, "SizeRootFs": POINTER},
+    "State": {"Health": POINTER},
+    "HostConfig": {
+        "Annotations": MAP, "Init": POINTER, "Mounts": LIST, "StorageOpt": MAP, "Sysctls": MAP, "Tmpfs": MAP,
+    },
+    "Config": {
+        "AttachStderr": False, "AttachStdin": False, "AttachStdout": False, "Cmd": LIST, "Domainname": "", "Entrypoint": LIST,
+        "Env": LIST, "ExposedPorts": MAP, "Healthcheck": POINTER, "Hostname": "", "Image": "", "Labels": MAP, "MacAddress": "",
+        "NetworkDisabled": False, "OnBuild": LIST, "OpenStdin": False, "Shell": LIST, "StdinOnce": False, "StopSignal": "",
+        "StopTimeout": POINTER, "Tty": False, "User": "", "Volumes": MAP, "WorkingDir": "",
+    },
+    "GraphDriver": {"Data": MAP},
+}  # fmt: skip
+_MOUNT = ("Type", "Name", "Source", "Destination", "Driver", "Mode", "RW", "Propagation")
+# Go's names of fields where JSON's are others.
+_GO_NAMES = {
+    "ID": "Id", "DNS": "Dns", "DNSOptions": "DnsOptions", "DNSSearch": "DnsSearch", "NanoCPUs": "NanoCpus",
+    "CPUShares": "CpuShares", "CPUPeriod": "CpuPeriod", "CPUQuota": "CpuQuota",
+}  # fmt: skip
+
+
+def typed(document: Any, name: str = "") -> Any:
+    """Give the document with what docker's types know of it; `name` is the field that holds it."""
+    if document is None:
+        return MAP if name in _MAPS else LIST if name in _LISTS else POINTER
+    if isinstance(document, list):
+        return [
+            _mount(item) if name == "Mounts" and "Target" not in item else typed(item, f"{name}[]") for item in document
+        ]
+    if not isinstance(document, dict):
+        return document
+    inside = "Ports[]" if name in ("Ports", "PortBindings") else "Networks[]" if name == "Networks" else ""
+    values = {
+        key: LIST if value is None and inside == "Ports[]" else typed(value, inside or key)
+        for key, value in document.items()
+    }
+    if name in _MAPS or not values or not all(key[:1].isupper() for key in values):
+        return Map(values)
+    struct = Struct(values)
+    struct.absent = {go: values[key] for go, key in _GO_NAMES.items() if key in values} | _ABSENT.get(name, {})
+    return struct
+
+
+def _mount(mount: dict[str, Any]) -> Struct:
+    return Struct((field, mount.get(field, "")) for field in _MOUNT)
