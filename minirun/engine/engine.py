@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 
 from .. import database
+from ..errors import Conflict
 from ..files import Lock
 from ..light import cached_property
 from .layout import DATA_ROOT, RUN_ROOT, Layout
@@ -175,6 +176,14 @@ class Engine:
 
         return stop(self, self.rows.find(reference), timeout_seconds, signal)
 
+    def stop_all(self, timeout_seconds: float | None = None) -> list[tuple[Container, str]]:
+        """Stop all containers at once, as before a shutdown: none counts as stopped by hand (`after_boot`). Gives them, each with
+        what `stop` would give.
+        """
+        from .stop_all import stop_all
+
+        return stop_all(self, timeout_seconds)
+
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to a container's first process."""
         from .stop import kill
@@ -275,6 +284,8 @@ class Engine:
         from ..monitor import exits, logs
 
         container = self.rows.find(reference)
+        if container.config.log_driver == "none":
+            raise Conflict("configured logging driver does not support reading")
         run = self.layout.run(container.id)
         return logs.read(
             self.layout.log(container.id),
@@ -297,11 +308,14 @@ class Engine:
 
         return events(self, since_ns=since_ns, until_ns=until_ns, filters=filters or {})
 
-    def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:
-        """Give everything about a container or (else) an image in the form of docker's JSON."""
+    def inspect(self, reference: str, kind: str = "", *, size: bool = False) -> dict[str, Any]:
+        """Give everything about a container or (else) an image in the form of docker's JSON.
+
+        `size` also measures a container (SizeRw, SizeRootFs), and blocks while what it wrote is walked.
+        """
         from .inspect import inspect
 
-        return inspect(self, reference, kind)
+        return inspect(self, reference, kind, size=size)
 
     # ---- to the end, or for the length of a block
 

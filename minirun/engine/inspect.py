@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..errors import NotFound
 from ..units import rfc3339
 from .health import healthcheck_json
+from .spec import own_variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,11 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 
-def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
-    """Give a container, or else an image, or else a volume; `kind` asks for one of them. Raises NotFound in docker's words."""
+def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = False) -> Json:
+    """Give a container, or else an image, or else a volume; `kind` asks for one of them. Raises NotFound in docker's words.
+
+    `size` measures what a container has written, and blocks for that long.
+    """
     if kind == "volume":
         return _volume(engine, reference)
     if kind != "image":
@@ -42,6 +46,10 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
                 from .health import of_container
 
                 details["State"]["Health"] = of_container(engine, container)
+            if size:
+                from .usage import sizes_of
+
+                details["SizeRw"], details["SizeRootFs"] = sizes_of(engine, container)
             return details
     try:
         image = engine.images.resolve(reference)
@@ -87,7 +95,7 @@ def container_json(container: Container, image_config: Json, layout: Layout) -> 
         "ResolvConfPath": f"{directory}/resolv.conf",
         "HostnamePath": f"{directory}/hostname",
         "HostsPath": f"{directory}/hosts",
-        "LogPath": layout.log(container.id),
+        "LogPath": "" if config.log_driver == "none" else layout.log(container.id),
         "Name": f"/{container.name}",
         "RestartCount": container.restart_count,
         "Driver": "overlay",
@@ -127,10 +135,7 @@ def host_config_json(config: ContainerConfig) -> Json:
     return {
         "Binds": [*map(_bind_text, config.binds), *_volume_texts(config)] or None,
         "ContainerIDFile": "",
-        "LogConfig": {
-            "Type": "json-file",
-            "Config": {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)},
-        },
+        "LogConfig": {"Type": config.log_driver, "Config": _log_options(config)},
         "NetworkMode": config.network,
         "PortBindings": port_bindings(config.ports),
         "RestartPolicy": {"Name": config.restart_policy, "MaximumRetryCount": config.restart_retries},
@@ -161,7 +166,9 @@ def host_config_json(config: ContainerConfig) -> Json:
         "CpuShares": config.cpu_shares,
         "Memory": config.memory_bytes,
         "NanoCpus": config.nano_cpus,
+        "CgroupParent": config.cgroup_parent,
         "BlkioWeight": config.block_weight,
+        "BlkioWeightDevice": [{"Path": each.path, "Weight": each.weight} for each in config.block_device_weights],
         "BlkioDeviceReadBps": _rates(config.device_read_bytes),
         "BlkioDeviceWriteBps": _rates(config.device_write_bytes),
         "BlkioDeviceReadIOps": _rates(config.device_read_operations),
@@ -190,6 +197,15 @@ def host_config_json(config: ContainerConfig) -> Json:
     }
 
 
+def _log_options(config: ContainerConfig) -> Json:
+    if config.log_driver == "none":
+        return {}
+    names = ("env", "env-regex", "labels", "labels-regex", "tag")
+    sizes = {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)}
+    given = {name: getattr(config, f"log_{name.replace('-', '_')}") for name in names}
+    return sizes | {name: text for name, text in given.items() if text}
+
+
 def _rates(rates: Sequence[DeviceRate]) -> list[Json]:
     return [{"Path": rate.path, "Rate": rate.rate} for rate in rates]
 
@@ -214,7 +230,7 @@ def config_json(container: Container, image_config: Json) -> Json:
         "Tty": config.terminal,
         "OpenStdin": config.interactive,
         "StdinOnce": config.interactive,
-        "Env": merged_environment(image_config.get("Env") or (), config.environment),
+        "Env": own_variables(image_config.get("Env") or (), config.environment),
         "Cmd": command,
         "Image": container.image_name,
         "Volumes": ((image_config.get("Volumes") or {}) | anonymous) or None,
@@ -226,14 +242,6 @@ def config_json(container: Container, image_config: Json) -> Json:
         "StopTimeout": config.stop_timeout_seconds,
         **({"Healthcheck": healthcheck_json(config)} if config.health_command else {}),
     }
-
-
-def merged_environment(of_image: Sequence[str], of_container: Sequence[str]) -> list[str]:
-    """Join two lists of NAME=value: the later value of a name wins, at the place of the first."""
-    merged: dict[str, str] = {}
-    for variable in (*of_image, *of_container):
-        merged[variable.partition("=")[0]] = variable
-    return list(merged.values())
 
 
 def mounts_json(config: ContainerConfig) -> list[Json]:

@@ -76,7 +76,7 @@ def _start(
     from .life import give_back
 
     undo.push(lambda kind, error, trace: _mark_failed(engine, container, error))
-    undo.callback(give_back, engine, container.id)
+    undo.callback(give_back, engine, container)
     with _directory(engine.hierarchy.monitors) as monitors:
         # It is born while we make its plan, and makes what takes the kernel longest.
         own_network = container.config.network in ("bridge", "none") and not container.config.has_user_namespace
@@ -84,7 +84,7 @@ def _start(
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
         joined = _join_network(engine, container, lent, starting)
-        joined = _join_pids(engine, container, joined, lent)
+        joined = _join_others(engine, container, joined, lent)
         plan = _prepare(engine, container, joined.endpoint, attachment.window)
         connection.give_plan(plan, named=joined.named, held=joined.held)
     try:
@@ -129,7 +129,11 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
     image = engine.images.resolve(container.image_id)
     spec = specs.build(container.config, image, of_container(engine, container))
     specs.prepare(container.config)
-    cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
+    if any(mount.is_mounted for mount in container.config.volumes):
+        from .volume_mounts import mount_all
+
+        mount_all(engine, container)
+    cgroup = engine.hierarchy.create(container.cgroup, spec.linux.resources)
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
@@ -207,17 +211,20 @@ def _join_network(engine: Engine, container: Container, lent: ExitStack, startin
     return _Joined(named={LENT["network"]: descriptor})
 
 
-def _join_pids(engine: Engine, container: Container, joined: _Joined, lent: ExitStack) -> _Joined:
-    """Add the pid namespace of another container's, if that is wanted."""
+def _join_others(engine: Engine, container: Container, joined: _Joined, lent: ExitStack) -> _Joined:
+    """Add the namespaces of pids and IPC of other containers, where they are wanted; with IPC the mounts, for /dev/shm."""
     from .borrow import lender_of, open_namespace
     from .surroundings import LENT
 
-    lender = lender_of(engine, container, "pid")
-    if lender is None:
-        return joined
-    descriptor = open_namespace(engine, lender, "pid")
-    lent.callback(os.close, descriptor)
-    return joined.replace(named={**joined.named, LENT["pid"]: descriptor})
+    named = dict(joined.named)
+    for kind, also in (("pid", ()), ("ipc", ("mount",))):
+        lender = lender_of(engine, container, kind)
+        if lender is None:
+            continue
+        for each in (kind, *also):
+            named[LENT[each]] = open_namespace(engine, lender, each)
+            lent.callback(os.close, named[LENT[each]])
+    return joined.replace(named=named)
 
 
 def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:

@@ -13,19 +13,22 @@ from minirun.cli.options import ABSENT, NOUNS, find, global_options, names
 from minirun.cli.parse import parse_command
 from minirun.cli.request import container_config, exec_config
 from minirun.command_line import Command, Option
-from minirun.engine.config import ContainerConfig, DeviceRate
+from minirun.engine.config import ContainerConfig, DeviceRate, DeviceWeight
 from minirun.engine.container import ExecConfig
 
 # What `run` reads itself, because it says how to run and nothing about the container.
 OF_THE_COMMAND = {"cidfile", "detach", "explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
 # One value is possible, and it is what happens anyway.
-CHECKED_ONLY = {"log-driver", "volume-driver"}
+CHECKED_ONLY = {"volume-driver"}
 
 # A value for each option of run that isn't a switch: what is given, and what ContainerConfig then holds.
 SAMPLES: dict[str, tuple[str, str, Any]] = {
     "add-host": ("db:10.0.0.1", "extra_hosts", ("db:10.0.0.1",)),
     "annotation": ("a=b", "annotations", {"a": "b"}),
     "blkio-weight": ("500", "block_weight", 500),
+    "blkio-weight-device": ("/dev/sda:20", "block_device_weights", (DeviceWeight(path="/dev/sda", weight=20),)),
+    "log-driver": ("none", "log_driver", "none"),
+    "cgroup-parent": ("/batch", "cgroup_parent", "/batch"),
     "cgroupns": ("host", "cgroupns_mode", "host"),
     "cpu-period": ("50000", "cpu_period_us", 50000),
     "cpu-quota": ("25000", "cpu_quota_us", 25000),
