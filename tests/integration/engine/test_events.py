@@ -51,14 +51,15 @@ def test_a_line_reads_as_docker_has_it(minirun, busybox, begin):
     image = re.escape(busybox)
     assert re.fullmatch(
         rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{9}}(Z|[+-]\d\d:\d\d) container die [0-9a-f]{{64}} "
-        rf"\(exitCode=3, image={image}, name=three, tier=web\)",
+        rf"\(exitCode=3, image={image}, minirun\.fixture=\w+, name=three, tier=web\)",
         lines[0],
     )
     event = json.loads(
         minirun("events", "--since", begin, "--until", "0s", "-f", "event=die", "--format", "json").stdout
     )
     assert (event["status"], event["Action"], event["Type"], event["scope"]) == ("die", "die", "container", "local")
-    assert event["Actor"]["Attributes"] == {"exitCode": "3", "image": busybox, "name": "three", "tier": "web"}
+    labels = {"tier": "web", "minirun.fixture": event["Actor"]["Attributes"]["minirun.fixture"]}  # the image's too
+    assert event["Actor"]["Attributes"] == {"exitCode": "3", "image": busybox, "name": "three", **labels}
     assert event["timeNano"] // 10**9 == event["time"]
 
 
