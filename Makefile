@@ -183,7 +183,7 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-b
 	@for program in minirun minirun-oci; do ln -sfn $(HOME_OF_INSTALL)/bin/$$program $(PREFIX)/bin/$$program; done
 	@$(foreach sh,bash zsh fish,mkdir -p $(dir $(COMPLETION_$(sh))) && $(PREFIX)/bin/minirun completion $(sh) >$(COMPLETION_$(sh));)
 	@mkdir -p $(dir $(UNIT))
-	@sed 's|@PREFIX@|$(PREFIX)|' packaging/minirun.service >$(UNIT)
+	@sed 's|@PREFIX@|$(PREFIX)|g' packaging/minirun.service >$(UNIT)
 	@for unit in $(WARM_UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} >$$unit; done
 	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
 	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system ]] || { MINIRUN_WARM=0 $(PREFIX)/bin/minirun system warm stop >/dev/null || true; \

@@ -13,6 +13,8 @@
 
 #define LOG_BEGIN "{\"log\":\""
 #define LOG_END_MAX 80u /* `","stream":"stdout","time":"..."}` and newline, rounded up */
+#define END_STREAM 20u /* `","stream":"stdout",` */
+#define END_TIME (8u + MR_TIME_LENGTH + 3u) /* `"time":"..."}` and newline */
 #define LOG_RECORD_MAX (sizeof LOG_BEGIN + 6u * MR_LOG_LINE + 2u + LOG_END_MAX + MR_ENCODE_SLACK)
 #define LOG_TEXT (384u * 1024u) /* encoded records on their way to the file; several of the longest fit */
 
@@ -38,9 +40,20 @@ struct mr_log {
 	size_t used; /* of text */
 	struct buffers *buffers;
 	/* what follows a record's text, made once for each append */
-	unsigned char end[LOG_END_MAX];
-	size_t end_length;
+	size_t end_length, attributes_length;
+	unsigned char *attributes; /* behind `end` */
+	unsigned char end[];	   /* LOG_END_MAX and attributes_length */
 };
+
+static size_t log_size(size_t attributes_length)
+{
+	return sizeof(struct mr_log) + LOG_END_MAX + 2 * attributes_length;
+}
+
+static size_t record_max(const struct mr_log *log)
+{
+	return LOG_RECORD_MAX + log->attributes_length;
+}
 
 /* ---- the file ------------------------------------------------------------------------------------------------ */
 
@@ -63,7 +76,7 @@ static int open_file(struct mr_log *log)
 static int cut_torn_record(struct mr_log *log)
 {
 	unsigned char *tail = log->buffers->text;
-	uint64_t start = log->size > LOG_RECORD_MAX ? log->size - LOG_RECORD_MAX : 0;
+	uint64_t start = log->size > record_max(log) ? log->size - record_max(log) : 0;
 	ssize_t got = pread(log->file, tail, (size_t)(log->size - start), (off_t)start);
 	if (got <= 0)
 		return got < 0 ? -errno : 0;
@@ -143,9 +156,9 @@ static int write_note(struct mr_log *log)
 {
 	char note[320];
 	int length = snprintf(note, sizeof note,
-			      LOG_BEGIN "minirun: %llu records are missing here, the log could not be written: %s\\n%.*s",
-			      (unsigned long long)log->dropped, strerrordesc_np(log->dropped_because), (int)log->end_length,
-			      log->end);
+			      LOG_BEGIN "minirun: %llu records are missing here, the log could not be written: %s\\n%.*s%.*s",
+			      (unsigned long long)log->dropped, strerrordesc_np(log->dropped_because), (int)END_STREAM,
+			      log->end, (int)END_TIME, log->end + log->end_length - END_TIME); /* without attributes */
 	uint64_t before = log->dropped;
 	int because = log->dropped_because;
 	int status = write_records(log, (const unsigned char *)note, (size_t)length);
@@ -197,18 +210,20 @@ static void flush(struct mr_log *log)
 
 static void set_end(struct mr_log *log, enum mr_log_stream stream, uint64_t time_ns)
 {
-	static const char begin[2][29] = { "\",\"stream\":\"stdout\",\"time\":\"", "\",\"stream\":\"stderr\",\"time\":\"" };
-	size_t length = sizeof begin[0] - 1;
-	memcpy(log->end, begin[stream], length);
-	mr_encode_time(log->end + length, time_ns);
-	length += MR_TIME_LENGTH;
-	memcpy(log->end + length, "\"}\n", 4);
-	log->end_length = length + 3;
+	static const char begin[2][END_STREAM + 1] = { "\",\"stream\":\"stdout\",", "\",\"stream\":\"stderr\"," };
+	unsigned char *at = mempcpy(log->end, begin[stream], END_STREAM);
+	at = mempcpy(at, log->attributes, log->attributes_length);
+	at = mempcpy(at, "\"time\":\"", END_TIME - MR_TIME_LENGTH - 3);
+	mr_encode_time(at, time_ns);
+	at = mempcpy(at + MR_TIME_LENGTH, "\"}\n", 3);
+	log->end_length = (size_t)(at - log->end);
 }
 
 static unsigned char *put_end(const struct mr_log *log, unsigned char *to)
 {
 	memcpy(to, log->end, LOG_END_MAX); /* a constant length is a few vector moves */
+	if (log->attributes_length)
+		memcpy(to, log->end, log->end_length);
 	return to + log->end_length;
 }
 
@@ -230,7 +245,7 @@ static size_t take_lines(struct mr_log *log, const unsigned char *data, size_t l
 {
 	const unsigned char *at = data, *end = data + length;
 	while (at < end) {
-		if (LOG_TEXT - log->used < LOG_RECORD_MAX)
+		if (LOG_TEXT - log->used < record_max(log))
 			flush(log);
 		int too_long = (size_t)(end - at) >= MR_LOG_LINE;
 		const unsigned char *limit = too_long ? before_cut_character(at + MR_LOG_LINE) : end;
@@ -302,21 +317,28 @@ void mr_log_finish(struct mr_log *log, uint64_t time_ns)
 
 /* ---- life ---------------------------------------------------------------------------------------------------- */
 
-int mr_log_open(struct mr_log **result, const char *path, uint64_t max_bytes, uint64_t max_files)
+int mr_log_open(struct mr_log **result, const char *path, uint64_t max_bytes, uint64_t max_files, const void *attributes,
+		size_t attributes_length)
 {
 	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
 	size_t name_length = strlen(name), directory_length = slash ? (size_t)(slash - path) + 1 : 2;
 	char directory[PATH_MAX];
 	if (name_length == 0 || name_length > 240 || directory_length >= sizeof directory)
 		return -ENAMETOOLONG;
+	if (attributes_length > MR_LOG_ATTRIBUTES_MAX)
+		return -E2BIG;
 	memcpy(directory, slash ? path : "./", directory_length);
 	directory[directory_length] = 0;
 
-	struct mr_log *log = mmap(NULL, sizeof *log, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct mr_log *log = mmap(NULL, log_size(attributes_length), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct buffers *buffers = mmap(NULL, sizeof *buffers, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (log == MAP_FAILED || buffers == MAP_FAILED)
 		return -ENOMEM;
 	log->buffers = buffers;
+	log->attributes_length = attributes_length;
+	log->attributes = log->end + LOG_END_MAX + attributes_length;
+	if (attributes_length)
+		memcpy(log->attributes, attributes, attributes_length);
 	log->max_bytes = max_bytes;
 	log->max_files = max_files > 1000 ? 1000 : (unsigned)max_files;
 	memcpy(log->name, name, name_length + 1);
@@ -350,5 +372,5 @@ void mr_log_close(struct mr_log *log)
 	if (log->directory >= 0)
 		close(log->directory);
 	munmap(log->buffers, sizeof *log->buffers);
-	munmap(log, sizeof *log);
+	munmap(log, log_size(log->attributes_length));
 }

@@ -13,7 +13,7 @@
  *
  *     {"log":"text\n","stream":"stdout","time":"2026-01-02T03:04:05.123456789Z"}\n
  *
- * One record is one line of output. A line longer than MR_LOG_LINE bytes is split; every part but the last lacks the "\n", and
+ * With attributes `"attrs":{"name":"value"},` stands before the time. One record is one line of output. A line longer than MR_LOG_LINE bytes is split; every part but the last lacks the "\n", and
  * so does a last line that the container never ended. What isn't UTF-8 would be lost in JSON: such a byte XX is written as the
  * lone surrogate escape "\udcXX", which is how Python's "surrogateescape" (PEP 383) reads and writes undecodable bytes, so
  * the output comes back byte for byte: json.loads(record)["log"].encode("utf-8", "surrogateescape").
@@ -21,14 +21,16 @@
 #define MR_LOG_LINE 16384u
 
 /* python: begin */
+#define MR_LOG_ATTRIBUTES_MAX 131072u
 enum mr_log_stream { MR_LOG_STDOUT = 0, MR_LOG_STDERR = 1 };
 
 struct mr_log;
 
 /* Opens or creates the log for appending. At max_bytes (0: never) the file becomes path.1, path.1 becomes path.2, and so on up
  * to path.(max_files - 1); with max_files 1 it is emptied. A torn record at the end, of a monitor that was killed, is cut off.
- * Gives 0 or -errno. */
-int mr_log_open(struct mr_log **log, const char *path, uint64_t max_bytes, uint64_t max_files);
+ * `attributes` is copied into every record, as the text that it is. Gives 0 or -errno. */
+int mr_log_open(struct mr_log **log, const char *path, uint64_t max_bytes, uint64_t max_files, const void *attributes,
+		size_t attributes_length);
 
 /* Logs what was read from a stream at that time (nanoseconds since the epoch). A line without its end is kept until the end
  * comes. Never fails for the caller: records that can't be written are dropped, counted, and mentioned in the log as soon

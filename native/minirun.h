@@ -78,12 +78,13 @@ struct mr_op_header {
 	/* monitor side */                                                                                                 \
 	X(LOG, 1, "suu", "path max_bytes max_files")          /* json-file lines, rotated to path.1 .. path.(max_files-1) */ \
 	X(STDIO, 2, "uuuu", "mode open_stdin rows columns")   /* enum mr_stdio */                                          \
-	X(EXIT_HOOK, 3, "vv", "argv environment")             /* run when nobody acknowledged the exit */                  \
+	X(EXIT_HOOK, 3, "vv", "argv environment")             /* run when nobody acknowledged the exit; of an exec, with its wait status */ \
 	X(AWAIT_OWNER, 4, "", "")                             /* don't clone before the owner's first MR_MSG_ATTACH */     \
 	X(RUN_DIRECTORY, 5, "s", "path")                      /* lock, started, exit, attach.sock live there */            \
 	X(CGROUP, 6, "s", "path")                             /* CLONE_INTO_CGROUP, and memory.events at the end */        \
 	X(CLONE, 7, "u", "flags")                             /* clone3 flags, CLONE_NEW* */                               \
 	X(ENTER, 8, "suu", "pid_namespace_of start_time flags") /* exec: "PID", its start time, CLONE_NEW* to join */       \
+	X(LOG_ATTRIBUTES, 12, "b", "text")                    /* of every record: `"attrs":{...},` */                       \
 	X(DELAY, 10, "u", "milliseconds")                     /* no process: let the time pass, then run EXIT_HOOK */       \
 	X(HEALTH, 11, "buuuuuss", "plan interval_ns timeout_ns start_period_ns start_interval_ns retries late path") /* ENTER's process is our own */ \
 	X(STDIO_OWNER, 9, "uu", "uid gid")                    /* who owns the pipes of 0, 1, 2: root of a user namespace can't take them */

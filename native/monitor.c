@@ -86,7 +86,8 @@ static int prepare(struct container *container, const struct settings *settings,
 	if (status >= 0 && settings->log_path) {
 		struct mr_log *log = NULL;
 		*failed = settings->log_operation;
-		status = mr_log_open(&log, settings->log_path, settings->log_bytes, settings->log_files);
+		status = mr_log_open(&log, settings->log_path, settings->log_bytes, settings->log_files,
+				     settings->log_attributes.data, settings->log_attributes.length);
 		output_log_to(log);
 	}
 	if (settings->cgroup) /* mr_spawn says what is wrong with it, if something is */
@@ -226,6 +227,14 @@ static void say_goodbye(struct container *container)
 		loop_turn((int)((deadline - mr_clock()) / 1000000) + 1);
 }
 
+/* Of a further process nothing is written down: the hook is told its status, as waitpid(2) has it. */
+static void tell_end(const struct container *container, const struct settings *settings)
+{
+	char status[16];
+	snprintf(status, sizeof status, "%d", container->status);
+	record_run_hook(settings->hook, container->run_directory < 0 ? status : NULL, settings->hook_environment);
+}
+
 int main(void)
 {
 	isolate();
@@ -270,6 +279,6 @@ int main(void)
 	finish(&container);
 	say_goodbye(&container);
 	if (settings.hook && !clients_acknowledged())
-		record_run_hook(settings.hook, settings.hook_environment);
+		tell_end(&container, &settings);
 	return 0;
 }

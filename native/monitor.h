@@ -71,6 +71,7 @@ struct settings {
 	struct health_settings health;
 	const char *log_path, *run_directory, *cgroup;
 	uint64_t log_bytes, log_files;
+	struct mr_argument log_attributes;
 	enum mr_stdio stdio;
 	uid_t stdio_uid; /* 0: the pipes stay ours */
 	gid_t stdio_gid;
@@ -203,10 +204,10 @@ void record_remove(int directory); /* after a start that failed */
 bool record_oom_killed(int cgroup);
 bool record_is_frozen(int cgroup);
 uint64_t record_start_time(pid_t pid);
-/* Starts a hook: its process id (*pidfd set) or -errno. */
-pid_t record_start_hook(char **argv, char **environment, int *pidfd);
+/* Starts a hook, with one more word unless that is NULL: its process id (*pidfd set) or -errno. */
+pid_t record_start_hook(char **argv, const char *word, char **environment, int *pidfd);
 /* Runs the hook and waits for its end, or for HOOK_SECONDS. */
-void record_run_hook(char **argv, char **environment);
+void record_run_hook(char **argv, const char *word, char **environment);
 #define HOOK_SECONDS 120
 /* Makes the kernel prefer any other process when memory runs out, if we may. */
 void record_protect(void);

@@ -62,6 +62,6 @@ int delay_run(const struct settings *settings)
 	clients_started(&(struct mr_message){ .kind = MR_MSG_STARTED, .time = mr_wall_clock() });
 	clients_close_owner();
 	if (wait_until(mr_clock() + settings->delay_ns, file, changes))
-		record_run_hook(settings->hook, settings->hook_environment);
+		record_run_hook(settings->hook, NULL, settings->hook_environment);
 	return 0;
 }

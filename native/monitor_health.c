@@ -136,18 +136,11 @@ static void hook_ended(void *context)
 /* The hook's words, and the status as one more. One at a time: what has come and gone meanwhile is told by nobody. */
 static void tell(void)
 {
-	size_t count = 0;
-	while (health.hook && health.hook[count])
-		count++;
-	char **argv = count ? calloc(count + 2, sizeof *argv) : NULL;
-	if (!argv)
+	if (!health.hook)
 		return;
-	memcpy(argv, health.hook, count * sizeof *argv);
-	memcpy(&argv[count], &words[health.status], sizeof *argv);
 	health.told = health.status;
 	int pidfd = -1;
-	health.hook_pid = record_start_hook(argv, health.hook_environment, &pidfd);
-	free(argv);
+	health.hook_pid = record_start_hook(health.hook, words[health.status], health.hook_environment, &pidfd);
 	if (health.hook_pid < 0)
 		return;
 	watch_open(&health.hook_end, pidfd, hook_ended, NULL);

@@ -147,25 +147,40 @@ void record_unprotect(void)
 	set_oom_score(old_oom_score);
 }
 
-pid_t record_start_hook(char **argv, char **environment, int *pidfd)
+static char **with_word(char **argv, const char *word)
 {
-	pid_t child = mr_clone(0, pidfd, -1);
+	size_t count = 0;
+	while (argv[count])
+		count++;
+	char **longer = calloc(count + 2, sizeof *longer);
+	if (longer) {
+		memcpy(longer, argv, count * sizeof *argv);
+		memcpy(&longer[count], &word, sizeof word);
+	}
+	return longer;
+}
+
+pid_t record_start_hook(char **argv, const char *word, char **environment, int *pidfd)
+{
+	char **longer = with_word(argv, word);
+	pid_t child = longer ? mr_clone(0, pidfd, -1) : -ENOMEM;
 	if (child == 0) {
 		sigset_t none;
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		record_unprotect();
 		setsid();
-		execve(argv[0], argv, environment);
+		execve(longer[0], longer, environment);
 		_exit(127);
 	}
+	free(longer);
 	return child;
 }
 
-void record_run_hook(char **argv, char **environment)
+void record_run_hook(char **argv, const char *word, char **environment)
 {
 	int pidfd = -1;
-	pid_t child = record_start_hook(argv, environment, &pidfd);
+	pid_t child = record_start_hook(argv, word, environment, &pidfd);
 	if (child < 0)
 		return;
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };

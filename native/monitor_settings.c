@@ -61,6 +61,9 @@ static int read_one(struct settings *settings, const struct mr_operation *operat
 		settings->log_files = argument[2].number;
 		settings->log_operation = operation->index;
 		return 0;
+	case MR_OP_LOG_ATTRIBUTES:
+		settings->log_attributes = argument[0];
+		return 0;
 	case MR_OP_STDIO:
 		if (argument[0].number > MR_STDIO_INHERIT)
 			return -EINVAL;

@@ -123,9 +123,21 @@ struct covered {
 	unsigned int count;
 };
 
+static int tree_of(const struct mr_view_mount *mount)
+{
+	MR_AUTOCLOSE whole = -1;
+	MR_AUTOCLOSE part = -1;
+
+	if (mount->part[0] == 0)
+		return mr_open_tree(AT_FDCWD, mount->source, true);
+	whole = mr_result(open(mount->source, O_PATH | O_DIRECTORY | O_CLOEXEC));
+	part = whole < 0 ? whole : mr_open_beneath(whole, mount->part, O_PATH);
+	return part < 0 ? part : mr_open_tree(part, "", true);
+}
+
 static int cover(int root, const struct mr_view_mount *mount)
 {
-	MR_AUTOCLOSE tree = mr_open_tree(AT_FDCWD, mount->source, true);
+	MR_AUTOCLOSE tree = tree_of(mount);
 	MR_AUTOCLOSE target = -1;
 	struct stat st;
 	int error;

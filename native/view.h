@@ -7,6 +7,7 @@
 struct mr_view_mount {
 	const char *source;
 	const char *target; /* beneath the root, links followed inside it */
+	const char *part; /* of the source, "" for all of it: a path beneath it, links followed inside */
 	int read_only;
 	int make; /* a target that isn't there is made; without it, such a mount is left out */
 };

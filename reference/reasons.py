@@ -10,7 +10,6 @@ from __future__ import annotations
 _SWARM = "one host: there is no swarm"
 _CLUSTER = "of swarm's cluster volumes"
 _WINDOWS = "of Windows containers"
-_LATER = "not there yet"
 
 MISSING: dict[str, str] = {
     # ---- whole commands
@@ -37,21 +36,16 @@ MISSING: dict[str, str] = {
         ("--cpu-rt-period", "--cpu-rt-runtime", "--kernel-memory"), "of cgroup v1; version 2 has no such limit"
     ),
     **dict.fromkeys(("--memory-swappiness", "--oom-kill-disable"), "of cgroup v1; version 2 has no such switch"),
-    "--blkio-weight-device": _LATER,
     **dict.fromkeys(("--ip", "--ip6", "--link-local-ip", "--network-alias"), "no networks of one's own yet"),
     "create --link": "no links, which docker keeps for old programs only",
     "run --link": "no links, which docker keeps for old programs only",
     "rm --link": "no links, which docker keeps for old programs only",
-    "--cgroup-parent": _LATER,
     "--gpus": "no driver for it; --device hands over device nodes",
     "--storage-opt": "no quotas",
     "--use-api-socket": "no daemon, so no socket of it",
     # ---- others
     "--checkpoint": "no checkpoints (CRIU)",
     "--checkpoint-dir": "no checkpoints (CRIU)",
-    "--details": _LATER,
-    "container inspect --size": "ps --size measures it",
-    "inspect --size": "ps --size measures it",
     **dict.fromkeys(
         ("import --platform", "rmi --platform"),
         "an image here is of one platform",
@@ -90,24 +84,19 @@ DIFFERS: dict[str, str] = {
     "container prune": "counts as du does ([disk.md](disk.md))",
     "image prune": "counts as du does, and keeps what `image rollback` can still reach ([disk.md](disk.md))",
     "volume prune": "counts as du does ([disk.md](disk.md))",
-    "volume create --opt": "a bind alone: `type=none`, `o=bind`, `device=DIRECTORY` ([volumes.md](volumes.md))",
     "volume create --driver": "`local` alone",
     "--volume-driver": "`local` alone",
     "--log-driver": "`json-file`, `local` (kept in the same form) and `none`",
     "--runtime": "one runtime, minirun's own, which answers to `runc` too",
     "--disable-content-trust": "there is no content trust: `=false` is refused",
-    "--log-opt": "`max-size` and `max-file`",
+    "--log-opt": "`max-size`, `max-file`, `env`, `env-regex`, `labels`, `labels-regex`, `tag`; no `compress`, no `mode`",
     "run --network": "`none`, `host`, `bridge`, `container:NAME`",
     "create --network": "`none`, `host`, `bridge`, `container:NAME`",
-    "--ipc": "no `container:NAME`",
     "--mount": "`volume`, `bind`, `tmpfs`; no `image`",
     "run --volume": "`owner` and `idmap` besides ([user-namespaces.md](user-namespaces.md))",
     "create --volume": "`owner` and `idmap` besides ([user-namespaces.md](user-namespaces.md))",
     "--userns": "`auto` and `auto:size=N` besides ([user-namespaces.md](user-namespaces.md))",
     "--security-opt": "`no-new-privileges`, `seccomp=`, `systempaths=unconfined`; no AppArmor, no SELinux",
-    "run --env": "`NAME` alone, when it isn't set, gives nothing; docker also takes the image's own away",
-    "create --env": "`NAME` alone, when it isn't set, gives nothing; docker also takes the image's own away",
-    "exec --env": "`NAME` alone, when it isn't set, gives nothing; docker also takes the image's own away",
     **dict.fromkeys(
         (
             *(
@@ -119,13 +108,12 @@ DIFFERS: dict[str, str] = {
                 "--cpu-quota",
                 "--cpu-shares",
             ),
-            *("--cpuset-cpus", "--cpuset-mems", "--blkio-weight"),
+            *("--cpuset-cpus", "--cpuset-mems", "--blkio-weight", "--blkio-weight-device"),
             *("--device-read-bps", "--device-read-iops", "--device-write-bps", "--device-write-iops"),
         ),
         _LIMITS,
     ),
     "--pids-limit": "4,096 where the host can count and nothing is said; docker has no limit then",
-    "exec --detach": "leaves no `exec_die` event: nobody is there to see the end",
     "--context": "`default` alone: no daemon, so none to choose",
     "--log-level": "taken and checked; errors and warnings are always shown, `--debug` shows where an error comes from",
     "--debug": "shows where an error comes from; there is no daemon's debug mode",

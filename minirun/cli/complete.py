@@ -53,7 +53,7 @@ _OF_OPTION = {
     "filter": "",
     "format": "json table",
     "log-driver": "json-file",
-    "log-opt": "max-file= max-size=",
+    "log-opt": "env= env-regex= labels= labels-regex= max-file= max-size= tag=",
     "mount": "type=bind, type=tmpfs, type=volume,",
     "ipc": "host none private shareable",
     "net": _NETWORKS,

@@ -64,6 +64,7 @@ NEVER_READ = frozenset(
             "system check",
             "system df",
             "system start-all",
+            "system stop-all",
             "system warm",
             "tag",
             "top",

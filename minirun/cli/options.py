@@ -46,8 +46,10 @@ _CONTAINER: Rows = (
     ("annotation",   "",  "map",    "map",     "Add an annotation to the container (passed through to the OCI runtime) (default map[])", "environment.annotation", "annotations"),
     ("attach",       "a", "many",   "list",    "Attach to STDIN, STDOUT or STDERR", "scalars.stream", "attach"),
     ("blkio-weight", "",  "one",    "uint16",  "Block IO (relative weight), between 10 and 1000, or 0 to disable (default 0)", "scalars.integer", "block_weight"),
+    ("blkio-weight-device", "", "many", "list", "Block IO weight (relative device weight) (default [])", "limits.device_weight", "block_device_weights"),
     ("cap-add",      "",  "many",   "list",    "Add Linux capabilities", "security.capability", "capabilities_add"),
     ("cap-drop",     "",  "many",   "list",    "Drop Linux capabilities", "security.capability", "capabilities_drop"),
+    ("cgroup-parent", "", "one",    "string",  "Optional parent cgroup for the container", "", "cgroup_parent"),
     ("cgroupns",     "",  "one",    "string",  "Cgroup namespace to use (host|private)", "modes.cgroupns", "cgroupns_mode"),
     ("cidfile",      "",  "one",    "string",  "Write the container ID to the file", "", ""),
     ("cpu-period",   "",  "one",    "int",     "Limit CPU CFS (Completely Fair Scheduler) period", "scalars.integer", "cpu_period_us"),
@@ -87,7 +89,7 @@ _CONTAINER: Rows = (
     ("label-file",   "",  "map",    "list",    "Read in a line delimited file of labels", "environment.labels_of_file", "labels"),
     ("label",        "l", "map",    "list",    "Set meta data on a container", "environment.label", "labels"),
     ("log-driver",   "",  "one",    "string",  "Logging driver for the container", "limits.log_driver", "log_driver"),
-    ("log-opt",      "",  "spread", "list",    "Log driver options (max-size, max-file)", "limits.log_option", "log_max_bytes log_max_files"),
+    ("log-opt",      "",  "spread", "list",    "Log driver options", "limits.log_option", "log_max_bytes log_max_files log_env log_env_regex log_labels log_labels_regex log_tag"),
     ("mac-address",  "",  "one",    "string",  "Container MAC address (e.g., 92:d0:c6:0a:29:33)", "network.mac_address", "mac_address"),
     ("memory",       "m", "one",    "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
     ("memory-reservation", "", "one", "bytes", "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
@@ -181,6 +183,10 @@ _STOP: Rows = (
     ("time",    "",  "one", "int",    "", "scalars.integer", ""),
 )
 
+_STOP_ALL: Rows = (
+    ("timeout", "t", "one", "int", "Seconds to wait before killing a container", "scalars.integer", ""),
+)
+
 _KILL: Rows = (
     ("signal", "s", "one", "string", "Signal to send to the container", "", ""),
 )
@@ -218,6 +224,7 @@ _LOGIN: Rows = (
 )
 
 _LOGS: Rows = (
+    ("details",    "",  "flag", "",       "Show extra details provided to logs", "", ""),
     ("follow",     "f", "flag", "",       "Follow log output", "", ""),
     ("since",      "",  "one",  "string", 'Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.instant", ""),
     ("tail",       "n", "one",  "string", 'Number of lines to show from the end of the logs (default "all")', "scalars.tail", ""),
@@ -240,6 +247,7 @@ _ATTACH: Rows = (
 
 _INSPECT: Rows = (
     ("format", "f", "one",  "string", _OBJECT_FORMAT_HELP, "", ""),
+    ("size",   "s", "flag", "",       "Display total file sizes if the type is container", "", ""),
     ("type",   "",  "one",  "string", "Only inspect objects of the given type", "scalars.object_type", ""),
 )
 
@@ -467,6 +475,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("system prune",    "[OPTIONS]", "Remove unused data", BELOW, 0, 0, False, _SYSTEM_PRUNE),
     ("system warm",     "start|stop|status", "Manage the process that lets commands start fast", BELOW, 1, 1, False, ()),
     ("system start-all", "", "Start the containers whose restart policy asks for it after a reboot", BELOW, 0, 0, False, ()),
+    ("system stop-all", "[OPTIONS]", "Stop all containers at once before a shutdown; restart policies bring them back", BELOW, 0, 0, False, _STOP_ALL),
     ("volume create",   "[OPTIONS] [VOLUME]", "Create a volume", BELOW, 0, 1, False, _VOLUME_CREATE),
     ("volume inspect",  "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", BELOW, 1, -1, False, _DESCRIBE),
     ("volume ls",       "[OPTIONS]", "List volumes", BELOW, 0, 0, False, _VOLUME_LS),
@@ -543,6 +552,7 @@ NOUNS: dict[str, dict[str, str]] = {
         "prune": "system prune",
         "warm": "system warm",
         "start-all": "system start-all",
+        "stop-all": "system stop-all",
     },
     "volume": {
         "": "Manage volumes",
@@ -558,8 +568,8 @@ NOUNS: dict[str, dict[str, str]] = {
 
 # Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
 ABSENT = frozenset(
-    """blkio-weight-device cgroup-parent checkpoint checkpoint-dir cpu-count cpu-percent cpu-rt-period
-    cpu-rt-runtime details gpus host insecure io-maxbandwidth io-maxiops ip ip6
+    """checkpoint checkpoint-dir cpu-count cpu-percent cpu-rt-period
+    cpu-rt-runtime gpus host insecure io-maxbandwidth io-maxiops ip ip6
     kernel-memory link link-local-ip memory-swappiness network-alias oom-kill-disable
     storage-opt tls tlscacert tlscert tlskey tlsverify use-api-socket
     availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()

@@ -1,4 +1,4 @@
-"""Namespaces that a container shares instead of getting its own: `--network container:NAME`, `--pid container:NAME`.
+"""Namespaces that a container shares instead of getting its own: `--network`, `--pid` and `--ipc container:NAME`.
 
 Owns: finding the lender and holding a descriptor of its namespace. Leaves to others: joining it (runtime/compile, SETNS).
 """
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from .engine import Engine
 
 # What /proc/PID/ns calls them, and what docker does.
-_FILES = {"network": "net", "pid": "pid"}
-_WORDS = {"network": "network", "pid": "PID"}
+_FILES = {"network": "net", "pid": "pid", "ipc": "ipc", "mount": "mnt"}
+_WORDS = {"network": "network", "pid": "PID", "ipc": "IPC", "mount": "IPC"}
 
 
 def lender_of(engine: Engine, container: Container, kind: str) -> Container | None:
@@ -30,9 +30,23 @@ def lender_of(engine: Engine, container: Container, kind: str) -> Container | No
     lender = engine.rows.find(reference)
     if lender.id == container.id:
         raise InvalidInput(f"a container can't join its own {word}")
+    if kind == "ipc":
+        return _lender_of_memory(lender)
     lender.refuse_restarting()
     if not lender.is_running:
         raise Conflict(f"cannot join {word} of a non running container: {lender.id}")
+    return lender
+
+
+def _lender_of_memory(lender: Container) -> Container:
+    """Give a container that runs and lends its IPC namespace, with /dev/shm; raises Conflict, InvalidInput in docker's words."""
+    cannot = f"can't join IPC of container {lender.id}: "
+    if lender.is_restarting:
+        raise Conflict(f"{cannot}Container {lender.id} is restarting, wait until the container is running")
+    if not lender.is_running:
+        raise Conflict(f"{cannot}container {lender.id} is not running")
+    if lender.config.ipc_mode not in ("shareable", "host") and "ipc" not in lender.config.lenders:
+        raise InvalidInput(f"{cannot}non-shareable IPC (hint: use IpcMode:shareable for the donor container)")
     return lender
 
 

@@ -262,17 +262,19 @@ def _erasing(engine: Engine, name: str) -> Repair:
 def _runs(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
     """What a run holds while it lasts, of containers that don't run or aren't there."""
     from ..monitor import exits
-    from .life import give_back
+    from .life import give_back_of
     from .userns import holders
+
+    rows = engine.rows.all()
+    cgroups = {row.id: row.cgroup for row in rows}
 
     def giving_back(container_id: str) -> Repair:
         def give() -> str:
-            give_back(engine, container_id)
+            give_back_of(engine, container_id, cgroups.get(container_id, container_id))
             return "given back"
 
         return give
 
-    rows = engine.rows.all()
     live = {
         row.id for row in rows if row.is_running or row.status in ("starting", "restarting", "creating", "removing")
     }

@@ -141,7 +141,7 @@ def _go_on(engine: Engine, container: Container) -> None:
 
 def _freeze(engine: Engine, container: Container, *, frozen: bool) -> None:
     try:
-        engine.hierarchy.freeze(container.id, frozen)
+        engine.hierarchy.freeze(container.cgroup, frozen)
     except FileNotFoundError:
         pass  # it has ended
     except OSError as error:

@@ -56,6 +56,7 @@ class VolumeMount(Record):
     is_anonymous: bool = False  # goes with its container, when that is asked for
     is_device: bool = False  # shows a directory of the host's
     by_mount: bool = False  # written as --mount
+    is_mounted: bool = False  # is a file system of its own, mounted for as long as one of its containers runs
 
 
 class PortMapping(Record):
@@ -91,6 +92,13 @@ class DeviceRate(Record):
     rate: int
 
 
+class DeviceWeight(Record):
+    """A container's share of one block device, 10 to 1000 (`--blkio-weight-device path:weight`)."""
+
+    path: str
+    weight: int
+
+
 class ContainerConfig(Record):
     """One container as the user asked for it."""
 
@@ -98,7 +106,7 @@ class ContainerConfig(Record):
     command: tuple[str, ...] = ()
     entrypoint: tuple[str, ...] | None = None  # None: the image's; () : none at all (--entrypoint "")
     name: str = ""
-    environment: tuple[str, ...] = ()  # NAME=value, in order; later wins
+    environment: tuple[str, ...] = ()  # NAME=value, in order; later wins; NAME alone takes the image's away
     labels: dict[str, str] = {}
     working_directory: str = ""
     user: str = ""
@@ -115,7 +123,7 @@ class ContainerConfig(Record):
     capabilities_add: tuple[str, ...] = ()
     capabilities_drop: tuple[str, ...] = ()
     pid_mode: str = ""  # host, container:NAME; "": a pid namespace of its own
-    ipc_mode: str = ""  # host; "", private, shareable: of its own; none: of its own, without /dev/shm
+    ipc_mode: str = ""  # host, container:NAME; "", private, shareable: of its own; none: of its own, without /dev/shm
     uts_mode: str = ""  # host; "": of its own
     cgroupns_mode: str = ""  # host; "", private: of its own
     userns: str = ""  # auto, auto:size=N: a user namespace of its own; "" and host: the host's
@@ -139,11 +147,13 @@ class ContainerConfig(Record):
     cpu_period_us: int = 0
     cpu_quota_us: int = 0  # of processor time in each period
     cpu_shares: int = 0  # docker's scale, 1024 is the default weight
+    cgroup_parent: str = ""  # a cgroup of the host, or a slice, that the container's lies in
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int = 0  # -1 unlimited, 0 not asked
     oom_score_adj: int = 0  # -1000 to 1000
     block_weight: int = 0  # 10 to 1000, 0 not asked
+    block_device_weights: tuple[DeviceWeight, ...] = ()
     device_read_bytes: tuple[DeviceRate, ...] = ()
     device_write_bytes: tuple[DeviceRate, ...] = ()
     device_read_operations: tuple[DeviceRate, ...] = ()
@@ -173,6 +183,11 @@ class ContainerConfig(Record):
     log_driver: str = "json-file"  # local: kept in the same form; none: what the container writes is kept nowhere
     log_max_bytes: int = 16 * 1024 * 1024
     log_max_files: int = 3
+    log_env: str = ""  # names with commas between, of variables that each record says; so are the labels
+    log_env_regex: str = ""
+    log_labels: str = ""
+    log_labels_regex: str = ""
+    log_tag: str = ""  # a template of a further attribute
     detach_keys: str = ""
 
     @property
@@ -181,9 +196,14 @@ class ContainerConfig(Record):
         return self.userns not in ("", "host")
 
     @property
+    def has_log_attributes(self) -> bool:
+        """Does each record of its log say anything of the container?"""
+        return bool(self.log_env or self.log_env_regex or self.log_labels or self.log_labels_regex or self.log_tag)
+
+    @property
     def lenders(self) -> dict[str, str]:
         """Give the kinds of namespaces that are another container's, and which container's."""
-        modes = {"network": self.network, "pid": self.pid_mode}
+        modes = {"network": self.network, "pid": self.pid_mode, "ipc": self.ipc_mode}
         return {kind: mode.partition(":")[2] for kind, mode in modes.items() if mode.startswith("container:")}
 
     @property
@@ -212,6 +232,7 @@ class ContainerConfig(Record):
             "ports": PortMapping,
             "ulimits": Ulimit,
             "devices": Device,
+            "block_device_weights": DeviceWeight,
             "device_read_bytes": DeviceRate,
             "device_write_bytes": DeviceRate,
             "device_read_operations": DeviceRate,

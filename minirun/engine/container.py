@@ -52,6 +52,15 @@ class Container(Record):
     stopped_by_hand: bool = False  # or told to: its policy doesn't start it again
 
     @property
+    def cgroup(self) -> str:
+        """Give the name of its cgroup, as runtime/cgroups has them: the id, or a path from the top of the tree on."""
+        if not self.config.cgroup_parent:
+            return self.id
+        from .spec_limits import parent_cgroup
+
+        return f"{parent_cgroup(self.config.cgroup_parent)}/{self.id}"
+
+    @property
     def is_running(self) -> bool:
         """Has it processes? A paused one has."""
         return self.status in ("running", "paused")

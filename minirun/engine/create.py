@@ -32,7 +32,7 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
         from .health import resolve as resolve_health
 
         config = resolve_health(config, image)
-    container = describe(config, image)
+    container = describe(with_ids_of_lenders(engine, config), image)
     if config.binds:
         from .spec_mounts import check_sources
 
@@ -83,12 +83,21 @@ def find_image(engine: Engine, name: str) -> Image:
         ) from error
 
 
+def with_ids_of_lenders(engine: Engine, config: ContainerConfig) -> ContainerConfig:
+    """Give the configuration with the ids of the containers whose namespaces it uses: their names may change. Raises NotFound."""
+    fields = {"network": "network", "pid": "pid_mode", "ipc": "ipc_mode"}
+    lenders = {kind: reference for kind, reference in config.lenders.items() if reference}
+    found = {fields[kind]: f"container:{engine.rows.find(reference).id}" for kind, reference in lenders.items()}
+    return config.replace(**found) if found else config
+
+
 def describe(config: ContainerConfig, image: Image) -> Container:
     """Give the container that `config` asks for, as a value: checked as far as that is possible without the host."""
     from .spec import arguments_of, check
 
     check(config, image)
     container_id = new_id()
+    config = config.replace(labels={**(image.config.get("Labels") or {}), **config.labels})
     shares_name = "host" in (config.network, config.uts_mode)
     return Container(
         id=container_id,

@@ -182,6 +182,14 @@ class Engine:
 
         return stop(self, self.rows.find(reference), timeout_seconds, signal)
 
+    def stop_all(self, timeout_seconds: float | None = None) -> list[tuple[Container, str]]:
+        """Stop all containers at once, as before a shutdown: none counts as stopped by hand (`after_boot`). Gives them, each with
+        what `stop` would give.
+        """
+        from .stop_all import stop_all
+
+        return stop_all(self, timeout_seconds)
+
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to a container's first process."""
         from .stop import kill
@@ -307,11 +315,14 @@ class Engine:
 
         return events(self, since_ns=since_ns, until_ns=until_ns, filters=filters or {})
 
-    def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:
-        """Give everything about a container or (else) an image in the form of docker's JSON."""
+    def inspect(self, reference: str, kind: str = "", *, size: bool = False) -> dict[str, Any]:
+        """Give everything about a container or (else) an image in the form of docker's JSON.
+
+        `size` also measures a container (SizeRw, SizeRootFs), and blocks while what it wrote is walked.
+        """
         from .inspect import inspect
 
-        return inspect(self, reference, kind)
+        return inspect(self, reference, kind, size=size)
 
     # ---- to the end, or for the length of a block
 

@@ -39,12 +39,14 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
     with ExitStack() as undo:
         connection = engine.launcher.launch()  # it is born while we make its plan
         undo.callback(connection.close)
-        plan = _compile(engine, container, started, config, attachment)
+        exec_id = os.urandom(32).hex()
+        plan = _compile(engine, container, started, config, attachment, exec_id)
         connection.give_plan(plan)
         relay = attachment.replace(stdin=False, stdout=False, stderr=False) if attachment.inherit else attachment
         connection.attach(relay.stdin, relay.stdout, relay.stderr, trace=relay.trace)
-        exec_id = os.urandom(32).hex()
-        words = " ".join(config.command)
+        words = (
+            f"{config.command[0]} {' '.join(config.command[1:])}"  # as docker: a space is there without arguments too
+        )
         engine.rows.note_alone(container, f"exec_create: {words}", f"exec_start: {words}", execID=exec_id)
         try:
             began = connection.wait_started()
@@ -61,7 +63,7 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
 
 
 def _compile(
-    engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment
+    engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment, exec_id: str
 ) -> Plan:
     from ..runtime.compile import compile_exec
     from .spec import build_exec
@@ -69,4 +71,9 @@ def _compile(
 
     image = engine.images.resolve(container.image_id)
     spec = build_exec(container.config, image, config, of_container(engine, container))
-    return compile_exec(spec, target_of(engine, container, started, config, attachment))
+    return compile_exec(spec, target_of(engine, container, started, config, attachment, exec_id))
+
+
+def note_end(engine: Engine, container: Container, exec_id: str, exit_code: int) -> None:
+    """Record that a further process has ended."""
+    engine.rows.note_alone(container, "exec_die", execID=exec_id, exitCode=str(exit_code))

@@ -45,7 +45,7 @@ def explain(engine: Engine, config: ContainerConfig) -> list[str]:
 
         surroundings = surroundings.replace(ids=lease_to_expect(engine.connection, container))
     spec = specs.build(config, image, surroundings)
-    cgroup = engine.hierarchy.path(container.id)
+    cgroup = engine.hierarchy.path(container.cgroup)
     plan = compile_container(spec, placement_of(engine, container, image.chain_id, endpoint, cgroup))
     own = _own_steps(container, endpoint, spec, cgroup, surroundings.ids)
     return [f"engine   {sentence}" for sentence in own] + plan.explain()

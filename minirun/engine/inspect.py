@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..errors import Corrupt, NotFound
 from ..units import rfc3339
 from .health import healthcheck_json
+from .spec import own_variables
 
 RUNTIME = "minirun"  # what HostConfig.Runtime says: there is one
 
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
     Json = dict[str, Any]
 
 
-def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
-    """Give a container, or else an image, or else a volume; `kind` asks for one of them. Raises NotFound in docker's words."""
+def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = False) -> Json:
+    """Give a container, or else an image, or else a volume; `kind` asks for one of them. Raises NotFound in docker's words.
+
+    `size` measures what a container has written, and blocks for that long.
+    """
     if kind == "volume":
         return _volume(engine, reference)
     if kind != "image":
@@ -45,6 +49,10 @@ def inspect(engine: Engine, reference: str, kind: str = "") -> Json:
 
                 details["State"]["Health"] = of_container(engine, container)
             details["GraphDriver"]["Data"] |= _layers(engine, container)
+            if size:
+                from .usage import sizes_of
+
+                details["SizeRw"], details["SizeRootFs"] = sizes_of(engine, container)
             return details
     try:
         image = engine.images.resolve(reference)
@@ -145,10 +153,7 @@ def host_config_json(config: ContainerConfig) -> Json:
         "Binds": [*map(_bind_text, (bind for bind in config.binds if not bind.by_mount)), *_volume_texts(config)]
         or None,
         "ContainerIDFile": "",
-        "LogConfig": {
-            "Type": config.log_driver,
-            "Config": {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)},
-        },
+        "LogConfig": {"Type": config.log_driver, "Config": _log_options(config)},
         "NetworkMode": config.network,
         "PortBindings": port_bindings(config.ports),
         "RestartPolicy": {"Name": config.restart_policy, "MaximumRetryCount": config.restart_retries},
@@ -183,8 +188,9 @@ def host_config_json(config: ContainerConfig) -> Json:
         "CpuShares": config.cpu_shares,
         "Memory": config.memory_bytes,
         "NanoCpus": config.nano_cpus,
+        "CgroupParent": config.cgroup_parent,
         "BlkioWeight": config.block_weight,
-        "BlkioWeightDevice": [],
+        "BlkioWeightDevice": [{"Path": each.path, "Weight": each.weight} for each in config.block_device_weights],
         "BlkioDeviceReadBps": _rates(config.device_read_bytes),
         "BlkioDeviceWriteBps": _rates(config.device_write_bytes),
         "BlkioDeviceReadIOps": _rates(config.device_read_operations),
@@ -272,6 +278,15 @@ def _written(kind: str, source: str, target: str, read_only: bool, field: str, o
     return {"Type": kind, **source_json, "Target": target, **read_only_json, **({field: options} if options else {})}
 
 
+def _log_options(config: ContainerConfig) -> Json:
+    if config.log_driver == "none":
+        return {}
+    names = ("env", "env-regex", "labels", "labels-regex", "tag")
+    sizes = {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)}
+    given = {name: getattr(config, f"log_{name.replace('-', '_')}") for name in names}
+    return sizes | {name: text for name, text in given.items() if text}
+
+
 def _rates(rates: Sequence[DeviceRate]) -> list[Json]:
     return [{"Path": rate.path, "Rate": rate.rate} for rate in rates]
 
@@ -296,7 +311,7 @@ def config_json(container: Container, image_config: Json) -> Json:
         "Tty": config.terminal,
         "OpenStdin": config.interactive,
         "StdinOnce": config.interactive and "stdin" in streams,
-        "Env": merged_environment(image_config.get("Env") or (), config.environment),
+        "Env": own_variables(image_config.get("Env") or (), config.environment),
         "Cmd": command,
         "Image": container.image_name,
         **({"MacAddress": config.mac_address} if config.mac_address else {}),
@@ -309,14 +324,6 @@ def config_json(container: Container, image_config: Json) -> Json:
         **({"StopTimeout": config.stop_timeout_seconds} if config.stop_timeout_seconds is not None else {}),
         **({"Healthcheck": healthcheck_json(config)} if config.health_command else {}),
     }
-
-
-def merged_environment(of_image: Sequence[str], of_container: Sequence[str]) -> list[str]:
-    """Join two lists of NAME=value: the later value of a name wins, at the place of the first."""
-    merged: dict[str, str] = {}
-    for variable in (*of_image, *of_container):
-        merged[variable.partition("=")[0]] = variable
-    return list(merged.values())
 
 
 def mounts_json(config: ContainerConfig) -> list[Json]:

@@ -81,10 +81,11 @@ def record_exit(
 
     run = engine.layout.run(container.id)
     run_is_there = os.path.isdir(run)
-    _remove_cgroup(engine, container.id)
+    _remove_cgroup(engine, container.cgroup)
     leased = engine.networks.is_leased(container.id)
     if leased:
         engine.networks.withdraw(container.id)
+    _unmount_volumes(engine, container)
     changes: dict[str, Any] = {
         "status": status,
         "pid": 0,
@@ -121,17 +122,35 @@ def record_exit(
     return container.replace(**changes)
 
 
-def give_back(engine: Engine, container_id: str) -> None:
+def give_back(engine: Engine, container: Container) -> None:
     """Kill what is left of a run, free its cgroup, addresses and ports, remove its run directory. Safe to repeat."""
-    _remove_cgroup(engine, container_id)
-    if engine.networks.is_leased(container_id):
-        engine.networks.release(container_id)
+    _release(engine, container.id, container.cgroup)
+    _unmount_volumes(engine, container)
+    remove_run_directory(engine.layout.run(container.id))
+
+
+def give_back_of(engine: Engine, container_id: str, cgroup: str) -> None:
+    """As `give_back`, also for a container that has no row any more."""
+    _release(engine, container_id, cgroup)
     remove_run_directory(engine.layout.run(container_id))
 
 
-def _remove_cgroup(engine: Engine, container_id: str) -> None:
+def _release(engine: Engine, container_id: str, cgroup: str) -> None:
+    _remove_cgroup(engine, cgroup)
+    if engine.networks.is_leased(container_id):
+        engine.networks.release(container_id)
+
+
+def _remove_cgroup(engine: Engine, cgroup: str) -> None:
     with suppress(NotSupported):  # no cgroup tree is mounted any more: then nothing lives in one
-        engine.hierarchy.remove(container_id)
+        engine.hierarchy.remove(cgroup)
+
+
+def _unmount_volumes(engine: Engine, container: Container) -> None:
+    if any(mount.is_mounted for mount in container.config.volumes):
+        from .volume_mounts import unmount_all
+
+        unmount_all(engine, container)
 
 
 def remove_run_directory(path: str) -> None:

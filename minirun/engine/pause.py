@@ -65,10 +65,10 @@ def thaw_locked(engine: Engine, container: Container) -> None:
     _set_status(engine, container, "running")
 
 
-def is_frozen(engine: Engine, container_id: str) -> bool:
+def is_frozen(engine: Engine, container: Container) -> bool:
     """Has a container's freezer been closed? What it says, not whether all have come to rest: that takes a moment."""
     try:
-        with open(f"{engine.hierarchy.path(container_id)}/cgroup.freeze", encoding="ascii") as file:
+        with open(f"{engine.hierarchy.path(container.cgroup)}/cgroup.freeze", encoding="ascii") as file:
             return file.read().strip() == "1"
     except OSError:  # gone, and all processes with it
         return False
@@ -92,12 +92,12 @@ def _set_status(engine: Engine, container: Container, status: str) -> None:
 def _freeze(engine: Engine, container: Container, *, frozen: bool) -> None:
     what = "pause" if frozen else "unpause"
     try:
-        engine.hierarchy.freeze(container.id, frozen)
+        engine.hierarchy.freeze(container.cgroup, frozen)
     except TimeoutError as error:
-        stuck = len(engine.hierarchy.processes(container.id))
+        stuck = len(engine.hierarchy.processes(container.cgroup))
         raise MinirunError(
             f"{what} container {container.name}: one of its {stuck} processes waits for the kernel and doesn't come to rest"
         ) from error
     except OSError as error:
-        if frozen or os.path.isdir(engine.hierarchy.path(container.id)):
+        if frozen or os.path.isdir(engine.hierarchy.path(container.cgroup)):
             raise MinirunError(f"{what} container {container.name}: {error.strerror or error}") from error

@@ -27,6 +27,8 @@ from ..monitor import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ..files import Lock
     from .container import Container
     from .engine import Engine
@@ -45,7 +47,7 @@ def reconcile(engine: Engine) -> None:
     """
     for container_id, status in engine.rows.unsettled():
         runs = status in ("running", "paused") and exits.is_running(engine.layout.run(container_id))
-        if runs and (status == "running" or _is_frozen(engine, container_id)):
+        if runs and (status == "running" or _is_frozen(engine, engine.rows.get(container_id))):
             continue
         if status == "restarting" and exits.is_waiting(engine.layout.run(container_id)):
             continue
@@ -71,10 +73,10 @@ def _acquire(lock: Lock, *, patient: bool) -> bool:
     return True
 
 
-def _is_frozen(engine: Engine, container_id: str) -> bool:
+def _is_frozen(engine: Engine, container: Container | None) -> bool:
     from .pause import is_frozen
 
-    return is_frozen(engine, container_id)
+    return container is not None and is_frozen(engine, container)
 
 
 def _settle_volumes(engine: Engine) -> None:
@@ -116,18 +118,19 @@ def _settle(engine: Engine, container_id: str) -> None:
     if container.status == "starting":
         started = exits.read_started(run)
         if started is None:
-            give_back(engine, container_id)
+            again = container.restart_at_ns > 0 and os.path.isdir(run)  # without one: the host was started since
+            give_back(engine, container)
             rest = "exited" if container.started_ns else "created"
-            status = "restarting" if container.restart_at_ns else rest
-            engine.rows.update(container_id, status=status, pid=0, address4="", address6="", mac="", ports=())
-            if container.restart_at_ns:
+            changes: dict[str, Any] = {"status": "restarting"} if again else {"status": rest, "restart_at_ns": 0}
+            engine.rows.update(container_id, **changes, pid=0, address4="", address6="", mac="", ports=())
+            if again:
                 wait_for_next(engine, container)
             return
         with database.transaction(engine.connection):
             engine.rows.update(container_id, **RUNNING, pid=started.pid, started_ns=started.time_ns)
             engine.rows.note(container, "start")
     settled = settle_locked(engine, container_id)
-    if settled is not None and settled.is_paused and not _is_frozen(engine, container_id):
+    if settled is not None and settled.is_paused and not _is_frozen(engine, settled):
         engine.rows.update(container_id, status="running")
 
 

@@ -22,7 +22,7 @@ def remove(engine: Engine, container: Container, *, force: bool = False, volumes
     With `volumes` its anonymous volumes go too, unless another container uses them. Blocks until its processes are gone.
     """
     if container.is_running and force:
-        engine.hierarchy.kill(container.id)  # without the lock: a `stop` that waits must not hold us up
+        engine.hierarchy.kill(container.cgroup)  # without the lock: a `stop` that waits must not hold us up
     with engine.lock(container.id):
         _remove_locked(engine, container, force=force, volumes=volumes)
 
@@ -56,7 +56,7 @@ def erase(engine: Engine, container: Container) -> None:
     """Do the removal of a row that is marked `removing` (or was never finished). Safe to repeat."""
     from .life import give_back
 
-    give_back(engine, container.id)
+    give_back(engine, container)
     erase_directory(engine, container.id)
     with database.transaction(engine.connection):
         if container.config.has_user_namespace:

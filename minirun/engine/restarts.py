@@ -63,11 +63,11 @@ def after_exit(container: Container, exit_code: int, ended_ns: int) -> dict[str,
 
 
 def _is_wanted(container: Container, exit_code: int) -> bool:
-    policy, retries = container.config.restart_policy, container.config.restart_retries
+    policy = container.config.restart_policy
     if container.stopped_by_hand:
         return False
     if policy == "on-failure":
-        return exit_code != 0 and (retries == 0 or container.restart_count < retries)
+        return _may_fail_again(container, exit_code)
     return policy in ("always", "unless-stopped")
 
 
@@ -137,17 +137,24 @@ def wait_until_started(engine: Engine, container: Container) -> Container | None
 def after_boot(engine: Engine) -> list[Container]:
     """Give the containers at rest that their policy starts with the machine, the oldest first.
 
-    `always` ones, and `unless-stopped` ones that nobody stopped by hand, if they have ever run. One that joins another's network
-    comes after all that have their own.
+    If they have ever run: `always` ones, `unless-stopped` ones that nobody stopped by hand, and `on-failure` ones whose last run
+    failed, whoever ended it, as docker has it. One that joins another's namespace comes after all that have their own.
     """
     wanted = [
         container
         for container in reversed(engine.rows.all())
         if container.status in ("created", "exited") and container.started_ns and _comes_with_boot(container)
     ]
-    return sorted(wanted, key=lambda container: container.config.network.startswith("container:"))
+    return sorted(wanted, key=lambda container: bool(container.config.lenders))
 
 
 def _comes_with_boot(container: Container) -> bool:
     policy = container.config.restart_policy
+    if policy == "on-failure":
+        return _may_fail_again(container, container.exit_code)
     return policy == "always" or (policy == "unless-stopped" and not container.stopped_by_hand)
+
+
+def _may_fail_again(container: Container, exit_code: int) -> bool:
+    retries = container.config.restart_retries
+    return exit_code != 0 and (retries == 0 or container.restart_count < retries)

@@ -69,8 +69,9 @@ class Session:
     def finish(self, end: Exit) -> int:
         """Record the end, remove the container if it was started with --rm, acknowledge; gives the exit code."""
         if self.role == "exec":
-            ended = {"execID": self.exec_id, "exitCode": str(end.exit_code)}
-            self.engine.rows.note_alone(self.container, "exec_die", **ended)
+            from .exec import note_end
+
+            note_end(self.engine, self.container, self.exec_id, end.exit_code)
             self.connection.acknowledge()
             self.close()
             return end.exit_code

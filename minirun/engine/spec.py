@@ -180,6 +180,10 @@ def check(config: ContainerConfig, image: Image) -> None:
         from . import userns
 
         userns.check(config)
+    if config.has_log_attributes:
+        from . import log_attributes
+
+        log_attributes.check(config)
     if config.restart_policy != "no" or config.restart_retries:
         from . import restarts
 
@@ -199,8 +203,6 @@ def _check_modes(config: ContainerConfig) -> None:
         raise InvalidInput("conflicting options: mac-address and the network mode")
     if config.network.startswith("container:"):
         _check_shared_network(config)
-    if config.ipc_mode == "host" and config.shm_size_bytes != type(config)._defaults["shm_size_bytes"]:
-        raise InvalidInput("conflicting options: shm-size and the IPC mode: /dev/shm is the host's")
     shared = {"pid": config.pid_mode, "ipc": config.ipc_mode, "uts": config.uts_mode}
     for name, mode in shared.items():
         if config.has_user_namespace and mode.startswith(("host", "container:")):
@@ -272,7 +274,13 @@ def _environment(config: ContainerConfig, image: Image, hostname: str, terminal:
     own = [PATH, f"HOSTNAME={hostname}"]
     if terminal:
         own.append("TERM=xterm")
-    return _merge(own, image.config.get("Env") or (), config.environment)
+    return _merge(own, own_variables(image.config.get("Env") or (), config.environment))
+
+
+def own_variables(of_image: Sequence[str], of_container: Sequence[str]) -> list[str]:
+    """Give what docker calls a container's Env: the user's variables, then those of the image that the user didn't name."""
+    named = {variable.partition("=")[0] for variable in of_container}
+    return [*of_container, *(variable for variable in of_image if variable.partition("=")[0] not in named)]
 
 
 def _merge(*layers: Sequence[str]) -> tuple[str, ...]:

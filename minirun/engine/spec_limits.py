@@ -15,6 +15,8 @@ from ..runtime.spec import BlockIo, Cpu, Memory, Resources, Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from ..runtime.spec import DeviceLimit, DeviceRule
     from .config import ContainerConfig, DeviceRate
 
@@ -45,6 +47,21 @@ def resources_of(config: ContainerConfig, rules: tuple[DeviceRule, ...], *, coun
     return Resources(memory=memory, cpu=_cpu(config), pids_limit=pids_limit, block_io=_block_io(config), devices=rules)
 
 
+def parent_cgroup(text: str) -> str:
+    """Give the directory of the cgroup tree that `--cgroup-parent` names, "" for its top: a path, or a slice's name.
+
+    InvalidInput for a slice that can't be one. systemd.slice(5): "a-b.slice" lies in "a.slice".
+    """
+    if text.endswith(".slice") and "/" not in text:
+        from ..runtime.cgroups.placement import expand_slice
+
+        return expand_slice(text)
+    from posixpath import normpath
+
+    path = normpath(f"/{text}").strip("/")
+    return f"/{path}" if path else ""
+
+
 def _cpu(config: ContainerConfig) -> Cpu:
     quota, period = config.cpu_quota_us or None, config.cpu_period_us or None
     if config.nano_cpus:
@@ -61,30 +78,33 @@ def _cpu(config: ContainerConfig) -> Cpu:
 def _block_io(config: ContainerConfig) -> BlockIo:
     return BlockIo(
         weight=config.block_weight or None,
-        read_bytes=_device_limits(config.device_read_bytes),
-        write_bytes=_device_limits(config.device_write_bytes),
-        read_operations=_device_limits(config.device_read_operations),
-        write_operations=_device_limits(config.device_write_operations),
+        device_weights=_device_limits((each.path, each.weight) for each in config.block_device_weights),
+        read_bytes=_device_limits(_pairs(config.device_read_bytes)),
+        write_bytes=_device_limits(_pairs(config.device_write_bytes)),
+        read_operations=_device_limits(_pairs(config.device_read_operations)),
+        write_operations=_device_limits(_pairs(config.device_write_operations)),
     )
 
 
-def _device_limits(rates: tuple[DeviceRate, ...]) -> tuple[DeviceLimit, ...]:
-    """Ask the host which devices these are; InvalidInput for what is none."""
-    if not rates:
-        return ()
-    import stat
+def _pairs(rates: tuple[DeviceRate, ...]) -> Iterator[tuple[str, int]]:
+    return ((each.path, each.rate) for each in rates)
 
-    from ..runtime.spec import DeviceLimit
 
+def _device_limits(numbers: Iterable[tuple[str, int]]) -> tuple[DeviceLimit, ...]:
+    """Ask the host which devices these paths are; InvalidInput for what is none."""
     limits = []
-    for rate in rates:
+    for path, number in numbers:
+        import stat
+
+        from ..runtime.spec import DeviceLimit
+
         try:
-            status = os.stat(rate.path)
+            status = os.stat(path)
         except OSError as error:
-            raise InvalidInput(f"limit of {rate.path}: {error.strerror}") from error
+            raise InvalidInput(f"limit of {path}: {error.strerror}") from error
         if not stat.S_ISBLK(status.st_mode):
-            raise InvalidInput(f"limit of {rate.path}: it is no block device")
-        limits.append(DeviceLimit(major=os.major(status.st_rdev), minor=os.minor(status.st_rdev), value=rate.rate))
+            raise InvalidInput(f"limit of {path}: it is no block device")
+        limits.append(DeviceLimit(major=os.major(status.st_rdev), minor=os.minor(status.st_rdev), value=number))
     return tuple(limits)
 
 
@@ -102,6 +122,10 @@ def check(config: ContainerConfig) -> None:
         raise InvalidInput("Minimum memory reservation allowed is 6MB")
     if 0 < memory < reservation:
         raise InvalidInput("Minimum memory limit can not be less than memory reservation limit, see usage")
+    if config.cgroup_parent:
+        from ..runtime.cgroups.hierarchy import check_name
+
+        check_name(f"{parent_cgroup(config.cgroup_parent)}/container")
     count = os.cpu_count() or 1
     if config.nano_cpus and not 10**7 <= config.nano_cpus <= count * 10**9:
         raise InvalidInput(f"Range of CPUs is from 0.01 to {count}.00, as there are only {count} CPUs available")

@@ -43,6 +43,7 @@ _PTS = Mount(
 )
 _SYS = Mount(destination="/sys", type="sysfs", source="sysfs", attributes=_NONE)
 _CGROUP = Mount(destination="/sys/fs/cgroup", type="cgroup2", source="cgroup", attributes=_NONE)
+_SHM = "/dev/shm"  # noqa: S108  (a container's own, made here; or on purpose the host's)
 _MQUEUE = Mount(destination="/dev/mqueue", type="mqueue", source="mqueue", attributes=_NONE)
 
 _THROTTLE = "/sys/devices/system/cpu/cpu{}/thermal_throttle"
@@ -165,17 +166,18 @@ def without_devices(mount: Mount) -> Mount:
 def _of_ipc(config: ContainerConfig) -> tuple[Mount, ...]:
     """Shared memory and message queues go with the IPC namespace."""
     if config.ipc_mode == "host":
-        paths = ("/dev/mqueue", "/dev/shm")  # noqa: S108  (the host's own, on purpose)
+        paths = ("/dev/mqueue", _SHM)
         return tuple(Mount(destination=path, type="bind", source=path) for path in paths if os.path.ismount(path))
     if config.ipc_mode == "none":
         return (_MQUEUE,)
+    if "ipc" in config.lenders:
+        return _MQUEUE, Mount(destination=_SHM, type="bind", source=_SHM, of_lender=True)
     return _MQUEUE, _shared_memory(config.shm_size_bytes)
 
 
 def _shared_memory(size_bytes: int) -> Mount:
     data = ("mode=1777", f"size={size_bytes}")
-    destination = "/dev/shm"  # noqa: S108  (it is made here)
-    return Mount(destination=destination, type="tmpfs", source="shm", data=data, attributes=_NONE)
+    return Mount(destination=_SHM, type="tmpfs", source="shm", data=data, attributes=_NONE)
 
 
 def _files(config: ContainerConfig, surroundings: Surroundings) -> list[Mount]:

@@ -78,14 +78,14 @@ def _start(
     from .life import give_back
 
     undo.push(lambda kind, error, trace: _mark_failed(engine, container, error))
-    undo.callback(give_back, engine, container.id)
+    undo.callback(give_back, engine, container)
     own_network = container.config.network in ("bridge", "none") and not container.config.has_user_namespace
     # It is born while we make its plan, and makes what takes the kernel longest.
     connection = engine.launcher.launch_for_container(engine.hierarchy.monitors, new_network=own_network)
     undo.callback(connection.close)
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
         joined = _join_network(engine, container, lent, starting)
-        joined = _join_pids(engine, container, joined, lent)
+        joined = _join_others(engine, container, joined, lent)
         plan = _prepare(engine, container, joined.endpoint, attachment.window)
         connection.give_plan(plan, named=joined.named, held=joined.held)
     try:
@@ -131,7 +131,7 @@ def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, wi
     if engine.stays:
         resources = engine.templates.knows(container, image, endpoint, window)
         if resources is not None:
-            cgroup = engine.hierarchy.create(container.id, resources)
+            cgroup = engine.hierarchy.create(container.cgroup, resources)
             if not cgroup.device_filter_refused:
                 return engine.templates.fill(container, endpoint)
     return _compile(engine, container, image, endpoint, window, cgroup)
@@ -152,8 +152,12 @@ def _compile(
 
     spec = specs.build(container.config, image, of_container(engine, container))
     specs.prepare(container.config)
+    if any(mount.is_mounted for mount in container.config.volumes):
+        from .volume_mounts import mount_all
+
+        mount_all(engine, container)
     if cgroup is None:
-        cgroup = engine.hierarchy.create(container.id, spec.linux.resources)
+        cgroup = engine.hierarchy.create(container.cgroup, spec.linux.resources)
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
@@ -231,17 +235,20 @@ def _join_network(engine: Engine, container: Container, lent: ExitStack, startin
     return _Joined(named={LENT["network"]: descriptor})
 
 
-def _join_pids(engine: Engine, container: Container, joined: _Joined, lent: ExitStack) -> _Joined:
-    """Add the pid namespace of another container's, if that is wanted."""
+def _join_others(engine: Engine, container: Container, joined: _Joined, lent: ExitStack) -> _Joined:
+    """Add the namespaces of pids and IPC of other containers, where they are wanted; with IPC the mounts, for /dev/shm."""
     from .borrow import lender_of, open_namespace
     from .surroundings import LENT
 
-    lender = lender_of(engine, container, "pid")
-    if lender is None:
-        return joined
-    descriptor = open_namespace(engine, lender, "pid")
-    lent.callback(os.close, descriptor)
-    return joined.replace(named={**joined.named, LENT["pid"]: descriptor})
+    named = dict(joined.named)
+    for kind, also in (("pid", ()), ("ipc", ("mount",))):
+        lender = lender_of(engine, container, kind)
+        if lender is None:
+            continue
+        for each in (kind, *also):
+            named[LENT[each]] = open_namespace(engine, lender, each)
+            lent.callback(os.close, named[LENT[each]])
+    return joined.replace(named=named)
 
 
 def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:

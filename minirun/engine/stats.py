@@ -90,7 +90,7 @@ def _look(engine: Engine, container: Container) -> tuple[int, Counters] | None:
     if not container.is_running:
         return None
     try:
-        return time.monotonic_ns(), counters(engine.hierarchy.path(container.id))
+        return time.monotonic_ns(), counters(engine.hierarchy.path(container.cgroup))
     except OSError:
         return None
 

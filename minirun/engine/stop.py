@@ -65,7 +65,7 @@ def _pidfd_of_member(engine: Engine, container: Container, pid: int) -> int | No
     except OSError:
         return None
     if pid in engine.hierarchy.processes(
-        container.id
+        container.cgroup
     ):  # looked up while the pidfd pins the process: it is still the one we mean
         return descriptor
     os.close(descriptor)
@@ -163,10 +163,15 @@ def end_locked(
     Gives what `stop` gives, and the container, with this status (engine/life). Without `by_hand` it isn't remembered as one that
     was told to end.
     """
+    reason = _end(engine, container, timeout_seconds, signal, locked=True, by_hand=by_hand)
+    return reason, record_end(engine, container, status=status)
+
+
+def record_end(engine: Engine, container: Container, *, status: str) -> Container:
+    """Wait for the end of a container that was told to, and record it; for a caller that holds its lock. Its policy has no say."""
     from ..monitor import attach, exits
     from .life import record_exit
 
-    reason = _end(engine, container, timeout_seconds, signal, locked=True, by_hand=by_hand)
     run = engine.layout.run(container.id)
     end = None
     try:
@@ -174,7 +179,7 @@ def end_locked(
             end = connection.wait_exited()
     except (OSError, EOFError):
         pass  # it has ended already, or its monitor was killed
-    return reason, record_exit(engine, container, end or exits.read_exit(run), status=status)
+    return record_exit(engine, container, end or exits.read_exit(run), status=status)
 
 
 def _end(
@@ -187,27 +192,40 @@ def _end(
     by_hand: bool = True,
 ) -> str:
     """Signal, patience, kill; `locked` says that the caller holds the container's lock. Gives why there was no patience, or ""."""
-    if timeout_seconds is None:
-        configured = container.config.stop_timeout_seconds
-        timeout_seconds = STOP_TIMEOUT_SECONDS if configured is None else configured
+    patience = patience_of(container, timeout_seconds)
+    reason = ask(engine, container, patience, signal, locked=locked, by_hand=by_hand)
+    if not reason and not ends_within(engine, container, patience):
+        kill_all(engine, container, by_hand=by_hand)
+    return reason
+
+
+def patience_of(container: Container, timeout_seconds: float | None) -> float:
+    """Give how long a container has after its stop signal: as asked now, or for it, or 10 seconds; -1 is for ever."""
+    if timeout_seconds is not None:
+        return timeout_seconds
+    configured = container.config.stop_timeout_seconds
+    return STOP_TIMEOUT_SECONDS if configured is None else configured
+
+
+def ask(engine: Engine, container: Container, patience: float, signal: str = "", *, locked: bool, by_hand: bool) -> str:
+    """Send the stop signal, or `signal`. One that could not hear it in the time it has is killed at once: gives why, else ""."""
     number = signal_number(signal) if signal else _stop_signal(engine, container)
-    if timeout_seconds > 0:
+    if patience > 0:
         from .deaf import why_deaf
 
         reason = why_deaf(engine, container, number)
         if reason:
-            _kill_all(engine, container, by_hand=by_hand)
+            kill_all(engine, container, by_hand=by_hand)
             return reason
     if _send_noted(engine, container, number, by_hand=by_hand):
         _let_go_on(engine, container, locked)
-        if not ends_within(engine, container, timeout_seconds):
-            _kill_all(engine, container, by_hand=by_hand)
     return ""
 
 
-def _kill_all(engine: Engine, container: Container, *, by_hand: bool) -> None:
+def kill_all(engine: Engine, container: Container, *, by_hand: bool) -> None:
+    """Send SIGKILL to every process of a container."""
     _note_signal(engine, container, _signal.SIGKILL, by_hand=by_hand)
-    engine.hierarchy.kill(container.id)
+    engine.hierarchy.kill(container.cgroup)
 
 
 def _note_signal(engine: Engine, container: Container, number: int, *, by_hand: bool) -> None:

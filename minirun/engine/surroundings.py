@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from .session import Attachment
     from .userns import IdLease
 
-LENT = {"network": 16, "pid": 17}  # the monitor's descriptors of namespaces that are joined, by their kind
+# The monitor's descriptors of another container's namespaces, by kind. That of mounts isn't joined: memory is shared out of it.
+LENT = {"network": 16, "pid": 17, "ipc": 18, "mount": 19}
 
 
 def of_container(engine: Engine, container: Container) -> Surroundings:
@@ -64,9 +65,10 @@ def placement_of(
         log_path=layout.log(container.id) if container.config.log_driver != "none" else "",
         log_max_bytes=container.config.log_max_bytes,
         log_max_files=container.config.log_max_files,
+        log_attributes=_log_attributes(engine, container),
         open_stdin=container.config.interactive,
         endpoint=endpoint,
-        namespaces={kind: LENT[kind] for kind in container.config.lenders},
+        namespaces={kind: LENT[kind] for kind in (*container.config.lenders, "mount")},
         exit_hook=tuple(command(layout.root, layout.run_root, container.id)),
         exit_hook_environment=ENVIRONMENT,
         keyring=container.id,
@@ -74,22 +76,33 @@ def placement_of(
     )
 
 
+def _log_attributes(engine: Engine, container: Container) -> str:
+    if not container.config.has_log_attributes:
+        return ""
+    from .log_attributes import text_of
+
+    return text_of(container, engine.images.resolve(container.image_id).config)
+
+
 def target_of(
-    engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment
+    engine: Engine, container: Container, started: Started, config: ExecConfig, attachment: Attachment, exec_id: str
 ) -> Target:
     """Give the running container as the aim of a further process, with the streams that the caller wants to hold."""
     from ..linux import plan
+    from .exit_hook import ENVIRONMENT, command
 
     wanted = attachment.stdin or attachment.stdout or attachment.stderr
     mode = plan.STDIO_INHERIT if attachment.inherit else plan.STDIO_PIPES if wanted else plan.STDIO_NULL
     return Target(
         pid=started.pid,
         start_time=started.start_time,
-        cgroup=engine.hierarchy.path(container.id),
+        cgroup=engine.hierarchy.path(container.cgroup),
         stdio=mode,
         open_stdin=config.interactive,
         rows=attachment.window[0],
         columns=attachment.window[1],
+        exit_hook=tuple(command(engine.layout.root, engine.layout.run_root, container.id, "exec", exec_id)),
+        exit_hook_environment=ENVIRONMENT,
         keyring=container.id,
         cache_directory=f"{engine.layout.root}/seccomp",
     )

@@ -73,7 +73,7 @@ class Templates:
         self._example = None
         engine, image = self._engine, self._image
         assert image is not None
-        cgroup = engine.hierarchy.path(container.id)
+        cgroup = engine.hierarchy.path(container.cgroup)
         if os.path.dirname(cgroup) != engine.hierarchy.confined:
             return  # without the usual filter the spec depends on what this host refused
         anyone = container.replace(id=ID, hostname=HOSTNAME)
@@ -113,5 +113,8 @@ def _is_plain(config: ContainerConfig) -> bool:
         or config.device_write_bytes
         or config.device_read_operations
         or config.device_write_operations
+        or config.block_device_weights
         or config.device_rules
+        or config.cgroup_parent
+        or config.has_log_attributes
     )

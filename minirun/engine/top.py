@@ -39,7 +39,7 @@ def top(engine: Engine, container: Container, arguments: Sequence[str] = ()) -> 
     arguments = tuple(arguments) or DEFAULT
     _check(arguments)
     listing = _ps(arguments)
-    pids = engine.hierarchy.processes(container.id)
+    pids = engine.hierarchy.processes(container.cgroup)
     if listing is not None:
         return _of(listing, pids)
     if arguments != DEFAULT:

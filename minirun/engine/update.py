@@ -119,7 +119,7 @@ def _enforce(engine: Engine, container: Container, resources: Resources) -> None
     if container.is_running:
         from ..runtime.cgroups.container import ContainerCgroup
 
-        ContainerCgroup(path=engine.hierarchy.path(container.id)).update(resources)
+        ContainerCgroup(path=engine.hierarchy.path(container.cgroup)).update(resources)
         return
     from ..runtime.cgroups import controllers
     from ..runtime.cgroups.limits import settings_of

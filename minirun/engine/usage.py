@@ -1,4 +1,4 @@
-"""What lies on disk and how much of it could go: `system df`, `ps --size`, and the space that a prune gives back.
+"""What lies on disk and how much of it could go: `system df`, `ps --size`, `inspect --size`, and the space that a prune gives back.
 
 Owns: which part belongs to which image or container, what is shared. Leaves to others: counting blocks (storage/usage), words and
 columns (cli/).
@@ -158,3 +158,14 @@ def parts_of_images(engine: Engine) -> dict[str, frozenset[str]]:
 def changes_size(engine: Engine, container: Container) -> Size:
     """Give what a container has written into its own layer: docker's SizeRw is `content_bytes` of it."""
     return Counter().measure(os.path.join(engine.layout.container(container.id), "upper"))
+
+
+def sizes_of(engine: Engine, container: Container) -> tuple[int, int]:
+    """Give docker's SizeRw and SizeRootFs: the bytes that a container has written, and these together with its image."""
+    from ..errors import NotFound
+
+    written = changes_size(engine, container).content_bytes
+    try:
+        return written, written + engine.images.resolve(container.image_id).size_bytes
+    except NotFound:  # the image was removed by force
+        return written, written

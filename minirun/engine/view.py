@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 
-from ..errors import Conflict, MinirunError, NotSupported
+from ..errors import Conflict, MinirunError
 from ..light import ExitStack, contextmanager
 from ..linux import syscalls, view
 from ..linux.flags import MOUNT_ATTR_RDONLY
@@ -105,6 +105,7 @@ def covers_of(engine: Engine, container: Container, *, make: bool = False) -> li
         view.Cover(
             source=mount.source,
             target=mount.destination,
+            part=mount.part,
             read_only=bool((mount.attributes | mount.tree_attributes) & MOUNT_ATTR_RDONLY),
             make=make,
         )
@@ -125,12 +126,7 @@ def _mounts(engine: Engine, container: Container) -> list[Mount]:
         resolv_file=f"{run}/resolv.conf",
     )
     mounts = spec_mounts.mounts_of(container.config, surroundings)
-    for mount in mounts:
-        if mount.part:
-            raise NotSupported(
-                f"container {container.name}: {mount.destination} is a part of a volume, which cp can't look into"
-            )
-    return [mount for mount in mounts if mount.type == "bind"]
+    return [mount for mount in mounts if mount.type == "bind" and not mount.of_lender]
 
 
 def _of_running(engine: Engine, container: Container) -> int | None:
@@ -196,7 +192,10 @@ def _namespace(ids: IdLease | None) -> Iterator[int]:
 
 
 def _cover(engine: Engine, container: Container, root: int, covers: list[view.Cover]) -> int:
-    return _translated(container, lambda: view.covered(root, engine.layout.mountpoint, covers))
+    from .volume_mounts import reachable
+
+    with reachable(engine, container):
+        return _translated(container, lambda: view.covered(root, engine.layout.mountpoint, covers))
 
 
 def _make_places(engine: Engine, container: Container) -> None:

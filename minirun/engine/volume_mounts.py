@@ -14,13 +14,18 @@ from __future__ import annotations
 import os
 
 from ..errors import Exhausted, InvalidInput, MinirunError
+from ..light import ExitStack, contextmanager
+from ..storage.mounting import failure, options_of
 from ..storage.volumes import ANONYMOUS, check_name
 from .config import BindMount, VolumeMount
-from .volumes import DRIVER, check_driver, device_of, new_name, users
+from .volumes import DRIVER, check_driver, is_in_use, new_name, users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..images.store import Image
+    from ..storage.mounting import Options
     from .config import ContainerConfig
     from .container import Container
     from .engine import Engine
@@ -54,14 +59,15 @@ def _named(engine: Engine, mount: VolumeMount) -> VolumeMount:
     name = check_name(mount.name) if mount.name else new_name()
     check_driver(name, mount.driver)
     existing = engine.volume_store.get(name)
-    device = device_of(name, mount.options if existing is None else existing.options)
+    options = options_of(name, mount.options if existing is None else existing.options)
     labels = mount.labels if mount.name else {**mount.labels, ANONYMOUS: ""}
     return mount.replace(
         name=name,
-        source=device or engine.volume_store.data(name),
+        source=options.device if options.is_plain_bind else engine.volume_store.data(name),
         labels=labels,
         is_anonymous=not mount.name,
-        is_device=bool(device),
+        is_device=options.is_plain_bind,
+        is_mounted=options.is_mounted,
     )
 
 
@@ -93,10 +99,12 @@ def furnish(engine: Engine, container: Container, image: Image) -> None:
     try:
         for mount in container.config.volumes:
             engine.volume_store.settle(mount.name)
-            if not mount.copy or mount.part or mount.is_device or not engine.volume_store.is_empty(mount.name):
+            if not mount.copy or mount.part:
                 continue
-            root = root if root >= 0 else _view(engine, image)
-            _fill(engine, mount, root)
+            with _reachable(engine, mount) as directory:
+                if _is_empty(directory):
+                    root = root if root >= 0 else _view(engine, image)
+                    _fill(engine, mount, root)
     except NotADirectoryError as error:
         raise InvalidInput(f"source {error.filename} is not directory") from error
     except OSError as error:
@@ -109,10 +117,77 @@ def furnish(engine: Engine, container: Container, image: Image) -> None:
             os.close(root)
 
 
+@contextmanager
+def _reachable(engine: Engine, mount: VolumeMount) -> Iterator[str]:
+    """Give the directory that a volume's content lies in; what has to be mounted for it is, for that long, under its lock."""
+    if not mount.is_mounted:
+        if mount.is_device and not os.path.isdir(mount.source):
+            place = engine.volume_store.data(mount.name)
+            what = f"mount {mount.source}:{place}, flags: 0x1000: no such file or directory"
+            raise failure(place, f"failed to mount local volume: {what}")
+        yield mount.source
+        return
+    with engine.volume_store.lock(mount.name):
+        engine.volume_store.mount(mount.name, _options(engine, mount))
+        try:
+            yield mount.source
+        finally:
+            _unmount_unused(engine, mount.name)
+
+
+def _unmount_unused(engine: Engine, name: str, *, but: str = "") -> None:
+    """For who holds the volume's lock."""
+    if not is_in_use(engine, name, but=but):
+        engine.volume_store.unmount(name)
+
+
+def _options(engine: Engine, mount: VolumeMount) -> Options:
+    return options_of(mount.name, engine.volume_store.find(mount.name).options)
+
+
+def _is_empty(directory: str) -> bool:
+    with os.scandir(directory) as entries:
+        return next(entries, None) is None
+
+
 def _fill(engine: Engine, mount: VolumeMount, root: int) -> None:
+    """All of it or nothing; but what isn't ours, a directory of the host's or a file system, is filled in place, as docker does."""
     from ..linux import trees
 
-    engine.volume_store.fill(mount.name, lambda target: trees.copy_beneath(root, mount.target, target))
+    if not (mount.is_device or mount.is_mounted):
+        engine.volume_store.fill(mount.name, lambda target: trees.copy_beneath(root, mount.target, target))
+        return
+    target = os.open(mount.source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        trees.copy_beneath(root, mount.target, target)
+    finally:
+        os.close(target)
+
+
+def mount_all(engine: Engine, container: Container) -> None:
+    """Mount those of a container's volumes that are file systems of their own. Its row says by then that it starts. Blocks."""
+    for mount in container.config.volumes:
+        if mount.is_mounted:
+            with engine.volume_store.lock(mount.name):
+                engine.volume_store.mount(mount.name, _options(engine, mount))
+
+
+def unmount_all(engine: Engine, container: Container) -> None:
+    """Let go of what `mount_all` has mounted, unless another container uses it. Safe to repeat."""
+    for mount in container.config.volumes:
+        if mount.is_mounted:
+            with engine.volume_store.lock(mount.name):
+                _unmount_unused(engine, mount.name, but=container.id)
+
+
+@contextmanager
+def reachable(engine: Engine, container: Container) -> Iterator[None]:
+    """Have all volumes of a container, running or not, where `source` says, for the time of a look at them."""
+    with ExitStack() as stack:
+        mounted = {mount.name: mount for mount in container.config.volumes if mount.is_mounted}
+        for name in sorted(mounted):  # two that do so wait for each other, and not in a circle
+            stack.enter_context(_reachable(engine, mounted[name]))
+        yield
 
 
 def _view(engine: Engine, image: Image) -> int:
@@ -160,13 +235,15 @@ def mounts_json(config: ContainerConfig) -> list[dict[str, object]]:
 
 def settle_all(engine: Engine) -> None:
     """Finish what killed commands have begun with volumes; one that somebody is at is left to them."""
-    rows = engine.connection.execute("SELECT name FROM volumes WHERE status != 'ready'").fetchall()
-    for (name,) in rows:
+    rows = engine.connection.execute("SELECT name, status FROM volumes WHERE status != 'ready'").fetchall()
+    for name, status in rows:
         lock = engine.volume_store.lock(name)
         if not lock.acquire(wait=False):
             continue
         try:
             engine.volume_store.settle_locked(name)
+            if status == "mounted":
+                _unmount_unused(engine, name)
         except MinirunError:
             continue  # its own `rm` says what is wrong
         finally:

@@ -1,7 +1,7 @@
 """Volumes as verbs: create, list, inspect, remove, prune, and who uses which.
 
-Owns: docker's rules and words for them, what the local driver's options mean. Leaves to others: directories and rows
-(storage/volumes), a container's share in it (engine/volume_mounts).
+Owns: docker's rules and words for them. Leaves to others: directories and rows (storage/volumes), the
+local driver's options (storage/mounting), a container's share in it (engine/volume_mounts).
 
 Who uses a volume is read from the containers' own configurations: nothing is counted, so nothing can be miscounted.
 """
@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 
 from .. import database
-from ..errors import Conflict, InvalidInput, NotFound, NotSupported
+from ..errors import Conflict, InvalidInput, NotFound
 from ..light import suppress
 from ..record import Record
+from ..storage.mounting import options_of
 from ..storage.volumes import ANONYMOUS, Volume, check_name
 from ..units import SECOND_NS, rfc3339
 
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     Filters = Mapping[str, Sequence[str]]
 
 DRIVER = "local"
-OPTIONS = ("type", "device", "o", "size")
-_BIND_WORDS = ("bind", "rbind", "rw", "ro", "defaults")
 _USERS = """
 SELECT containers.id, json_extract(mount.value, '$.name') FROM containers, json_each(containers.config, '$.volumes') AS mount
 """
@@ -60,7 +59,7 @@ def create_volume(
         labels[ANONYMOUS] = ""
     check_name(name)
     check_driver(name, driver)
-    device_of(name, options)
+    options_of(name, options)
     while True:
         engine.volume_store.settle(name)  # one that is being removed is gone then
         with database.transaction(engine.connection):
@@ -81,32 +80,6 @@ def check_driver(name: str, driver: str) -> None:
         raise NotFound(f'create {name}: error looking up volume plugin {driver}: plugin "{driver}" not found')
 
 
-def device_of(name: str, options: Mapping[str, str]) -> str:
-    """Give the host's directory that a volume with these options shows, "" for its own. Raises InvalidInput, NotSupported."""
-    for key in options:
-        if key not in OPTIONS:
-            raise InvalidInput(f'create {name}: invalid option: "{key}"')
-    kind, device = options.get("type", ""), options.get("device", "")
-    words = [word for word in options.get("o", "").split(",") if word]
-    if options.get("size"):
-        raise NotSupported(f"create {name}: quota size requested but no quota support")
-    if not options.get("type") and not device and not words:
-        return ""
-    if not device:
-        raise InvalidInput(f'create {name}: missing required option: "device"')
-    if not ("bind" in words or "rbind" in words or kind == "bind"):
-        raise NotSupported(
-            f"create {name}: type {kind}: the host's mount table holds no mount of minirun's; mount {device} on the host and "
-            "give type=none, o=bind, device=DIRECTORY, or use --tmpfs"
-        )
-    unknown = [word for word in words if word not in _BIND_WORDS]
-    if unknown:
-        raise NotSupported(f"create {name}: option o={unknown[0]}: a bind takes {', '.join(_BIND_WORDS)}")
-    if not device.startswith("/"):
-        raise InvalidInput(f"create {name}: the device {device!r} needs to be an absolute path")
-    return device
-
-
 # ---- Lists ---------------------------------------------------------------------------------------------------------
 
 
@@ -118,6 +91,13 @@ def users(engine: Engine) -> dict[str, list[str]]:
         if container_id not in ids:
             ids.append(container_id)
     return found
+
+
+def is_in_use(engine: Engine, name: str, *, but: str = "") -> bool:
+    """Does a container use the volume that runs or is about to? `but` is the id of one that doesn't count."""
+    running = ("running", "paused", "starting")
+    chosen = f"{_USERS} WHERE json_extract(mount.value, '$.name') = ? AND containers.status IN {running} AND containers.id != ?"
+    return engine.connection.execute(chosen, (name, but)).fetchone() is not None
 
 
 def select(engine: Engine, filters: Filters) -> list[Volume]:

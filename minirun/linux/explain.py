@@ -164,6 +164,7 @@ _LABELS: dict[str, Callable[..., str]] = {
 
 _SENTENCES: dict[str, Callable[..., str]] = {
     "LOG": lambda name, path, size, files: f"log to {path}, {_count(files, 'file')} of {size} bytes",
+    "LOG_ATTRIBUTES": lambda name, text: f"say in each record of the log {_text(text)}",
     "STDIO": lambda name, mode, open_stdin, rows, columns: (
         f"connect {_STDIO[mode]}{' and keep standard input open' if open_stdin else ''}"
     ),

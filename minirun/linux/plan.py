@@ -55,6 +55,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     9: ("STDIO_OWNER", "uu", "uid gid"),
     10: ("DELAY", "u", "milliseconds"),
     11: ("HEALTH", "buuuuuss", "plan interval_ns timeout_ns start_period_ns start_interval_ns retries late path"),
+    12: ("LOG_ATTRIBUTES", "b", "text"),
     16: ("SYNC", "u", "stage"),
     17: ("TAKE", "uu", "slot descriptor"),
     18: ("OPEN", "uusu", "slot beneath path flags"),
@@ -164,6 +165,11 @@ def optional(operation: Operation) -> Operation:
 def log(path: Text, max_bytes: int, max_files: int) -> Operation:
     """Write output as json-file lines to `path`, rotated at `max_bytes` to path.1 .. path.(max_files-1)."""
     return Operation(code=1, arguments=(path, max_bytes, max_files))
+
+
+def log_attributes(text: bytes) -> Operation:
+    """Let each record of the log hold this text, before its time: a member of a JSON object, and a comma."""
+    return Operation(code=12, arguments=(text,))
 
 
 def stdio(mode: int, open_stdin: bool = False, rows: int = 0, columns: int = 0) -> Operation:

@@ -211,6 +211,23 @@ def held_capabilities() -> int:
     return int(lib.mr_held_capabilities())
 
 
+def mount(source: Text, target: Text, kind: Text, flags: int, options: Text) -> None:
+    """Mount a file system, or with MS_BIND a directory; the options are its own, as one text. mount(2)."""
+    texts = map(os.fsencode, (source, target, kind))
+    _checked(lib.mr_volume_mount(*texts, flags, os.fsencode(options)), "mount", target)
+
+
+def unmount(target: Text) -> bool:
+    """Take the topmost mount at `target` out of the tree; its users keep it. False when there is none. umount2(2), MNT_DETACH."""
+    import errno
+
+    result = lib.mr_volume_unmount(os.fsencode(target))
+    if result in (-errno.EINVAL, -errno.ENOENT):
+        return False
+    _checked(result, "umount2", target)
+    return True
+
+
 def set_subreaper(reaps: bool) -> None:
     """Become (or stop being) the parent of orphans among our descendants. PR_SET_CHILD_SUBREAPER, prctl(2)."""
     _checked(lib.mr_set_subreaper(reaps), "prctl")

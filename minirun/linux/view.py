@@ -26,6 +26,7 @@ class Cover(Record):
 
     source: str
     target: str
+    part: str = ""  # of the source: a path in it, links in which lead nowhere outside
     read_only: bool = False
     make: bool = False
 
@@ -62,10 +63,10 @@ def covered(root: int, mountpoint: str, covers: Sequence[Cover]) -> int:
 
     Links in a target are followed inside the root. A source that is gone is left out, and so is a target without `make`.
     """
-    keep = [(ffi.new("char[]", os.fsencode(c.source)), ffi.new("char[]", os.fsencode(c.target))) for c in covers]
+    keep = [[ffi.new("char[]", os.fsencode(text)) for text in (c.source, c.target, c.part)] for c in covers]
     mounts = ffi.new(
         "struct mr_view_mount[]",
-        [(source, target, c.read_only, c.make) for (source, target), c in zip(keep, covers, strict=True)],
+        [(*texts, c.read_only, c.make) for texts, c in zip(keep, covers, strict=True)],
     )
     try:
         return _checked(lib.mr_view_mounts(root, os.fsencode(mountpoint), mounts, len(covers)), "mount the volumes")

@@ -35,8 +35,13 @@ class Exit(Record):
     @property
     def exit_code(self) -> int:
         """Give 0 to 255 as the process said, or 128 + n when signal n ended it."""
-        signal = self.status & 0x7F
-        return 128 + signal if signal else self.status >> 8 & 0xFF
+        return exit_code_of(self.status)
+
+
+def exit_code_of(status: int) -> int:
+    """Give the exit code that a wait status means: see Exit."""
+    signal = status & 0x7F
+    return 128 + signal if signal else status >> 8 & 0xFF
 
 
 def is_alive(run_directory: str) -> bool:

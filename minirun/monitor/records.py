@@ -25,6 +25,7 @@ class LogEntry(Record):
     stream: str  # stdout stderr
     time_ns: int
     data: bytes
+    attributes: dict[str, str] = {}  # labels and variables of the container's, where its log keeps them
 
 
 class Decoder:
@@ -51,7 +52,12 @@ class Decoder:
             fields: dict[str, Any] = json.loads(line)
             # "surrogateescape" gives each byte back that wasn't UTF-8: native/log.h
             data = fields["log"].encode("utf-8", "surrogateescape")
-            return LogEntry(stream=str(fields["stream"]), time_ns=self._time_ns(fields["time"].encode()), data=data)
+            return LogEntry(
+                stream=str(fields["stream"]),
+                time_ns=self._time_ns(fields["time"].encode()),
+                data=data,
+                attributes={name: str(value) for name, value in fields.get("attrs", {}).items()},
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
 

@@ -138,6 +138,7 @@ class Mount(Record):
     `part` is the path of a directory in the source, which others may change: links in it are followed inside the source.
     A source that is a symbolic link is itself what is mounted with `source_nofollow`; with `copy_symlink` the same link is
     made at the destination, and nothing mounted. `destination_nofollow`: a link there is mounted on, not followed. crun(1).
+    `of_lender`: the source lies in the mount namespace of another container, `Placement.namespaces["mount"]`.
     """
 
     destination: str
@@ -160,6 +161,7 @@ class Mount(Record):
     copy_symlink: bool = False
     source_nofollow: bool = False
     destination_nofollow: bool = False
+    of_lender: bool = False
 
 
 class Hook(Record):

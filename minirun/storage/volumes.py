@@ -12,6 +12,7 @@ A row is written first and deleted last. Each step can be repeated, so that what
     ready -> copying -> ready            the copy is incomplete: it is removed
              copying -> filling -> ready it is complete: what isn't moved yet is moved
     ready -> removing -> (gone)
+    ready -> mounted -> ready            a file system of its own lies on _data (mounting)
 
 Every step is made under the volume's lock. _data itself is never replaced: a container may have it mounted already.
 """
@@ -33,6 +34,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
+
+    from .mounting import Options
 
 DATA = "_data"
 FILLING = "filling"
@@ -130,7 +133,7 @@ class Volumes:
     def settle_locked(self, name: str) -> Volume | None:
         """As `settle`, for a caller that holds the lock. Raises MinirunError."""
         volume = self.get(name)
-        if volume is None or volume.status == "ready":
+        if volume is None or volume.status in ("ready", "mounted"):
             return volume
         try:
             if volume.status == "removing":
@@ -167,6 +170,28 @@ class Volumes:
             finally:
                 self.settle_locked(name)
 
+    def mount(self, name: str, options: Options) -> None:
+        """Mount what a volume is on its directory, unless it is there; for who holds its lock. Raises MinirunError."""
+        from . import mounting
+
+        self.settle_locked(name)
+        if not mounting.is_mounted(self.data(name)):
+            self.mark(name, "mounted")
+            mounting.mount(self.data(name), options)
+
+    def unmount(self, name: str) -> None:
+        """Take a volume's file system away again; for who holds its lock and knows that nobody needs it. Raises MinirunError."""
+        from . import mounting
+
+        volume = self.get(name)
+        if volume is None or volume.status != "mounted":
+            return
+        try:
+            mounting.unmount(self.data(name))
+        except OSError as error:
+            raise MinirunError(f"volume {name}: {error.strerror}: {self.data(name)}") from error
+        self.mark(name, "ready")
+
     def _copy(self, name: str, copy: Callable[[int], bool]) -> bool:
         path = f"{self.directory(name)}/{FILLING}"
         os.mkdir(path, 0o700)
@@ -188,6 +213,9 @@ class Volumes:
                 os.chmod(path, mode)  # whatever the umask
 
     def _erase(self, name: str) -> None:
+        from .mounting import unmount
+
+        unmount(self.data(name))
         with suppress(FileNotFoundError):
             parent = os.open(self.root, _DIRECTORY)
             try:

@@ -31,9 +31,11 @@ def show_objects(invocation: Invocation, kind: str) -> int:
     with invocation.engine() as engine:
         for name in parsed.arguments:
             try:
-                found.append(engine.inspect(name, kind))
+                found.append(engine.inspect(name, kind, size=parsed.flag("size")))
             except NotFound as error:
                 missing.append(str(error))
+    if parsed.flag("size") and any("RootFS" in item for item in found):
+        warn("WARNING: --size ignored for image")
     if template in ("", "json"):
         separators = (",", ":") if template else None
         write(json.dumps(found, indent=None if template else 4, ensure_ascii=False, separators=separators) + "\n")

@@ -56,12 +56,8 @@ def _health(engine: Engine, container: Container) -> str:
 
 def _size(engine: Engine, container: Container) -> str:
     """Say what a container has written, and what that is together with its image."""
-    from ...errors import NotFound
+    from ...engine.usage import sizes_of
     from ...units import human_size
 
-    written = engine.changes_size(container).content_bytes
-    try:
-        whole = written + engine.images.resolve(container.image_id).size_bytes
-    except NotFound:  # the image was removed by force
-        whole = written
+    written, whole = sizes_of(engine, container)
     return f"{human_size(written)} (virtual {human_size(whole)})"

@@ -12,22 +12,22 @@ from ...errors import InvalidInput
 
 
 def variable(text: str) -> tuple[str, ...]:
-    """Read `NAME=value`, or `NAME`: then the caller's value, and nothing when it has none."""
+    """Read `NAME=value`, or `NAME`: then the caller's value, and when it has none the name alone, which takes the image's away."""
     name, equals, _ = text.partition("=")
     if not name:
         raise InvalidInput(f"invalid environment variable: {text}")
     if equals:
         return (text,)
     value = os.environ.get(name)
-    return () if value is None else (f"{name}={value}",)
+    return (name if value is None else f"{name}={value}",)
 
 
 def variables_of_file(path: str) -> tuple[str, ...]:
-    """Read a file of variables: one a line, `#` comments, values verbatim (quotes are part of them)."""
-    given: tuple[str, ...] = ()
-    for line in _lines(path, "env file"):
-        given += variable(line)
-    return given
+    """Read a file of variables: one a line, `#` comments, values verbatim (quotes are part of them).
+
+    A name that the caller has no value for is left out, and takes nothing away: docker tells it from `-e NAME`.
+    """
+    return tuple(text for line in _lines(path, "env file") for text in variable(line) if "=" in text)
 
 
 def label(text: str) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,7 @@ Owns: these grammars. Leaves to others: what the host can enforce (runtime/cgrou
 
 from __future__ import annotations
 
-from ...engine.config import DeviceRate, Ulimit
+from ...engine.config import DeviceRate, DeviceWeight, Ulimit
 from ...errors import InvalidInput
 from ...units import parse_size, whole_number
 
@@ -85,7 +85,10 @@ def log_driver(text: str) -> str:
     return text or "json-file"
 
 
-def log_option(text: str) -> tuple[tuple[str, int], ...]:
+_LOG_TEXTS = ("env", "env-regex", "labels", "labels-regex", "tag")
+
+
+def log_option(text: str) -> tuple[tuple[str, int | str], ...]:
     """Read `max-size=10m` or `max-file=3`: the field and its value. Sizes here count in thousands, as docker's do."""
     key, equals, value = text.partition("=")
     if key == "max-size" and equals:
@@ -100,7 +103,10 @@ def log_option(text: str) -> tuple[tuple[str, int], ...]:
         if not files:
             raise InvalidInput("max-file cannot be less than 1 or more than 1000")
         return (("log_max_files", files),)
-    raise InvalidInput(f"unknown log opt '{key}' for json-file log driver: there are max-size and max-file")
+    if key in _LOG_TEXTS and equals:
+        return ((f"log_{key.replace('-', '_')}", value),)
+    known = ", ".join(("max-file", "max-size", *_LOG_TEXTS))
+    raise InvalidInput(f"unknown log opt '{key}' for json-file log driver: there are {known}")
 
 
 def bytes_rate(text: str) -> tuple[DeviceRate, ...]:
@@ -125,6 +131,15 @@ def operations_rate(text: str) -> tuple[DeviceRate, ...]:
             "Number must be a positive integer"
         )
     return (DeviceRate(path=path, rate=number),)
+
+
+def device_weight(text: str) -> tuple[DeviceWeight, ...]:
+    """Read `path:weight`, 10 to 1000. Raises InvalidInput."""
+    path, weight = _path_and_rate(text)
+    number = whole_number(weight, 1000)
+    if number is None or 0 < number < 10:
+        raise InvalidInput(f"invalid weight for device: {text}")
+    return (DeviceWeight(path=path, weight=number),) if number else ()
 
 
 def _path_and_rate(text: str) -> tuple[str, str]:

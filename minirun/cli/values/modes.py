@@ -6,7 +6,7 @@ Owns: these grammars, in docker's words. Leaves to others: whether a container e
 
 from __future__ import annotations
 
-from ...errors import InvalidInput, NotSupported
+from ...errors import InvalidInput
 
 
 def pid(text: str) -> str:
@@ -17,12 +17,10 @@ def pid(text: str) -> str:
 
 
 def ipc(text: str) -> str:
-    """Read an IPC namespace: host, private, shareable, none, or nothing."""
-    if text in ("", "host", "private", "shareable", "none"):
+    """Read an IPC namespace: host, private, shareable, none, container:NAME, or nothing."""
+    if text in ("", "host", "private", "shareable", "none") or (text.startswith("container:") and text != "container:"):
         return text
-    if text.startswith("container:"):
-        raise NotSupported(f"--ipc {text}: the shared memory of another container can't be shared yet; --ipc host can")
-    raise InvalidInput(f"invalid IPC mode: {text}")
+    raise InvalidInput(f"Invalid IPC mode: {text}")
 
 
 def isolation(text: str) -> str:

@@ -42,7 +42,10 @@ class Cgroup(Record):
 
 
 class Hierarchy:
-    """The cgroup2 tree of this host, and our directory in it. A container's cgroup is named by the container's id."""
+    """The cgroup2 tree of this host, and our directory in it. A container's cgroup is named by the container's id.
+
+    A name that begins with a slash is a path from the top of the tree on: of a container that lies in somebody else's cgroup.
+    """
 
     def __init__(self, mountpoint: str, directory: str = DIRECTORY, *, hybrid: bool = False) -> None:
         self.mountpoint = mountpoint
@@ -81,6 +84,8 @@ class Hierarchy:
     def path(self, name: str) -> str:
         """Give the directory of a container's cgroup; when there is none, where one without the usual filter would be."""
         check_name(name)
+        if name.startswith("/"):
+            return self.mountpoint + name
         confined = f"{self.confined}/{name}"
         return confined if os.path.isdir(confined) else f"{self.root}/{name}"
 
@@ -109,12 +114,16 @@ class Hierarchy:
         check_name(name)
         settings = list(_settings(resources))
         parent, rules, refused = self.root, resources.devices, ""
-        if rules == devices.DEFAULT:
+        if name.startswith("/"):
+            parent = self.mountpoint
+        elif rules == devices.DEFAULT:
             rules = ()
             refused = self._confine()
             parent = self.root if refused else self.confined
-        path = make(f"{parent}/{name}")
+        path = make(f"{parent}/{name.removeprefix('/')}")
         try:
+            if parent == self.mountpoint:
+                self._count(path)
             if settings:
                 self._apply(path, settings)
             return Cgroup(path=path, device_filter_refused=refused or _filter_devices(path, rules))
@@ -186,18 +195,18 @@ class Hierarchy:
             if os.path.isdir(self.confined) and devices.is_attached(self.confined):
                 return ""
             make(self.confined)
-            self._count()
+            self._count(f"{self.confined}/any")
             # Twice, when two do this at once: both filters agree.
             devices.attach(self.confined, devices.DEFAULT)
         except OSError as error:
             return error.strerror or str(error)
         return ""
 
-    def _count(self) -> None:
-        """Let the kernel count what containers use, from the first moment on: it counts nothing afterwards (`stats`)."""
+    def _count(self, path: str) -> None:
+        """Let the kernel count what a container at `path` uses from its first moment on: afterwards it counts nothing (`stats`)."""
         from . import controllers
 
-        controllers.enable_all(self, f"{self.confined}/any", _COUNTING)
+        controllers.enable_all(self, path, _COUNTING)
 
 
 def make(path: str) -> str:
@@ -212,8 +221,10 @@ def make(path: str) -> str:
 
 
 def check_name(name: str) -> None:
-    """Refuse a name that would lead out of our directory or mean something else there; InvalidInput."""
-    if not name or name in (".", "..", "monitors", "confined") or "/" in name or "\0" in name or len(name) > 255:
+    """Refuse a name that would lead out of our directory, or of the tree, or mean something else there; InvalidInput."""
+    parts = name[1:].split("/") if name.startswith("/") else [name]
+    forbidden = (".", "..", "") if name.startswith("/") else (".", "..", "", "monitors", "confined")
+    if any(part in forbidden or "/" in part or "\0" in part or len(part) > 255 for part in parts):
         raise InvalidInput(f"{name[:64]!r} can't be the name of a cgroup")
 
 

@@ -101,6 +101,8 @@ def _owner(context: Context) -> Iterator[Operation]:
         yield plan.run_directory(place.run_directory)
         if place.log_path:
             yield plan.log(place.log_path, place.log_max_bytes, place.log_max_files)
+            if place.log_attributes:
+                yield plan.log_attributes(place.log_attributes.encode())
         mode = plan.STDIO_TERMINAL if context.spec.process.terminal else plan.STDIO_PIPES
         yield plan.stdio(mode, place.open_stdin, place.rows, place.columns)
         yield from _stdio_owner(context.spec)
@@ -138,6 +140,8 @@ def compile_exec(spec: Spec, target: Target) -> Plan:
     if target.monitored:
         result.monitor.append(plan.stdio(mode, target.open_stdin, target.rows, target.columns))
         result.monitor += _stdio_owner(spec)
+        if target.exit_hook:
+            result.monitor.append(plan.exit_hook(target.exit_hook, target.exit_hook_environment))
         if target.await_owner:
             result.monitor.append(plan.await_owner())
     if target.cgroup:

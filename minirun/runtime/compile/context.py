@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
 # Slots. The first are the child's own; from JOINED on they are filled ahead of the clone.
 ROOT, NULL, PROC, SYS, DEV, PARAMETERS, MOUNT, NAMESPACE = range(8)
-GATE, VERDICT, USER_NAMESPACE, JOINED = 8, 9, 10, 11  # JOINED and up: one for each namespace by path
+GATE, VERDICT, USER_NAMESPACE, JOINED = 8, 9, 10, 11  # JOINED and up: one for each of the seven namespaces by path
+LENDER = 18  # the mount namespace of another container
 MOUNTS = 19  # a mount namespace that isn't the container's own
 FIRST_TREE = 20  # and up: trees that are cloned early: tied to the host's, or out of the child's reach
 KEPT = {"/proc": PROC, "/sys": SYS, "/dev": DEV}  # mounts that later steps reach into
@@ -79,6 +80,7 @@ class Placement(Record):
     log_path: str = ""  # "": no log
     log_max_bytes: int = 0
     log_max_files: int = 0
+    log_attributes: str = ""  # of each record: a member of a JSON object, and a comma
     open_stdin: bool = False
     rows: int = 0
     columns: int = 0
@@ -109,6 +111,8 @@ class Target(Record):
     rows: int = 0
     columns: int = 0
     await_owner: bool = True
+    exit_hook: tuple[str, ...] = ()  # gets the wait status as one more word, when nobody has taken note of the end
+    exit_hook_environment: tuple[str, ...] = ()
     monitored: bool = True  # False: nobody stays to watch the process
     keyring: str = ""
     cache_directory: str = ""
@@ -190,8 +194,8 @@ class Context:
         return bool(hooks.prestart or hooks.create_runtime or hooks.create_container)
 
     def is_early(self, mount: Mount) -> bool:
-        """Is the tree cloned ahead of everything else: it stays tied to the host's, or the child can't reach or map it?"""
-        if self.in_user_namespace or mount.id_map:
+        """Is the tree cloned ahead of everything else: it stays tied to the host's, or the child can't reach or map it later?"""
+        if self.in_user_namespace or mount.id_map or mount.of_lender:
             return True
         return bool(mount.propagation & TIED) and _has_ties(mount)
 

@@ -15,6 +15,7 @@ from .context import (
     GATE,
     HOOKS_RUN,
     KEPT,
+    LENDER,
     MOUNT,
     MOUNTS,
     NAMESPACES_MADE,
@@ -125,7 +126,7 @@ def _tree(mount: Mount, slot: int) -> Iterator[Operation]:
 
 def _is_cloned_by_child(context: Context, mount: Mount) -> bool:
     """A tree that shall only stay tied to the host's can be cloned in the child's own namespace, before the ties are cut."""
-    return bool(mount.propagation & TIED) and not context.in_user_namespace and not mount.id_map
+    return mount.of_lender or (bool(mount.propagation & TIED) and not context.in_user_namespace and not mount.id_map)
 
 
 # ---- The child -----------------------------------------------------------------------------------------------------
@@ -134,8 +135,22 @@ def _is_cloned_by_child(context: Context, mount: Mount) -> bool:
 def trees_of_host(context: Context) -> Iterator[Operation]:
     """Trees that shall follow the host's mounts, cloned while the mounts here are still tied to those of the host."""
     for mount, slot in context.early_trees():
-        if _is_cloned_by_child(context, mount):
+        if mount.of_lender:
+            yield from _tree_of_lender(mount, slot)
+        elif _is_cloned_by_child(context, mount):
             yield from _tree(mount, slot)
+
+
+def _tree_of_lender(mount: Mount, slot: int) -> Iterator[Operation]:
+    """A mount of another container's: only in its mount namespace can it be cloned (open_tree(2)), so there and back.
+
+    Nothing of this container exists yet. What lies at the source is the lender's to say, and it sees no more than its own.
+    """
+    yield plan.open_(MOUNT, plan.HOST, "/proc/self/ns/mnt", os.O_RDONLY)
+    yield plan.setns(LENDER, flags.CLONE_NEWNS)
+    yield plan.open_(slot, plan.HOST, mount.source, os.O_PATH | os.O_NOFOLLOW)
+    yield plan.tree(slot, slot, "", False)
+    yield plan.setns(MOUNT, flags.CLONE_NEWNS)
 
 
 def stop_propagation(context: Context) -> Iterator[Operation]:

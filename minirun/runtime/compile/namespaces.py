@@ -18,7 +18,7 @@ import os
 
 from ...errors import NotSupported
 from ...linux import flags, plan
-from .context import IDS_MAPPED, JOINED, MOUNTS
+from .context import IDS_MAPPED, JOINED, LENDER, MOUNTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ def prepare(context: Context) -> Iterator[Operation]:
             yield plan.take(JOINED + place, inherited)
         else:
             yield plan.open_(JOINED + place, plan.HOST, namespace.path, os.O_RDONLY)
+    if any(mount.of_lender for mount in context.spec.mounts):
+        yield plan.take(LENDER, context.placement.namespaces["mount"])
     if not context.has_own_mounts:
         yield plan.open_(MOUNTS, plan.HOST, _path_of_mounts(context), os.O_RDONLY)
     if offsets := context.spec.linux.time_offsets:

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from tests.waiting import until
+
 
 @pytest.fixture
 def begin():
@@ -36,7 +38,7 @@ def test_the_life_of_a_container_is_told_in_order(minirun, busybox, begin):
     assert actions(minirun, begin, "--filter", "type=container") == [
         f"container {action}"
         for action in (
-            "create", "start", "exec_create: true", "exec_start: true", "exec_die", "pause", "unpause", "rename",
+            "create", "start", "exec_create: true ", "exec_start: true ", "exec_die", "pause", "unpause", "rename",
             "kill", "kill", "die", "stop", "start", "restart", "kill", "die", "destroy",
         )
     ]  # fmt: skip
@@ -49,14 +51,15 @@ def test_a_line_reads_as_docker_has_it(minirun, busybox, begin):
     image = re.escape(busybox)
     assert re.fullmatch(
         rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{9}}(Z|[+-]\d\d:\d\d) container die [0-9a-f]{{64}} "
-        rf"\(exitCode=3, image={image}, name=three, tier=web\)",
+        rf"\(exitCode=3, image={image}, minirun\.fixture=\w+, name=three, tier=web\)",
         lines[0],
     )
     event = json.loads(
         minirun("events", "--since", begin, "--until", "0s", "-f", "event=die", "--format", "json").stdout
     )
     assert (event["status"], event["Action"], event["Type"], event["scope"]) == ("die", "die", "container", "local")
-    assert event["Actor"]["Attributes"] == {"exitCode": "3", "image": busybox, "name": "three", "tier": "web"}
+    labels = {"tier": "web", "minirun.fixture": event["Actor"]["Attributes"]["minirun.fixture"]}  # the image's too
+    assert event["Actor"]["Attributes"] == {"exitCode": "3", "image": busybox, "name": "three", **labels}
     assert event["timeNano"] // 10**9 == event["time"]
 
 
@@ -66,6 +69,29 @@ def test_a_foreground_run_on_the_bridge_tells_of_its_streams_and_its_network(min
         "container create", "container attach", "network connect", "container start",
         "container die", "network disconnect", "container destroy",
     ]  # fmt: skip
+
+
+def test_a_further_process_that_nobody_waits_for_is_told_of_to_its_end(minirun, busybox, begin, run_container):
+    name = run_container("--network", "none", busybox, "sleep", "600")
+    minirun("exec", "-d", name, "sh", "-c", "exit 4")
+    assert minirun("exec", "-d", name, "/nosuch", check=False).returncode == 127
+
+    def ends() -> list[str]:
+        words = (
+            "--since",
+            begin,
+            "--until",
+            "0s",
+            "-f",
+            "event=exec_die",
+            "--format",
+            "{{.Actor.Attributes.exitCode}}",
+        )
+        return minirun("events", *words).stdout.split()
+
+    until("its end to be told of", ends)
+    minirun("exec", name, "sh", "-c", "exit 5", check=False)
+    assert ends() == ["4", "5"]
 
 
 def test_names_of_images_are_told(minirun, busybox, begin):

@@ -42,7 +42,7 @@ EXPECTED = {
     },
     ("exec", "pinned", "true"): {
         "cli": f"{CLI} commands.exec request terminal",
-        "engine": f"{STORE} exec session spec spec_limits spec_mounts surroundings",
+        "engine": f"{STORE} exec exit_hook session spec spec_limits spec_mounts surroundings",
         "images": "image reference store",
         "linux": PLAN,
         "monitor": "connection exits launch",

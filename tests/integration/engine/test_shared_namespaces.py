@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts import cgroup_mount
+
 NONE = ("--network", "none")
 
 
@@ -87,7 +89,50 @@ def test_the_hosts_shared_memory_comes_with_its_ipc(minirun, busybox):
         assert minirun("run", "--rm", *NONE, "busybox", *look, check=False).returncode == 1
     finally:
         file.unlink()
-    assert "shm" not in minirun("run", "--rm", *NONE, "--ipc", "none", "busybox", "cat", "/proc/mounts").stdout
+    assert " /dev/shm " not in minirun("run", "--rm", *NONE, "--ipc", "none", "busybox", "cat", "/proc/mounts").stdout
+
+
+def test_the_memory_of_another_container(minirun, busybox, run_container):
+    lender = run_container(*NONE, "--ipc", "shareable", "--shm-size", "1m", "busybox", "sleep", "1000")
+    first = run_container(*NONE, "--ipc", f"container:{lender}", "busybox", "sleep", "1000")
+    of_first = run_container(
+        *NONE, "--ipc", f"container:{first}", "--pid", f"container:{lender}", "busybox", "sleep", "1000"
+    )
+    containers = (lender, first, of_first)
+    minirun("exec", first, "sh", "-c", "echo shared > /dev/shm/word")
+    look = (
+        "sh",
+        "-c",
+        "cat /dev/shm/word; readlink /proc/self/ns/ipc; grep -e ' /dev/shm ' -e ' /dev/mqueue ' /proc/mounts | sort",
+    )
+    (seen,) = {minirun("exec", name, *look).stdout for name in containers}
+    assert seen.startswith("shared\nipc:")
+    assert "size=1024k" in seen
+    assert len({minirun("exec", name, "readlink", "/proc/self/ns/mnt").stdout for name in containers}) == 3
+    lender_id = minirun("inspect", "-f", "{{.Id}}", lender).stdout.strip()
+    assert minirun("inspect", "-f", "{{.HostConfig.IpcMode}}", first).stdout == f"container:{lender_id}\n"
+    assert minirun("cp", f"{first}:/dev/shm/word", "-", check=False).returncode == 1, (
+        "memory is no file system that cp shows"
+    )
+    minirun("rm", "-f", lender)
+    assert minirun("exec", first, "cat", "/dev/shm/word").stdout == "shared\n"
+
+
+@pytest.mark.parametrize(
+    ("lender", "says"),
+    [
+        (("run", "-d"), "non-shareable IPC (hint: use IpcMode:shareable for the donor container)"),
+        (("run", "-d", "--ipc", "none"), "non-shareable IPC (hint: use IpcMode:shareable for the donor container)"),
+        (("create", "--ipc", "shareable"), " is not running"),
+        ((), "No such container: lender"),
+    ],
+)
+def test_memory_that_nobody_lends(minirun, busybox, lender, says):
+    if lender:
+        minirun(*lender, "--name", "lender", *NONE, "busybox", "sleep", "1000")
+    done = minirun("run", "--rm", *NONE, "--ipc", "container:lender", "busybox", "true", check=False)
+    assert (done.returncode, says in done.stderr) == (125, True), done.stderr
+    minirun("rm", "-f", "lender")
 
 
 def test_the_hosts_name_comes_with_its_uts(minirun, busybox):
@@ -107,6 +152,11 @@ def test_ids_of_its_own_have_no_rights_in_the_hosts_namespaces(minirun, busybox,
     ("words", "message"),
     [
         (("--pid", "x"), "--pid: invalid PID mode"),
+        (("--ipc", "x"), "Invalid IPC mode: x"),
+        (("--cgroup-parent", "a--b.slice"), "isn't the name of a systemd slice"),
+        (("--log-opt", "tag={{.Nope}}"), "there is no {{.Nope}}"),
+        (("--log-opt", "tag={{"), "an action is not closed"),
+        (("--log-opt", "env-regex=("), "is no regular expression"),
         (("--uts", "container:x"), "--uts: invalid UTS mode"),
         (("--cgroupns", "x"), "--cgroupns: invalid CGROUP mode"),
         (("--expose", "1:2"), "invalid port format for --expose: 1:2"),
@@ -128,6 +178,31 @@ def test_what_can_not_be_is_said_at_once(minirun, busybox, words, message):
     assert done.returncode in (1, 125), done
     assert message in done.stderr
     assert minirun("ps", "-aq").stdout == ""
+
+
+def test_a_cgroup_in_somebody_elses(minirun, busybox, run_container):
+    """Everything that is done by a container's cgroup finds it there; the parent is the user's and stays."""
+    parent = cgroup_mount() / "minirun-test-parent"
+    try:
+        name = run_container(*NONE, "--cgroup-parent", parent.name, "busybox", "sleep", "1000")
+        full = minirun("inspect", "-f", "{{.Id}} {{.HostConfig.CgroupParent}}", name).stdout.split()
+        assert full[1] == parent.name
+        assert [path.name for path in parent.iterdir() if path.is_dir()] == [full[0]]
+        assert "sleep 1000" in minirun("top", name).stdout
+        minirun("pause", name)
+        assert (parent / full[0] / "cgroup.freeze").read_text() == "1\n"
+        assert minirun("ps", "--format", "{{.State}}").stdout == "paused\n"
+        minirun("unpause", name)
+        assert minirun("exec", name, "cat", "/proc/1/cgroup").stdout.endswith(":/\n")
+        memory = ("sh", "-c", "mknod /memory c 1 1 && exec 3</memory")
+        done = minirun("run", "--rm", *NONE, "--cgroup-parent", f"/{parent.name}/deep", "busybox", *memory, check=False)
+        assert done.returncode != 0, "its devices are as limited as elsewhere"
+        minirun("rm", "-f", name)
+        assert [path.name for path in parent.iterdir() if path.is_dir()] == ["deep"]
+    finally:
+        for path in (parent / "deep", parent):
+            if path.exists():
+                path.rmdir()
 
 
 def test_what_is_asked_for_is_what_a_process_has(minirun, busybox):

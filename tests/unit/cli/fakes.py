@@ -124,7 +124,7 @@ class Engine:
         yield Entry("stderr", b"half ")
         yield Entry("stderr", b"done\n")
 
-    def inspect(self, reference: str, kind: str = "") -> dict[str, Any]:
+    def inspect(self, reference: str, kind: str = "", *, size: bool = False) -> dict[str, Any]:
         self.calls.append(("inspect", reference, kind))
         found = self._find(reference)
         return {"Id": found.id, "Name": f"/{found.name}", "State": {"Pid": 7}}

@@ -13,7 +13,7 @@ from minirun.cli.options import ABSENT, NOUNS, find, global_options, names
 from minirun.cli.parse import parse_command
 from minirun.cli.request import container_config, exec_config
 from minirun.command_line import Command, Option
-from minirun.engine.config import ContainerConfig, DeviceRate
+from minirun.engine.config import ContainerConfig, DeviceRate, DeviceWeight
 from minirun.engine.container import ExecConfig
 
 # What `run` reads itself, because it says how to run and nothing about the container.
@@ -26,6 +26,9 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "add-host": ("db:10.0.0.1", "extra_hosts", ("db:10.0.0.1",)),
     "annotation": ("a=b", "annotations", {"a": "b"}),
     "blkio-weight": ("500", "block_weight", 500),
+    "blkio-weight-device": ("/dev/sda:20", "block_device_weights", (DeviceWeight(path="/dev/sda", weight=20),)),
+    "log-driver": ("none", "log_driver", "none"),
+    "cgroup-parent": ("/batch", "cgroup_parent", "/batch"),
     "cgroupns": ("host", "cgroupns_mode", "host"),
     "cpu-period": ("50000", "cpu_period_us", 50000),
     "cpu-quota": ("25000", "cpu_quota_us", 25000),
@@ -63,7 +66,6 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "health-timeout": ("1s", "health_timeout_ns", 10**9),
     "hostname": ("box", "hostname", "box"),
     "label": ("a=b", "labels", {"a": "b"}),
-    "log-driver": ("none", "log_driver", "none"),
     "mac-address": ("02-42-AC-11-00-02", "mac_address", "02:42:ac:11:00:02"),
     "log-opt": ("max-file=7", "log_max_files", 7),
     "memory": ("64m", "memory_bytes", 64 << 20),

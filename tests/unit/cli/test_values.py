@@ -326,7 +326,7 @@ def test_malformed_values(read: Callable[[str], Any], text: str, sentence: str) 
 ACCEPTED: list[tuple[Callable[[str], Any], str, Any]] = [
     (environment.variable, "A=b=c", ("A=b=c",)),
     (environment.variable, "A=", ("A=",)),
-    (environment.variable, "MINIRUN_TEST_NOT_SET", ()),
+    (environment.variable, "MINIRUN_TEST_NOT_SET", ("MINIRUN_TEST_NOT_SET",)),
     (environment.label, "a=b=c", (("a", "b=c"),)),
     (environment.label, "a", (("a", ""),)),
     (network.mode, "", "bridge"),
@@ -340,6 +340,8 @@ ACCEPTED: list[tuple[Callable[[str], Any], str, Any]] = [
     (limits.ulimit, "core=0:-1", (Ulimit(name="core", soft=0, hard=-1),)),
     (limits.sysctl, "kernel.shmmax=1=2", (("kernel.shmmax", "1=2"),)),
     (limits.cpu_set, "0-3,7", "0-3,7"),
+    (limits.log_option, "env-regex=^A=b", (("log_env_regex", "^A=b"),)),
+    (limits.log_option, "tag=", (("log_tag", ""),)),
     (limits.log_option, "max-size=1.5k", (("log_max_bytes", 1500),)),
     (security.capability, "sys_ptrace", ("CAP_SYS_PTRACE",)),
     (security.capability, "CAP_CHOWN", ("CAP_CHOWN",)),
@@ -423,3 +425,10 @@ def test_a_day_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+def test_a_name_in_a_file_takes_nothing_away(tmp_path: Path) -> None:
+    """Docker tells it from `-e NAME`, which takes the image's variable away."""
+    file = tmp_path / "env"
+    file.write_text("MINIRUN_TEST_NOT_SET\nA=b\n")
+    assert environment.variables_of_file(str(file)) == ("A=b",)

@@ -72,7 +72,7 @@ def test_a_running_container() -> None:
         "StartedAt": "2026-01-02T03:04:05.5Z",
         "FinishedAt": "0001-01-01T00:00:00Z",
     }
-    assert data["Config"]["Env"] == ["PATH=/bin", "A=2", "B=3"]
+    assert data["Config"]["Env"] == ["A=2", "B=3", "PATH=/bin"]
     assert data["Config"]["Labels"] == {"of": "image", "both": "mine"}
     assert data["Config"]["Entrypoint"] == ["/entry"]
     assert data["Config"]["Cmd"] == ["sleep", "9"]

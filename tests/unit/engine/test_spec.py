@@ -468,7 +468,7 @@ def test_exec_takes_the_containers_place_and_adds_its_own() -> None:
     request = ExecConfig(command=("ps",), environment=("B=2", "A=exec"))
     spec = build_exec(config(environment=("C=3",)), image, request, AROUND)
     assert spec.process.arguments == ("ps",)
-    assert spec.process.environment[1:] == ("HOSTNAME=0123456789ab", "A=exec", "C=3", "B=2")
+    assert spec.process.environment[1:] == ("HOSTNAME=0123456789ab", "C=3", "A=exec", "B=2")
     assert (spec.process.user.name, spec.process.working_directory) == ("www", "/srv")
     assert spec.process.capabilities.bounding == DEFAULT_CAPABILITIES
     assert spec.linux.seccomp == BuiltinSeccomp(capabilities=DEFAULT_CAPABILITIES)

@@ -33,10 +33,10 @@ class Journal:
 
 
 @contextmanager
-def journal(path: Path, *, max_bytes: int = 0, max_files: int = 1) -> Iterator[Journal]:
+def journal(path: Path, *, max_bytes: int = 0, max_files: int = 1, attributes: bytes = b"") -> Iterator[Journal]:
     """Open a log for the time of a `with`; unfinished lines are written at its end, as when a container ends."""
     opened = ffi.new("struct mr_log **")
-    status = lib.mr_log_open(opened, os.fsencode(path), max_bytes, max_files)
+    status = lib.mr_log_open(opened, os.fsencode(path), max_bytes, max_files, attributes, len(attributes))
     if status < 0:
         raise OSError(-status, os.strerror(-status), str(path))
     try:

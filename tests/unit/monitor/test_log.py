@@ -186,3 +186,26 @@ def test_what_could_not_be_written_is_counted(tmp_path: Path) -> None:
     assert texts[:2] == ["before\n", "fits\n"]
     assert texts[2] == "minirun: 6 records are missing here, the log could not be written: File too large\n"
     assert texts[3:] == ["after\n"]
+
+
+# ---- attributes
+
+
+def test_every_record_says_what_it_was_told_to(tmp_path: Path) -> None:
+    attributes = {"label": 'a "b"', "tag": "x" * 5000}
+    text = b'"attrs":%s,' % json.dumps(attributes).encode()
+    with journal(tmp_path / "log", max_bytes=40_000, max_files=99, attributes=text) as log:
+        for number in range(10):
+            log.append(b"line %d\n" % number + b"y" * LINE * 2)
+            log.append(b"\n", STDERR)
+    entries = list(logs.read(str(tmp_path / "log")))
+    assert {tuple(entry.attributes.items()) for entry in entries} == {tuple(attributes.items())}
+    lines = b"".join(entry.data for entry in entries if entry.stream == "stdout").splitlines()
+    assert [line[:6] for line in lines][:2] == [b"line 0", b"y" * 6]
+
+
+def test_what_a_record_says_is_not_longer_than_it_can_be(tmp_path: Path) -> None:
+    with journal(tmp_path / "log", attributes=b"x" * 131072):
+        pass
+    with pytest.raises(OSError, match="too long"), journal(tmp_path / "log", attributes=b"x" * 131073):
+        pass

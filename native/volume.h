@@ -1,0 +1,14 @@
+/* volume.h: mounts on the host, for volumes that are a file system of their own. */
+#ifndef MINIRUN_VOLUME_H
+#define MINIRUN_VOLUME_H
+
+#include <stdint.h>
+
+/* python: begin */
+/* mount(2), with the same arguments: MS_* flags, the file system's own options as one text. Gives 0 or -errno. CAP_SYS_ADMIN. */
+int mr_volume_mount(const char *source, const char *target, const char *type, uint64_t flags, const char *options);
+/* umount2(2): the topmost mount at `target` leaves the tree now, and ends with its last user. -EINVAL: there is none. CAP_SYS_ADMIN. */
+int mr_volume_unmount(const char *target);
+/* python: end */
+
+#endif
