@@ -30,7 +30,7 @@ RUN_RUNTIME = f"{EXEC_RUNTIME} compile.mounts compile.namespaces compile.network
 
 EXPECTED = {
     ("run", "--rm", "busybox", "true"): {
-        "cli": f"{CLI} commands.run foreground request terminal values.keys",
+        "cli": f"{CLI} commands.run foreground preferences request terminal values.keys",
         "engine": f"{STORE} borrow create etc exit_hook life names remove session spec spec_limits spec_mounts start surroundings",
         "images": "image reference store",
         "linux": f"{PLAN} trees",
@@ -41,7 +41,7 @@ EXPECTED = {
         "": f"_native {LEAVES}",
     },
     ("exec", "pinned", "true"): {
-        "cli": f"{CLI} commands.exec request terminal",
+        "cli": f"{CLI} commands.exec preferences request terminal",
         "engine": f"{STORE} exec exit_hook session spec spec_limits spec_mounts surroundings",
         "images": "image reference store",
         "linux": PLAN,
@@ -51,7 +51,7 @@ EXPECTED = {
         "": f"_native {LEAVES}",
     },
     ("ps",): {
-        "cli": f"{CLI} commands.ps present table",
+        "cli": f"{CLI} commands.ps preferences present table",
         "engine": f"{STORE} query",
         "monitor": "exits",
         "": LEAVES,
