@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ..command_line import Parsed
+    from ..errors import MinirunError
     from .invocation import Invocation
 
 QUESTION = "Are you sure you want to continue? [y/N] "
@@ -56,6 +57,15 @@ def tell_removed(what: str, lines: Iterable[str]) -> None:
     shown = list(lines)
     if shown:
         write(f"Deleted {what}:\n" + "".join(f"{line}\n" for line in shown) + "\n")
+
+
+def tell_failures(failures: Iterable[MinirunError]) -> int:
+    """Say on standard error what couldn't be removed. Gives 1 when there was something, else 0."""
+    code = 0
+    for error in failures:
+        warn(f"Error: {error}")
+        code = 1
+    return code
 
 
 def tell_reclaimed(size_bytes: int) -> None:

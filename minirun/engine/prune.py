@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..errors import Conflict, InvalidInput, NotFound
+from ..errors import Conflict, InvalidInput, MinirunError, NotFound
 from ..light import suppress
 from ..record import Record
 
@@ -37,12 +37,13 @@ KEEP_SECONDS = (
 class Pruned(Record):
     """What is gone: ids of containers, docker's lines about images, and the bytes of the disk that came back.
 
-    `kept` counts the images that would have gone, had no name led to them a short time ago.
+    `kept` counts the images that would have gone, had no name led to them a short time ago; `failures` say what couldn't go.
     """
 
     removed: tuple[str, ...] = ()
     reclaimed_bytes: int = 0
     kept: int = 0
+    failures: tuple[MinirunError, ...] = ()
 
 
 def prune_containers(engine: Engine, filters: Filters) -> Pruned:

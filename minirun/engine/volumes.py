@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 
 from .. import database
-from ..errors import Conflict, InvalidInput, NotFound
-from ..light import suppress
+from ..errors import Conflict, InvalidInput, MinirunError, NotFound
 from ..record import Record
 from ..storage.mounting import options_of
 from ..storage.volumes import ANONYMOUS, Volume, check_name
@@ -175,7 +174,10 @@ def disk_usage(engine: Engine) -> tuple[VolumeUsage, ...]:
 
 
 def remove_volume(engine: Engine, name: str, *, force: bool = False) -> None:
-    """Remove a volume with its content. Conflict when a container uses it, NotFound unless `force`."""
+    """Remove a volume with its content. Conflict when a container uses it, NotFound unless `force`.
+
+    MinirunError when something in it can't be removed: then it stays a volume, with what is left.
+    """
     store = engine.volume_store
     with database.transaction(engine.connection):
         try:
@@ -192,7 +194,10 @@ def remove_volume(engine: Engine, name: str, *, force: bool = False) -> None:
 
 
 def prune_volumes(engine: Engine, filters: Filters, *, everything: bool = False) -> Pruned:
-    """Remove the anonymous volumes that no container uses; with `everything` those with a name too. Raises InvalidInput."""
+    """Remove the anonymous volumes that no container uses; with `everything` those with a name too. Raises InvalidInput.
+
+    One that can't be removed doesn't keep the others: `failures` has why.
+    """
     from ..storage.usage import Counter
     from .prune import Pruned
 
@@ -202,17 +207,23 @@ def prune_volumes(engine: Engine, filters: Filters, *, everything: bool = False)
         if name not in ("label", "label!", "all"):
             raise InvalidInput(f"invalid filter '{name}'")
     removed, reclaimed = [], 0
+    failures: list[MinirunError] = []
     for volume in select(engine, {"dangling": ["true"]}):
         if not (everything or volume.is_anonymous) or any(_has_label(volume, text) for text in unwanted):
             continue
         if not all(_has_label(volume, text) for text in wanted):
             continue
         size = Counter().measure(engine.volume_store.directory(volume.name)).disk_bytes
-        with suppress(Conflict, NotFound):  # taken into use, or removed, by somebody else
+        try:
             remove_volume(engine, volume.name)
-            removed.append(volume.name)
-            reclaimed += size
-    return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed)
+        except (Conflict, NotFound):  # taken into use, or removed, by somebody else
+            continue
+        except MinirunError as error:
+            failures.append(error)
+            continue
+        removed.append(volume.name)
+        reclaimed += size
+    return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed, failures=tuple(failures))
 
 
 def _asks_for_all(filters: Filters) -> bool:

@@ -106,10 +106,11 @@ class Container:
         It lies where it was made: a relative path of the configuration means another place to each process that reads it.
         """
         from .cgroups import ContainerCgroup
+        from .cgroups.container import DELEGATED
 
         record = self.record
         if not record.cgroup or record.cgroup_driver != "systemd":
-            return ContainerCgroup(path=record.cgroup)
+            return ContainerCgroup(path=record.cgroup, delegated=record.annotations.get(DELEGATED, ""))
         from .cgroups import Hierarchy
 
         unit = ContainerCgroup.place(
@@ -353,6 +354,22 @@ def _is_zombie(pid: int) -> bool:
 def find(runtime: Runtime, container_id: str) -> Container:
     """Give a container; NotFound "container does not exist", InvalidInput for what is no id."""
     return Container(runtime, container_id)
+
+
+def remove_damaged(runtime: Runtime, container_id: str) -> None:
+    """Take away a container of which nothing can be read any more. NotFound, when somebody else was faster.
+
+    After a power cut that is all there is. A process that still waits for its start is told to go; any other is warned of.
+    """
+    from . import gate
+
+    directory = states.Directory(runtime.root, container_id)
+    with directory.locked():
+        gate.dismiss(directory)
+        directory.remove()
+    runtime.warn(
+        f"container {container_id}: its state was lost, and with it which processes and which cgroup were its own"
+    )
 
 
 def listing(runtime: Runtime) -> list[Container]:

@@ -122,9 +122,9 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
             directory.write(state.replace(cgroup=""))  # it is somebody else's, and not to be removed with this attempt
             raise
         spec = _with_notifications(spec, directory)
-        plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup.path, options))
+        plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup, options))
         state = state.replace(**_behind_gate(plan))
-        spawned = _spawn(plan, directory, state, spec, options)
+        spawned = _spawn(plan, directory, state, spec, options, cgroup)
     state = _with_process(state, spawned.pid)
     directory.write(state)
     return _hand_out(spawned, state, spec, options), state
@@ -166,8 +166,10 @@ def _with_notifications(spec: Spec, directory: Directory) -> Spec:
     return notify.prepare(spec, directory.notify) if notify.manager() else spec
 
 
-def _spawn(plan: Plan, directory: Directory, state: State, spec: Spec, options: CreateOptions) -> Spawned:
-    """Walk the plan, with the hooks that run outside of the container."""
+def _spawn(
+    plan: Plan, directory: Directory, state: State, spec: Spec, options: CreateOptions, cgroup: ContainerCgroup
+) -> Spawned:
+    """Walk the plan, with what is done from outside while the process waits inside: its last cgroup, hooks."""
     from .failures import explain_failure
     from .process import SpawnFailed, spawn
 
@@ -177,6 +179,7 @@ def _spawn(plan: Plan, directory: Directory, state: State, spec: Spec, options: 
 
         recorded = _with_process(state, pid)
         directory.write(recorded)
+        cgroup.settle(pid, _root_of(spec))
         text = _state_text(recorded, "created")  # runtime.md, "State": what comes after step 2 of the lifecycle
         files = hook_files(spec.annotations)
         hooks.run("prestart", spec.hooks.prestart, text, state.bundle, **files)
@@ -228,7 +231,12 @@ def _owner_of_cgroup(spec: Spec) -> int | None:
         mount.destination == "/sys/fs/cgroup" and not mount.attributes & flags.MOUNT_ATTR_RDONLY
         for mount in spec.mounts
     )
-    if not (writable and spec.linux.has_new("user") and spec.linux.has_new("cgroup")):
+    return _root_of(spec) if writable and spec.linux.has_new("cgroup") else None
+
+
+def _root_of(spec: Spec) -> int | None:
+    """Give who root of the container is to the host, in a user namespace of the container's own."""
+    if not spec.linux.has_new("user"):
         return None
     return next((item.host_id for item in spec.linux.uid_mappings if item.container_id == 0), None)
 
@@ -240,7 +248,7 @@ def without_capabilities(process: Process, lacking: int) -> Process:
 
 
 def _placement(
-    runtime: Runtime, directory: Directory, bundle: Bundle, cgroup: str, options: CreateOptions
+    runtime: Runtime, directory: Directory, bundle: Bundle, cgroup: ContainerCgroup, options: CreateOptions
 ) -> Placement:
     from .compile import Placement
 
@@ -248,7 +256,8 @@ def _placement(
     os.makedirs(f"{shared}/rootfs", 0o700, exist_ok=True)
     return Placement(
         mountpoint=f"{shared}/rootfs",
-        cgroup=cgroup,
+        cgroup=cgroup.path,
+        settles=bool(cgroup.delegated),
         gate=directory.gate,
         verdict=directory.verdict,
         rows=spec.process.rows,

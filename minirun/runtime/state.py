@@ -4,7 +4,7 @@ Owns: the directory's files, writing them whole, the lock, container ids. Leaves
 
     ROOT/.shared/       compiled filters, and an empty directory on which every root file system is mounted
     ROOT/ID/            0700; its existence takes the id. flock(2) on it: one command at a time changes a container
-      state.json        what `State` has
+      state.json .copy  what `State` has, twice: either tells what there is to be removed when the other is damaged
       config.json       the configuration as it was at creation: the bundle may change or go
       gate verdict      FIFOs, as long as the container waits for its start (native/spawn.c, GATE)
       notify/           a socket that the program sees (notify)
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 SHARED = ".shared"
+_STATE, _COPY = "state.json", ".copy"
 _ID_MAX = 1024
 _ID_CHARACTERS = "_+-."
 _TAKEN = "container with given ID already exists"
@@ -47,6 +48,9 @@ class State(Record):
     later_hooks: tuple[str, ...] = ()  # kinds that start and delete run: without any, neither reads the configuration
     gate_index: int = 0  # of the plan: operations behind it can fail at the start, ...
     sentences: tuple[str, ...] = ()  # ... and this is what they do
+
+
+_SAMPLE = State(id="", bundle="")
 
 
 class Directory:
@@ -113,10 +117,12 @@ class Directory:
             raise MinirunError(f"make {self.gate}: {error.strerror}") from error
 
     def write(self, state: State) -> None:
-        """Replace state.json in one step."""
+        """Replace state.json in one step, and its copy before that: it never knows less."""
         from ..jsontext import dumps
 
-        self._replace("state.json", dumps(state.as_json()).encode("utf-8", "surrogateescape"))
+        content = dumps(state.as_json()).encode("utf-8", "surrogateescape")
+        for name in (_COPY, _STATE):
+            self._replace(name, content)
 
     def write_config(self, content: bytes) -> None:
         """Keep the configuration."""
@@ -129,23 +135,37 @@ class Directory:
         os.rename(temporary, f"{self.path}/{name}")
 
     def read(self) -> State:
-        """Give the state. NotFound when there is no such container; one that was never completed has an empty one."""
+        """Give the state. NotFound when there is no such container; one that was never completed has an empty one.
+
+        Corrupt when a power cut, a full disk or a hand has left nothing that can be read.
+        """
+        damage: Exception | None = None
+        for name in (_STATE, _COPY):
+            try:
+                return self._recorded(name)
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                damage = damage or error
+        if damage is not None:
+            raise Corrupt(f"{self.path}/{_STATE} can't be read: {damage}; delete --force removes it") from damage
+        if not os.path.isdir(self.path):
+            raise NotFound("container does not exist")
+        return State(id=self.id, bundle="")
+
+    def _recorded(self, name: str) -> State:
+        """Give what one file holds; ValueError, KeyError, TypeError when that is no state."""
         from ..jsontext import loads
 
-        try:
-            with open(f"{self.path}/state.json", "rb") as file:
-                data: dict[str, Any] = loads(file.read().decode("utf-8", "surrogateescape"))
-            for name in ("later_hooks", "sentences"):
-                data[name] = tuple(data[name])
-            return State(**data)
-        except FileNotFoundError:
-            if not os.path.isdir(self.path):
-                raise NotFound("container does not exist") from None
-            return State(id=self.id, bundle="")
-        except (ValueError, KeyError, TypeError) as error:
-            raise Corrupt(
-                f"{self.path}/state.json can't be read: {error}; remove the directory when no process of the container is left"
-            ) from error
+        with open(f"{self.path}/{name}", "rb") as file:
+            data: dict[str, Any] = loads(file.read().decode("utf-8", "surrogateescape"))
+        for key in ("later_hooks", "sentences"):
+            data[key] = tuple(data[key])
+        state = State(**data)
+        for key, value in data.items():
+            if type(value) is not type(getattr(_SAMPLE, key)):
+                raise TypeError(f"{key} can't be {value!r:.60}")
+        return state
 
     def open_gate(self) -> int | None:
         """Give the gate open for writing; None when nobody waits there. fifo(7)"""

@@ -13,6 +13,7 @@ A row is written first and deleted last. Each step can be repeated, so that what
              copying -> filling -> ready it is complete: what isn't moved yet is moved
     ready -> removing -> (gone)
     ready -> mounted -> ready            a file system of its own lies on _data (mounting)
+             removing -> creating -> ready  it can't be removed: it is there again, with what is left in it
 
 Every step is made under the volume's lock. _data itself is never replaced: a container may have it mounted already.
 """
@@ -137,7 +138,7 @@ class Volumes:
             return volume
         try:
             if volume.status == "removing":
-                self._erase(name)
+                self._erase_or_keep(name)
                 return None
             if volume.status == "creating":
                 self._make(name)
@@ -211,6 +212,16 @@ class Volumes:
             with suppress(FileExistsError):
                 os.mkdir(path, mode)
                 os.chmod(path, mode)  # whatever the umask
+
+    def _erase_or_keep(self, name: str) -> None:
+        """Remove the directory and the row; OSError, and then it is no secret what still lies there."""
+        try:
+            self._erase(name)
+        except OSError:
+            self.mark(name, "creating")
+            self._make(name)
+            self.mark(name, "ready")
+            raise
 
     def _erase(self, name: str) -> None:
         from .mounting import unmount

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from ...errors import InvalidInput
-from ..confirm import agreed, conditions, image_lines, keep_seconds, tell_kept, tell_reclaimed, tell_removed
+from ..confirm import (
+    agreed,
+    conditions,
+    image_lines,
+    keep_seconds,
+    tell_failures,
+    tell_kept,
+    tell_reclaimed,
+    tell_removed,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +38,7 @@ def run(invocation: Invocation) -> int:
         tell_removed("Images", image_lines(images.removed))
     tell_reclaimed(containers.reclaimed_bytes + volumes.reclaimed_bytes + images.reclaimed_bytes)
     tell_kept(images.kept)
-    return 0
+    return tell_failures(volumes.failures)
 
 
 def warning(parsed: Parsed) -> str:

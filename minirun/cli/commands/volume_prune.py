@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..confirm import agreed, tell_reclaimed, tell_removed
+from ..confirm import agreed, tell_failures, tell_reclaimed, tell_removed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,4 +22,4 @@ def run(invocation: Invocation) -> int:
         pruned = engine.prune_volumes(filters, all=everything)
     tell_removed("Volumes", pruned.removed)
     tell_reclaimed(pruned.reclaimed_bytes)
-    return 0
+    return tell_failures(pruned.failures)

@@ -6,7 +6,7 @@ Called as `runc` or `crun` it also removes without --force what waits for its st
 
 from __future__ import annotations
 
-from ...errors import MinirunError, NotFound
+from ...errors import Corrupt, MinirunError, NotFound
 from ...runtime.container import find
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ def run(invocation: Invocation) -> int:
     failures: list[MinirunError] = []
     for name in invocation.ids():
         try:
-            find(invocation.runtime(), name).delete(force=force, waiting=invocation.stands_in)
+            _delete(invocation, name, force=force)
         except MinirunError as error:
             if not (force and isinstance(error, NotFound)):
                 failures.append(error)
@@ -28,3 +28,17 @@ def run(invocation: Invocation) -> int:
     if failures:
         raise failures[0]
     return 0
+
+
+def _delete(invocation: Invocation, name: str, *, force: bool) -> None:
+    runtime = invocation.runtime()
+    try:
+        container = find(runtime, name)
+    except Corrupt:
+        if not force:
+            raise
+        from ...runtime.container import remove_damaged
+
+        remove_damaged(runtime, name)
+    else:
+        container.delete(force=force, waiting=invocation.stands_in)

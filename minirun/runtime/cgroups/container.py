@@ -6,6 +6,7 @@ Owns: what can be done with it, from its place to its removal. Leaves to others:
     place       decides where, makes nothing
     create      directory or unit, controllers, limits, device filter; nothing stays behind a failure
     (clone3 into `entrance()`, or join)
+    settle      the first process moves into a cgroup beneath, where the configuration asks for one
     update freeze signal kill processes stats oom_events delegate
     remove      kills what is left, and takes it away
 
@@ -30,21 +31,24 @@ if TYPE_CHECKING:
 
 DRIVERS = ("cgroupfs", "systemd", "disabled")
 _DELEGATE = "/sys/kernel/cgroup/delegate"
-_DELEGATED = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")  # config-linux.md, "Cgroup ownership"
+_DELEGATED_FILES = ("cgroup.procs", "cgroup.subtree_control", "cgroup.threads")  # config-linux.md, "Cgroup ownership"
 _SUBGROUP = "run.oci.systemd.subgroup"  # crun(1)
+DELEGATED = "run.oci.delegate-cgroup"  # crun(1)
 
 
 class ContainerCgroup(Record):
     """Where a container's cgroup is. `path` is "" when the driver is "disabled": then nothing is done, and a limit is refused.
 
     `unit` is systemd's, "" with cgroupfs; `slice_name` and `annotations` matter until it is made. `subgroup` is a directory in the
-    unit's own that the container gets instead of it.
+    unit's own that the container gets instead of it. `delegated` is one beneath `path` in which its processes live: the limits
+    are above them.
     """
 
     path: str = ""
     unit: str = ""
     slice_name: str = ""
     subgroup: str = ""
+    delegated: str = ""
     annotations: Mapping[str, str] = {}
 
     @classmethod
@@ -57,19 +61,20 @@ class ContainerCgroup(Record):
         annotations: Mapping[str, str] | None = None,
     ) -> ContainerCgroup:
         """Decide where a container's cgroup will be. InvalidInput for a path that the driver doesn't take."""
+        annotations = annotations or {}
+        delegated = _name(annotations, DELEGATED)
         if driver == "disabled":
+            if delegated:
+                raise NotSupported(f"annotation {DELEGATED}: cgroups are disabled for this container")
             return cls()
         from . import placement
 
         if driver == "cgroupfs":
-            return cls(path=placement.directory_of(hierarchy, cgroups_path, container_id))
+            return cls(path=placement.directory_of(hierarchy, cgroups_path, container_id), delegated=delegated)
         if driver != "systemd":
             raise InvalidInput(f"{driver[:64]!r} isn't a cgroup driver: {', '.join(DRIVERS)}")
         slice_name, unit = placement.unit_of(cgroups_path, container_id)
-        annotations = annotations or {}
-        subgroup = annotations.get(_SUBGROUP, "")
-        if subgroup in (".", "..") or "/" in subgroup or "\0" in subgroup:
-            raise InvalidInput(f"annotation {_SUBGROUP}: {subgroup[:64]!r} isn't the name of a cgroup")
+        subgroup = _name(annotations, _SUBGROUP)
         path = placement.directory_of_unit(hierarchy, slice_name, unit)
         kept = {key: value for key, value in annotations.items() if key.startswith("org.systemd.property.")}
         return cls(
@@ -77,6 +82,7 @@ class ContainerCgroup(Record):
             unit=unit,
             slice_name=slice_name,
             subgroup=subgroup,
+            delegated=delegated,
             annotations=kept,
         )
 
@@ -100,6 +106,18 @@ class ContainerCgroup(Record):
         from . import making
 
         return making.create(self, resources, pid)
+
+    def settle(self, pid: int, owner: int | None) -> None:
+        """Move the first process into a cgroup beneath that is its own, with what it needs there; `owner` may change it.
+
+        No limit is set there; those above hold. Call it when the cgroup namespace is there: its root is above too. NotSupported.
+        """
+        if self.delegated:
+            from . import making
+
+            making.settle(self, pid)
+            if owner is not None:
+                _delegate(f"{self.path}/{self.delegated}", owner)
 
     def update(self, resources: Resources) -> None:
         """Change limits, and the device filter when `resources` have rules; what they don't name stays.
@@ -129,8 +147,9 @@ class ContainerCgroup(Record):
     def entrance(self, below: str = "", first_pid: int = 0) -> str:
         """Give the directory that one more process goes into: `below` it (`exec --cgroup`), or itself.
 
-        A container that has enabled controllers for cgroups of its own lets no process live in the outermost any more; then it is
-        where its first process, `first_pid`, went. InvalidInput for a path that leads out, NotFound for one that isn't there.
+        A container that has enabled controllers for cgroups of its own lets no process live in the outermost any more, nor does one
+        with a `delegated` one; then it is where its first process, `first_pid`, went. InvalidInput for a path that leads out,
+        NotFound for one that isn't there.
         """
         from . import files, placement
 
@@ -140,7 +159,9 @@ class ContainerCgroup(Record):
         directory = "/".join((self.path, *components))
         if not os.path.isdir(directory):
             raise NotFound(f"there is no cgroup {directory}")
-        if components or not first_pid or not files.read(f"{directory}/cgroup.subtree_control").strip():
+        if components or not first_pid:
+            return directory
+        if not self.delegated and not files.read(f"{directory}/cgroup.subtree_control").strip():
             return directory
         own = _hierarchy().mountpoint + placement.own_cgroup(f"/proc/{first_pid}/cgroup")
         return own if own.startswith(f"{self.path}/") else directory
@@ -222,18 +243,8 @@ class ContainerCgroup(Record):
 
         For a container with a cgroup namespace of its own and /sys/fs/cgroup writable. config-linux.md, "Cgroup ownership".
         """
-        if not self.path:
-            return
-        from . import files
-
-        try:
-            names: Sequence[str] = files.read(_DELEGATE).split()
-        except OSError:
-            names = _DELEGATED
-        os.chown(self.path, uid, -1)
-        for name in names:
-            with suppress(FileNotFoundError):  # not each is in every cgroup
-                os.chown(f"{self.path}/{name}", uid, -1)
+        if self.path:
+            _delegate(self.path, uid)
 
     def remove(self, timeout_seconds: float = 10.0) -> None:
         """Kill what still lives in it, remove it with what the container made beneath, stop its unit. Idempotent; TimeoutError."""
@@ -252,6 +263,27 @@ class ContainerCgroup(Record):
     def unit_directory(self) -> str:
         """Give the directory of the unit: the container's own, or the one above it."""
         return self.path.removesuffix(f"/{self.subgroup}") if self.subgroup else self.path
+
+
+def _name(annotations: Mapping[str, str], key: str) -> str:
+    """Give the name of a cgroup that an annotation asks for, or ""."""
+    name = annotations.get(key, "")
+    if name in (".", "..") or "/" in name or "\0" in name:
+        raise InvalidInput(f"annotation {key}: {name[:64]!r} isn't the name of a cgroup")
+    return name
+
+
+def _delegate(path: str, uid: int) -> None:
+    from . import files
+
+    try:
+        names: Sequence[str] = files.read(_DELEGATE).split()
+    except OSError:
+        names = _DELEGATED_FILES
+    os.chown(path, uid, -1)
+    for name in names:
+        with suppress(FileNotFoundError):  # not each is in every cgroup
+            os.chown(f"{path}/{name}", uid, -1)
 
 
 def _hierarchy() -> Hierarchy:

@@ -3,6 +3,7 @@
 Owns: the order of the steps, and what is undone when one fails. Leaves to others: the cgroup's later life (container), each step.
 
     create   a place that nobody uses -> directory or unit -> controllers -> limits -> device filter
+    settle   a cgroup beneath -> the first process into it -> controllers, now that nobody lives above it
     update   enough left of memory -> systemd -> limits -> device filter
 """
 
@@ -45,6 +46,18 @@ def create(cgroup: ContainerCgroup, resources: Resources, pid: int) -> str:
         refused = _filter_devices(cgroup.path, resources.devices)
         undo.pop_all()
     return refused
+
+
+def settle(cgroup: ContainerCgroup, pid: int) -> None:
+    """See ContainerCgroup.settle."""
+    path = f"{cgroup.path}/{cgroup.delegated}"
+    try:
+        os.mkdir(path, 0o755)
+        files.write(f"{path}/cgroup.procs", str(pid))
+    except OSError as error:
+        why = (error.strerror or "").lower()
+        raise NotSupported(f"move the container into the cgroup {path}: {why}") from error
+    controllers.enable_all(Hierarchy.detect(), path)
 
 
 def update(cgroup: ContainerCgroup, resources: Resources) -> None:

@@ -77,6 +77,7 @@ class Placement(Record):
     work: str = ""
     overlay_options: tuple[str, ...] = ("index=off", "metacopy=off", "redirect_dir=nofollow")
     cgroup: str = ""
+    settles: bool = False  # the owner moves the child into another cgroup once it has its namespaces
     log_path: str = ""  # "": no log
     log_max_bytes: int = 0
     log_max_files: int = 0
@@ -191,7 +192,7 @@ class Context:
     def has_hooks_before_pivot(self) -> bool:
         """Has the owner anything to do while the child waits: running hooks, or writing down that the child is going to?"""
         hooks = self.spec.hooks
-        return bool(hooks.prestart or hooks.create_runtime or hooks.create_container)
+        return self.placement.settles or bool(hooks.prestart or hooks.create_runtime or hooks.create_container)
 
     def is_early(self, mount: Mount) -> bool:
         """Is the tree cloned ahead of everything else: it stays tied to the host's, or the child can't reach or map it later?"""

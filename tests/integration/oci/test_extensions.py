@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests import hosts
 from tests.integration.oci.conftest import Oci
+from tests.waiting import until
 
 ID = "extended"
 PROC = {"destination": "/proc", "type": "proc", "source": "proc"}
@@ -131,3 +133,50 @@ def test_a_filter_may_come_compiled(oci: Oci) -> None:
         assert oci("run", ID, check=False).stdout.partition("\t")[2].strip() == seen
     oci.config("true", annotations={"run.oci.seccomp_bpf_data": "AAAA"})
     assert "aren't instructions" in oci("run", ID, check=False).stderr
+
+
+DELEGATED = {"run.oci.delegate-cgroup": "payload"}
+CGROUPS = {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup"}
+
+
+@pytest.mark.parametrize("maps", [(), (100_000,)], ids=["root", "user"])
+def test_a_container_lives_in_its_delegated_cgroup(oci: Oci, maps: tuple[int, ...]) -> None:
+    """crun(1): its cgroup namespace is rooted above; the limits are above; what lies in it is the container's to manage."""
+    namespaces = ("pid", "ipc", "uts", "mount", "cgroup", *("user" for _ in maps))
+    ids = [{"containerID": 0, "hostID": host, "size": 1000} for host in maps]
+    oci.config(
+        "sh", "-c", "mkdir /sys/fs/cgroup/payload/mine && echo $$ > /sys/fs/cgroup/payload/mine/cgroup.procs; exec sleep 1000",
+        namespaces=namespaces,
+        mounts=[PROC, CGROUPS],
+        linux={"cgroupsPath": f"/{ID}", "uidMappings": ids, "gidMappings": ids},
+        annotations=DELEGATED,
+    )  # fmt: skip
+    (oci.rootfs / "sys/fs/cgroup").mkdir(parents=True)
+    for path in (oci.rootfs, oci.rootfs / "dev"):
+        os.chown(path, 100_000, 100_000)
+    for path in (oci.top, oci.top.parent, oci.top.parent.parent):
+        path.chmod(0o755)
+    oci("create", ID)
+    outer = hosts.cgroup_mount() / ID
+    pid = str(oci.state(ID)["pid"])
+    assert (outer / "cgroup.procs").read_text() == ""
+    assert (outer / "payload/cgroup.procs").read_text().split() == [pid]
+    assert (outer / "payload").stat().st_uid == (maps or (0,))[0]
+    assert oci("ps", "--format", "json", ID).stdout == f"[{pid}]\n"
+    oci("start", ID)
+    until(
+        "the program to have moved itself", lambda: (outer / "payload/mine/cgroup.procs").read_text().split() == [pid]
+    )
+    assert oci("exec", ID, "grep", "^0:", "/proc/self/cgroup").stdout == "0::/payload/mine\n"
+    oci("pause", ID)
+    assert oci.state(ID)["status"] == "paused"
+    oci("delete", "--force", ID)
+    assert not outer.exists()
+
+
+def test_a_container_that_cannot_have_its_delegated_cgroup_is_refused(oci: Oci) -> None:
+    """Another's name beneath that of a container: cgroup.procs is a file."""
+    oci.config("true", annotations={"run.oci.delegate-cgroup": "cgroup.procs"})
+    done = oci("create", ID, check=False)
+    assert (done.returncode, "move the container into the cgroup" in done.stderr) == (1, True)
+    assert oci.left() == []

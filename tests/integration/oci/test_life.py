@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
 import signal
 import stat
 import subprocess
@@ -448,16 +447,45 @@ def test_delete_force_ends_a_start_that_waits_for_a_hook_whatever_state_it_is_in
     assert "container does not exist" in oci("state", ID, check=False).stderr
 
 
-def test_a_state_that_cannot_be_read_is_said_and_hides_no_other(oci: Oci, container: str) -> None:
+DAMAGED = {"cut": '{"id":"cut","pi', "empty": "", "other": "[]", "typed": '{"pid":[]}', "zeros": "\0" * 4096}
+
+
+def test_a_state_that_cannot_be_read_is_said_hides_no_other_and_is_deleted_by_force(oci: Oci, container: str) -> None:
     """What a full disk or a power cut leaves of a root that lies on a disk."""
-    for name, content in (("cut", '{"id":"cut","pi'), ("empty", ""), ("other", "[]"), ("typed", '{"pid":[]}')):
+    for name, content in DAMAGED.items():
         (oci.root / name).mkdir()
         (oci.root / name / "state.json").write_text(content)
-        refused = oci("state", name, check=False)
-        assert refused.returncode == 1
-        assert f"{name}/state.json can't be read" in refused.stderr
+        (oci.root / name / ".copy").write_text(content)
+        for verb in ("state", "delete"):
+            refused = oci(verb, name, check=False)
+            assert refused.returncode == 1
+            assert f"{name}/state.json can't be read" in refused.stderr
     listed = oci("list", "--quiet")
     assert listed.stdout.split() == [container]
-    assert listed.stderr.count("level=warning") == 4
-    for name in ("cut", "empty", "other", "typed"):
-        shutil.rmtree(oci.root / name)
+    assert listed.stderr.count("level=warning") == len(DAMAGED)
+    deleted = oci("delete", "--force", *DAMAGED)
+    assert deleted.stderr.count("its state was lost") == len(DAMAGED)
+    assert oci.containers() == [container]
+
+
+@pytest.mark.parametrize("manager", ["cgroupfs", "disabled"])
+def test_of_a_container_whose_state_was_damaged_a_copy_tells_all(oci: Oci, manager: str) -> None:
+    oci.config("sleep", "1000")
+    oci(f"--cgroup-manager={manager}", "run", "--detach", ID)
+    before = oci.state(ID)
+    for content in DAMAGED.values():
+        (oci.root / ID / "state.json").write_text(content)
+        assert oci.state(ID) == before
+    assert oci("list", "--quiet").stdout == f"{ID}\n"
+    oci("delete", "--force", ID)
+    oci.assert_nothing_is_left()
+
+
+def test_a_container_that_waits_is_told_to_go_when_all_was_lost(oci: Oci) -> None:
+    oci.config("sleep", "1000")
+    oci("--cgroup-manager=disabled", "create", ID)
+    for path in (oci.root / ID).iterdir():
+        if path.is_file():
+            path.write_text("")
+    oci("delete", "--force", ID)
+    oci.assert_nothing_is_left()

@@ -128,6 +128,18 @@ def test_a_subgroup_is_one_name(name: str) -> None:
         ContainerCgroup.place(TREE, ":p:n", "one", "systemd", {"run.oci.systemd.subgroup": name})
 
 
+@pytest.mark.parametrize("driver", ["cgroupfs", "systemd"])
+def test_a_delegated_cgroup_is_one_name_beneath(driver: str) -> None:
+    path = "/a" if driver == "cgroupfs" else ":p:n"
+    plain = ContainerCgroup.place(TREE, path, "one", driver)
+    wanted = {"run.oci.delegate-cgroup": "inner"}
+    assert ContainerCgroup.place(TREE, path, "one", driver, wanted) == plain.replace(delegated="inner")
+    with pytest.raises(InvalidInput, match="delegate-cgroup"):
+        ContainerCgroup.place(TREE, path, "one", driver, {"run.oci.delegate-cgroup": "../x"})
+    with pytest.raises(NotSupported, match="delegate-cgroup"):
+        ContainerCgroup.place(TREE, path, "one", "disabled", wanted)
+
+
 def test_without_cgroups_a_limit_is_refused_and_nothing_else_fails() -> None:
     none = ContainerCgroup.place(TREE, "", "one", "disabled")
     assert none.create(Resources(pids_limit=-1, devices=(DeviceRule(allow=False),))) == "cgroups are disabled"

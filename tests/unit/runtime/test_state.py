@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from minirun.errors import Corrupt
 from minirun.runtime.container import Runtime, listing
-from minirun.runtime.state import Directory
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from minirun.runtime.state import Directory, State
 
 
 @pytest.mark.parametrize("text", ["", "{", "{bad", "[]", "{}", '{"sentences":[],"other":1}'])
@@ -23,6 +20,18 @@ def test_a_state_that_cannot_be_read_is_named_and_hides_no_other(tmp_path: Path,
     with pytest.raises(Corrupt, match=r"c1/state\.json can't be read"):
         Directory(str(tmp_path), "c1").read()
     assert listing(Runtime(root=str(tmp_path))) == []
+
+
+def test_a_copy_tells_what_the_state_was(tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path), "c1")
+    Path(directory.path).mkdir()
+    state = State(id="c1", bundle="/b", pid=7, annotations={"a": "b"}, sentences=("x",))
+    directory.write(state)
+    for damage in ("", "[" * 100_000, '{"id":"c1","bundle":"/b","later_hooks":[],"sentences":[],"pid":"7"}'):
+        Path(directory.path, "state.json").write_text(damage)
+        assert directory.read() == state
+    Path(directory.path, "state.json").unlink()
+    assert directory.read() == state
 
 
 def test_malformed_text_is_a_value_error_without_the_json_package() -> None:
