@@ -133,9 +133,24 @@ def _run(key: tuple[str, str], first: int, last: int) -> str:
     return f"{_joined(address, first)}-{last}->{first}-{last}/{protocol}"
 
 
+def image_shown(container: Container, names: set[tuple[str, str]], *, truncate: bool) -> str:
+    """Give the name that a container's image was asked for by, its id when that name leads elsewhere by now.
+
+    `names` has image ids with the names that they have now. A name with a digest, and an id, can lead to one image only.
+    """
+    name = container.image_name
+    short = name.removeprefix("index.").removeprefix("docker.io/").removeprefix("library/")
+    tagged = short if ":" in short.rpartition("/")[2] else f"{short}:latest"
+    digits = name.removeprefix("sha256:")
+    if "@" in name or (container.image_id, tagged) in names or container.image_id[7:].startswith(digits):
+        return name
+    return short_id(container.image_id) if truncate else container.image_id
+
+
 def container_columns(
     *,
     truncate: bool,
+    image: Callable[[Container], str] = lambda container: container.image_name,
     size: Callable[[Container], str] = lambda _: "0B",
     health: Callable[[Container], str] = lambda _: "none",
 ) -> Columns:
@@ -154,7 +169,7 @@ def container_columns(
 
     return {
         "ID": Column(heading="CONTAINER ID", value=lambda c: short_id(c.id) if truncate else c.id),
-        "Image": Column(heading="IMAGE", value=lambda c: c.image_name or "<no image>"),
+        "Image": Column(heading="IMAGE", value=lambda c: image(c) or "<no image>"),
         "Command": Column(heading="COMMAND", value=command),
         "CreatedAt": Column(heading="CREATED AT", value=lambda c: local_time(c.created_ns)),
         "RunningFor": Column(heading="CREATED", value=lambda c: f"{_since(c.created_ns, now_ns)} ago"),

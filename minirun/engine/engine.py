@@ -277,6 +277,12 @@ class Engine:
 
         return select(self, everything=all, limit=1 if latest else limit, filters=filters or {})
 
+    def image_names(self) -> set[tuple[str, str]]:
+        """Give image id and name, as users write it with its tag, of all images that have one now: for a list of containers."""
+        from .query import current_names
+
+        return current_names(self)
+
     def logs(
         self,
         reference: str,

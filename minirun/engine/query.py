@@ -33,6 +33,12 @@ def select(engine: Engine, *, everything: bool, limit: int, filters: dict[str, l
     return chosen[:limit] if limit > 0 else chosen
 
 
+def current_names(engine: Engine) -> set[tuple[str, str]]:
+    """Give image id and name, as users write it with its tag, of all images that have one now."""
+    rows = engine.connection.execute("SELECT image_id, name FROM tags")
+    return {(image_id, name.removeprefix("docker.io/").removeprefix("library/")) for image_id, name in rows}
+
+
 def _passes(container: Container, tests: list[Callable[[Container], bool]]) -> bool:
     return all(test(container) for test in tests)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     from ..preferences import text_preference
-    from ..present import PS_TABLE, container_columns, short_id
+    from ..present import PS_TABLE, container_columns, image_shown, short_id
     from ..table import show
 
     parsed = invocation.parsed
@@ -34,14 +34,15 @@ def run(invocation: Invocation) -> int:
                 warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
             write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))
             return 0
-        columns, default = container_columns(truncate=truncate, health=lambda one: _health(engine, one)), PS_TABLE
-        if parsed.flag("size") or ".Size" in template:
-            columns = container_columns(
-                truncate=truncate,
-                size=lambda container: _size(engine, container),
-                health=lambda container: _health(engine, container),
-            )
-            default = (*PS_TABLE, "Size")
+        names = engine.image_names() if containers else set()
+        sizes = parsed.flag("size") or ".Size" in template
+        columns = container_columns(
+            truncate=truncate,
+            image=lambda container: image_shown(container, names, truncate=truncate),
+            size=(lambda container: _size(engine, container)) if sizes else (lambda _: "0B"),
+            health=lambda container: _health(engine, container),
+        )
+        default = (*PS_TABLE, "Size") if sizes else PS_TABLE
         write(show(columns, containers, template, default))
     return 0
 

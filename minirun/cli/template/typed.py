@@ -110,6 +110,11 @@ _ABSENT: dict[str, dict[str, Any]] = {
     },
     "GraphDriver": {"Data": MAP},
 }  # fmt: skip
+# What is in a map: the key says nothing of it.
+_INSIDE = {
+    "Ports": "Ports[]", "PortBindings": "Ports[]", "Networks": "Networks[]",
+    "ExposedPorts": "ExposedPorts[]", "Volumes": "Volumes[]",
+}  # fmt: skip
 _MOUNT = ("Type", "Name", "Source", "Destination", "Driver", "Mode", "RW", "Propagation")
 # Go's names of fields where JSON's are others.
 _GO_NAMES = {
@@ -128,14 +133,19 @@ def typed(document: Any, name: str = "") -> Any:
         ]
     if not isinstance(document, dict):
         return document
-    inside = "Ports[]" if name in ("Ports", "PortBindings") else "Networks[]" if name == "Networks" else ""
+    inside = _INSIDE.get(name, "")
     values = {
         key: LIST if value is None and inside == "Ports[]" else typed(value, inside or key)
         for key, value in document.items()
     }
+    if name in ("ExposedPorts[]", "Volumes[]"):
+        return Struct(values)  # Go's struct{}
     if name in _MAPS or not values or not all(key[:1].isupper() for key in values):
         return Map(values)
     struct = Struct(values)
+    if not name and "Mountpoint" in values:
+        struct.absent = {"Status": MAP, "UsageData": POINTER, "ClusterVolume": POINTER}
+        return struct
     struct.absent = {go: values[key] for go, key in _GO_NAMES.items() if key in values} | _ABSENT.get(name, {})
     return struct
 

@@ -77,6 +77,9 @@ class Engine:
         self.calls.append(("containers", options))
         return list(self.held)
 
+    def image_names(self) -> set[tuple[str, str]]:
+        return {(held.image_id, "busybox:latest") for held in self.held}
+
     def create(self, config: ContainerConfig) -> Container:
         self.calls.append(("create", config))
         if config.image == "missing":

@@ -74,6 +74,27 @@ def test_a_template_fills_in_a_line_each() -> None:
     assert listed(container(), template='{{.Label "a"}} {{.Labels}} {{.Mounts}}') == "1 a=1,b=2 /a/very/long/d…\n"
 
 
+@pytest.mark.parametrize(
+    ("name", "names", "text"),
+    [
+        ("busybox", "busybox:latest", "busybox"),
+        ("docker.io/library/busybox", "busybox:latest", "docker.io/library/busybox"),
+        ("reg:5000/app", "reg:5000/app:latest", "reg:5000/app"),
+        ("reg:5000/app:1", "reg:5000/app:1", "reg:5000/app:1"),
+        ("busybox", "busybox:1", "ffffffffffff"),
+        ("busybox", "", "ffffffffffff"),
+        ("ffff", "", "ffff"),
+        ("sha256:ffff", "", "sha256:ffff"),
+        ("busybox@sha256:00", "", "busybox@sha256:00"),
+    ],
+)
+def test_an_image_whose_name_leads_elsewhere_is_shown_by_its_id(name: str, names: str, text: str) -> None:
+    one = container(image_name=name)
+    known = {(one.image_id, each) for each in names.split()}
+    assert present.image_shown(one, known, truncate=True) == text
+    assert present.image_shown(container(image_name="other"), known, truncate=False) == "sha256:" + "f" * 64
+
+
 def test_a_table_template_has_headings() -> None:
     assert listed(container(), template="table {{.ID}}\\t{{.Names}}") == (
         "CONTAINER ID   NAMES\n0123456789ab   brave_otter\n"

@@ -24,7 +24,13 @@ DOCUMENT: dict[str, Any] = {
     "Mounts": [
         {"Type": "bind", "Source": "/a", "Destination": "/b", "Mode": "", "RW": True, "Propagation": "rprivate"}
     ],
-    "Config": {"Cmd": ["sh"], "Entrypoint": None, "Labels": {"A": "1"}, "Volumes": None},
+    "Config": {
+        "Cmd": ["sh"],
+        "Entrypoint": None,
+        "Labels": {"A": "1"},
+        "Volumes": None,
+        "ExposedPorts": {"80/tcp": {}},
+    },
     "NetworkSettings": {"Ports": {"443/tcp": None, "80/tcp": [{"HostIp": "::", "HostPort": "8080"}]}},
 }
 
@@ -52,6 +58,7 @@ def rendered(template: str) -> str:
         ("{{.HostConfig.RestartPolicy}} {{.HostConfig.LogConfig}}", "{no 0} {json-file map[]}"),
         ("{{.HostConfig.PortBindings}} {{.NetworkSettings.Ports}}",
          "map[80/tcp:[{ 8080}]] map[443/tcp:[] 80/tcp:[{:: 8080}]]"),
+        ("{{.Config.ExposedPorts}} {{json .Config.ExposedPorts}}", 'map[80/tcp:{}] {"80/tcp":{}}'),
         ("{{.Config.StopSignal}}|{{.Config.User}}|{{.Config.Tty}}", "||false"),
     ],
 )  # fmt: skip
@@ -65,3 +72,8 @@ def test_a_template_says(template: str, text: str) -> None:
 def test_what_is_no_field_is_an_error(template: str) -> None:
     with pytest.raises(TemplateError):
         rendered(template)
+
+
+def test_a_volume_has_fields_of_its_own() -> None:
+    volume = typed({"Name": "data", "Mountpoint": "/x", "Labels": None, "Options": None})
+    assert compile_template("{{.Labels}} {{.Status}} {{.UsageData}}").render(volume) == "map[] map[] <nil>"
