@@ -46,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    config.pluginmanager.register(_seen_last)
     for kind in KINDS:
         config.addinivalue_line("markers", f"{kind}: lies in tests/{kind}")
     config.addinivalue_line("markers", "needs(name): something of the host that not every one has; see tests/hosts.py")
@@ -252,7 +253,10 @@ def busybox(fixture_image: Callable[[str], str]) -> str:
 
 
 class _SeenLast:
-    """What the last census saw, for the next one to begin with, as long as nothing has been made or ended since."""
+    """What the last census saw, for the next one to begin with, as long as nothing has been made or ended since.
+
+    A plugin of its own: pytest doesn't ask this file about fixtures of the session, which is above it.
+    """
 
     things: Things | None = None
 
@@ -261,20 +265,18 @@ class _SeenLast:
         things, self.things = self.things, None
         return things
 
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """What a fixture makes that others share is there before the test and no leak of it."""
+        if fixturedef.argname != "census":
+            self.things = None
+
+    def pytest_fixture_post_finalizer(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """What a fixture took away is not there before the next test."""
+        if fixturedef.argname != "census":
+            self.things = None
+
 
 _seen_last = _SeenLast()
-
-
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> None:
-    """What a fixture makes that others share is there before the test and no leak of it."""
-    if fixturedef.argname != "census":
-        _seen_last.things = None
-
-
-def pytest_fixture_post_finalizer(fixturedef: pytest.FixtureDef[Any]) -> None:
-    """What a fixture took away is not there before the next test."""
-    if fixturedef.argname != "census":
-        _seen_last.things = None
 
 
 @pytest.fixture(autouse=True)
