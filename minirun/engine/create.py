@@ -32,7 +32,8 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
         from .health import resolve as resolve_health
 
         config = resolve_health(config, image)
-    container = describe(with_ids_of_lenders(engine, config), image)
+    container = describe(config, image)
+    container = container.replace(config=with_ids_of_lenders(engine, container.config))
     if config.binds:
         from .spec_mounts import check_sources
 

@@ -249,7 +249,7 @@ def test_a_history_reads_as_dockers(minirun, box, docker, tmp_path):
         )
         assert without_ages(ours) == without_ages(theirs), options
     assert minirun("history", "--platform", "linux/s390x", "made-in-steps:3", check=False).returncode == 1
-    assert minirun("history", "nothing-like-it", check=False).stderr == "Error: No such image: nothing-like-it\n"
+    assert minirun("history", "nothing-like-it", check=False).stderr == "Error: No such image: nothing-like-it:latest\n"
 
 
 def without_ages(text: str) -> list[list[str]]:
@@ -306,7 +306,7 @@ def test_what_cant_be_saved_is_said_before_a_byte_is_written(minirun, busybox, t
     target = tmp_path / "x.tar"
     target.write_text("precious")
     for words, complaint in (
-        (("no-such-image",), "Error: No such image: no-such-image\n"),
+        (("no-such-image",), "Error: No such image: no-such-image:latest\n"),
         (("--platform", "linux/s390x", busybox), "does not provide the specified platform"),
         (("--platform", "linux/x/y/z", busybox), "invalid platform"),
     ):

@@ -158,7 +158,7 @@ def test_a_pause_during_a_commit_outlasts_it(minirun, engine, counter):
         engine.pause(counter)
     before = ticks(minirun, counter)
     assert state(minirun, counter)["Status"] == "paused"
-    assert pause.is_frozen(engine, container.id)
+    assert pause.is_frozen(engine, container)
     engine.unpause(counter)
     until("the container counts again", lambda: ticks(minirun, counter) > before)
 

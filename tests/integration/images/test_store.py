@@ -130,7 +130,8 @@ def test_what_a_name_or_an_id_leads_to(store):
         "docker.io/me/busybox",
         "busybox@sha256:" + "0" * 64,
     ):
-        with pytest.raises(NotFound, match=f"No such image: {wanted}"):
+        said = {"other": "other:latest", "docker.io/me/busybox": "me/busybox:latest"}.get(wanted, wanted)
+        with pytest.raises(NotFound, match=f"No such image: {said}"):
             store.resolve(wanted)
 
 
