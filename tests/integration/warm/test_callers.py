@@ -23,7 +23,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "no streams": 'exec "$@" <&- >&- 2>&-',
     "stdout that is full": 'exec "$@" >/dev/full',
     "stderr that is full": 'exec "$@" 2>/dev/full',
-    "a reader that has gone": '"$@" | true; echo "${PIPESTATUS[@]}"',
+    "a reader that has gone": '(sleep 0.2; exec "$@") | true; echo "${PIPESTATUS[@]}"',
     "a reader of one line": '"$@" | head -n 1',
     "process substitution": 'exec "$@" 7< <(echo seven) 9>/dev/null',
     "numbers far apart": 'exec "$@" 200</dev/null',
