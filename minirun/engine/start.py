@@ -13,7 +13,7 @@ import os
 
 from .. import database
 from ..errors import Conflict, InvalidInput, MinirunError, NotFound
-from ..light import ExitStack
+from ..light import ExitStack, suppress
 from ..record import Record
 from .session import Attachment, Session, join
 
@@ -93,7 +93,8 @@ def _start(
         if attachment.stdout or attachment.stderr:
             _load_what_the_end_needs(engine, container)
         if engine.stays:
-            engine.templates.learn()
+            with suppress(OSError, MinirunError):  # it is for the next start
+                engine.templates.learn()
         started = connection.wait_started()
     except LaunchFailed as failure:
         from ..runtime.failures import explain_failure

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import time
 
+from ..errors import MinirunError
 from ..light import ExitStack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
     from .container import Container
     from .engine import Engine
 
@@ -48,7 +52,9 @@ def _stop_together(
 
     stopped: list[tuple[Container, str]] = []
     waiting: list[tuple[float, Container, str]] = []
-    for container in containers:
+    failures: list[Exception] = []
+
+    def begin(container: Container) -> None:
         current = engine.rows.get(container.id)
         if current is not None and current.status == "restarting":
             stopped.append((rest(engine, current), ""))
@@ -56,7 +62,8 @@ def _stop_together(
             patience = patience_of(current, timeout_seconds)
             reason = ask(engine, current, patience, locked=True, by_hand=False)
             waiting.append((float("inf") if patience < 0 else time.monotonic() + patience, current, reason))
-    for deadline, current, reason in sorted(waiting, key=lambda entry: entry[0]):
+
+    def finish(deadline: float, current: Container, reason: str) -> None:
         left = -1 if deadline == float("inf") else max(0.0, deadline - time.monotonic())
         if not reason and not ends_within(engine, current, left):
             kill_all(engine, current, by_hand=False)
@@ -67,4 +74,17 @@ def _stop_together(
 
             erase(engine, ended)
         stopped.append((ended, reason))
+
+    def guarded(step: Callable[..., None], *arguments: Any) -> None:
+        try:
+            step(*arguments)
+        except (MinirunError, OSError) as failure:  # one that can't be stopped keeps no other from it
+            failures.append(failure)
+
+    for container in containers:
+        guarded(begin, container)
+    for entry in sorted(waiting, key=lambda entry: entry[0]):
+        guarded(finish, *entry)
+    if failures:
+        raise failures[0]
     return stopped

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 
 from ..errors import Exhausted, InvalidInput, MinirunError
-from ..light import ExitStack, contextmanager
+from ..light import ExitStack, contextmanager, suppress
 from ..storage.mounting import failure, options_of
 from ..storage.volumes import ANONYMOUS, check_name
 from .config import BindMount, VolumeMount
@@ -173,11 +173,20 @@ def mount_all(engine: Engine, container: Container) -> None:
 
 
 def unmount_all(engine: Engine, container: Container) -> None:
-    """Let go of what `mount_all` has mounted, unless another container uses it. Safe to repeat."""
+    """Let go of what `mount_all` has mounted, unless another container uses it. Safe to repeat.
+
+    The end of a container waits for no volume that somebody is at, and fails for none: engine/reconcile comes back to it.
+    """
     for mount in container.config.volumes:
-        if mount.is_mounted:
-            with engine.volume_store.lock(mount.name):
-                _unmount_unused(engine, mount.name, but=container.id)
+        if not mount.is_mounted:
+            continue
+        lock = engine.volume_store.lock(mount.name)
+        if lock.acquire(wait=False):
+            try:
+                with suppress(OSError, MinirunError):
+                    _unmount_unused(engine, mount.name, but=container.id)
+            finally:
+                lock.release()
 
 
 @contextmanager

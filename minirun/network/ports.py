@@ -150,6 +150,8 @@ def _reserve_one(
             return mapping.replace(host_address=address, host_port=port)
         # A row whose monitor has died and that nobody has released yet. A port of our choice can be another one.
         if mapping.host_port:
+            if descriptor >= 0:
+                os.close(reservation.descriptors.pop())
             break
     raise _refusal(connection, container_id, mapping, OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
 

@@ -35,7 +35,7 @@ def _to_journal(name: str) -> Sender:
         with suppress(OSError):
             socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC)
             try:
-                socket.sendto(fields.encode("utf-8", "backslashreplace"), JOURNAL)
+                socket.sendto(fields.encode("utf-8", "backslashreplace"), _socket.MSG_DONTWAIT, JOURNAL)
             finally:
                 socket.close()
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SHARED = ".shared"
 _STATE, _COPY = "state.json", ".copy"
+_OF_THE_CALLER = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EACCES)
 _ID_MAX = 1024
 _ID_CHARACTERS = "_+-."
 _TAKEN = "container with given ID already exists"
@@ -146,6 +147,8 @@ class Directory:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+                if isinstance(error, OSError) and error.errno in _OF_THE_CALLER:
+                    raise  # nothing is wrong with the file
                 damage = damage or error
         if damage is not None:
             raise Corrupt(f"{self.path}/{_STATE} can't be read: {damage}; delete --force removes it") from damage

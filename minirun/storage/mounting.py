@@ -9,6 +9,8 @@ once share a tmpfs only so. A bind of a whole directory needs no mount of its ow
 
 from __future__ import annotations
 
+import os
+
 from ..errors import InvalidInput, MinirunError, NotSupported
 from ..linux import syscalls
 from ..linux.syscalls import reason_within
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 OPTIONS = ("type", "device", "o", "size")
 _NEEDS = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
+_SECRETS = ("password=", "password2=", "pass=")  # mount.cifs(8)
 _PLAIN_BIND = frozenset(("bind", "rbind", "rw", "defaults"))
 
 _MS_REMOUNT, _MS_BIND, _MS_REC = 0x20, 0x1000, 0x4000
@@ -92,7 +95,7 @@ def mount(path: str, options: Options) -> None:
             unmount(path)
             raise
     except OSError as error:
-        shown = ",".join(word if not word.startswith("password=") else "password=********" for word in data)
+        shown = ",".join(f"{word.partition('=')[0]}=********" if word.startswith(_SECRETS) else word for word in data)
         what = (
             f"mount {options.device}:{path}"
             + (f", flags: {flags:#x}" if flags else "")
@@ -143,5 +146,10 @@ def unmount(path: str) -> None:
 
 def is_mounted(path: str) -> bool:
     """Is anything mounted on this very directory? proc_pid_mountinfo(5)."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return any(line.split(" ")[4].replace("\\040", " ").replace("\\134", "\\") == path for line in file)
+    real = os.fsencode(
+        os.path.realpath(path)
+    )  # the data root may be a link, and mounts are shown where they really are
+    for byte in (b"\\", b" ", b"\t", b"\n"):
+        real = real.replace(byte, b"\\%03o" % byte[0])
+    with open("/proc/self/mountinfo", "rb") as file:
+        return any(line.split(b" ")[4] == real for line in file)

@@ -325,6 +325,8 @@ def _leave_cgroup(ours: caller.Facts) -> bool:
         with open(f"{hierarchy}/{CGROUP}/cgroup.procs", "w", encoding="ascii") as file:
             file.write("0")
     except OSError:
+        with suppress(OSError):
+            os.rmdir(f"{hierarchy}/{CGROUP}")
         return False
     return True
 

@@ -225,11 +225,16 @@ def _is_closed_late(mount: Mount) -> bool:
 
 
 def _close_late(context: Context) -> Iterator[Operation]:
-    last = {mount.destination: mount for mount in context.spec.mounts if not mount.remount}
-    for mount in last.values():
-        if _is_closed_late(mount):
+    """What a later mount covers nobody can reach, neither to write into it nor to close it."""
+    made = [mount for mount in context.spec.mounts if not mount.remount]
+    for place, mount in enumerate(made):
+        if _is_closed_late(mount) and not any(_covers(later, mount) for later in made[place + 1 :]):
             yield plan.open_(MOUNT, ROOT, mount.destination, os.O_PATH | os.O_DIRECTORY)
             yield plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY)
+
+
+def _covers(later: Mount, mount: Mount) -> bool:
+    return f"{mount.destination.rstrip('/')}/".startswith(f"{later.destination.rstrip('/')}/")
 
 
 def _remount(context: Context, mount: Mount) -> Iterator[Operation]:

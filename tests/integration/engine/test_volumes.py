@@ -455,6 +455,15 @@ def test_containers_that_run_at_once_share_a_file_system_in_memory(volumes, busy
     assert volumes("exec", "two", "ls", "/v").stdout == "", "it goes with the last container that runs"
 
 
+def test_a_file_system_is_found_where_the_data_root_is_a_link(volumes, busybox, memory, roots, tmp_path):
+    link = tmp_path / "a link"
+    link.symlink_to(roots.root)
+    words = ("--root", str(link), "run", "-d", "--network", "none", "-v", "memory:/v")
+    volumes(*words, "--name", "one", busybox, "sleep", "60")
+    volumes(*words, "--name", "two", busybox, "sleep", "60")
+    assert len(mounts_below(roots.root / "volumes")) == 1
+
+
 def test_a_file_system_is_gone_whatever_was_killed(volumes, busybox, memory, roots):
     volumes("run", "-d", "--network", "none", "-v", "memory:/v", "--name", "one", busybox, "sleep", "60")
     pid = int(volumes("inspect", "-f", "{{.State.Pid}}", "one").stdout)

@@ -255,6 +255,14 @@ def test_only_the_topmost_of_a_place_is_closed_at_the_end() -> None:
     assert plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY) not in operations
 
 
+def test_what_a_later_mount_covers_is_not_looked_for_at_the_end() -> None:
+    covered = Mount(destination="/x/a", type="tmpfs", attributes=flags.MOUNT_ATTR_RDONLY)
+    for destination, closed in (("/x", False), ("/x/a", False), ("/x/a/b", True), ("/x/ab", True)):
+        later = Mount(destination=destination, type="bind", source="/srv")
+        operations = child(spec().replace(mounts=(covered, later)))
+        assert (plan.attributes(MOUNT, flags.MOUNT_ATTR_RDONLY) in operations) is closed, destination
+
+
 def test_a_bind_is_complete_before_it_is_seen() -> None:
     bind = Mount(
         destination="/data",
