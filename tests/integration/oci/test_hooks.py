@@ -259,6 +259,6 @@ def test_a_hook_without_an_environment_gets_the_callers(oci: Oci, variables: dic
         "true",
         hooks={"createRuntime": [{"path": "/usr/bin/env", "args": ["env", "cp", "/proc/self/environ", str(log)]}]},
     )
-    given = {"PATH": os.environ["PATH"], **variables}
+    given = {name: os.environ[name] for name in ("PATH", "MINIRUN_WARM")} | variables
     oci("run", ID, env=given)
     assert dict(entry.split("=", 1) for entry in log.read_text().split("\0")[:-1]) == given
