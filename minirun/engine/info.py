@@ -28,7 +28,10 @@ LIMIT_CONTROLLERS = {
 
 
 def info(engine: Engine) -> dict[str, Any]:
-    """Give names and values in docker's words where docker has one, and `Warnings`: what a user may miss on this host."""
+    """Give names and values in docker's words where docker has one, and `Warnings`: what a user may miss on this host.
+
+    One literal, in docker's order: it is read beside docker's own answer.
+    """
     from .. import __version__
 
     rows = engine.rows.all()
