@@ -25,10 +25,19 @@ from tests.waiting import until
 PAGE = (CHECKOUT / "docs/python.md").read_text()
 
 
-def examples() -> list[str]:
+def blocks() -> list[str]:
     found = re.findall(r"(?:^(?:    .*)?\n)+", PAGE, re.MULTILINE)
-    texts = ["\n".join(line[4:] for line in block.splitlines()).strip() + "\n" for block in found]
-    return [text for text in texts if "Engine() as engine" in text]
+    return ["\n".join(line[4:] for line in block.splitlines()).strip() + "\n" for block in found]
+
+
+def beginning() -> str:
+    """Give the lines that all examples begin with."""
+    (text,) = [text for text in blocks() if text.startswith("import os")]
+    return text
+
+
+def examples() -> list[str]:
+    return [text for text in blocks() if "Engine() as engine" in text]
 
 
 def sleeper(**fields) -> ContainerConfig:
@@ -39,8 +48,8 @@ def sleeper(**fields) -> ContainerConfig:
 def test_the_page_works_as_shown(number, busybox, roots, monkeypatch, tmp_path, capfd):
     monkeypatch.setattr("minirun.engine.engine.DATA_ROOT", str(roots.root))
     monkeypatch.setattr("minirun.engine.engine.RUN_ROOT", str(roots.run_root))
-    preamble = "import os, time\nfrom urllib.request import urlopen\nfrom minirun import *\n"
-    exec(compile(preamble + examples()[number], "docs/python.md", "exec"), {"directory": str(tmp_path)})  # noqa: S102  (our own page)
+    code = beginning() + examples()[number]
+    exec(compile(code, "docs/python.md", "exec"), {"directory": str(tmp_path)})  # noqa: S102  (our own page)
 
 
 def test_each_command_has_its_call_on_the_page():

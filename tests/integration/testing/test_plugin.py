@@ -38,7 +38,7 @@ def left(engine) -> list[str]:
 def test_the_page_works_as_shown(run, engine):
     blocks = re.findall(r"(?:^(?:    .*)?\n)+", PAGE, re.MULTILINE)
     (code,) = ["\n".join(line[4:] for line in block.splitlines()) for block in blocks if "def test_" in block]
-    run(f"from urllib.request import urlopen\nfrom minirun import VolumeMount\n{code}").assert_outcomes(passed=2)
+    run(code).assert_outcomes(passed=2)
     assert not left(engine)
     assert not engine.volumes()
 
