@@ -38,7 +38,9 @@ def check(config: ContainerConfig) -> None:
     """Raise InvalidInput, in docker's words, for a policy that isn't one."""
     policy, retries = config.restart_policy, config.restart_retries
     if policy not in POLICIES:
-        raise InvalidInput(f"invalid restart policy '{policy}'")
+        raise InvalidInput(
+            f"invalid restart policy '{policy}': use one of no, always, on-failure[:TIMES] and unless-stopped"
+        )
     if retries and policy != "on-failure":
         raise InvalidInput(f"maximum retry count cannot be used with restart policy '{policy}'")
     if retries < 0:

@@ -59,7 +59,7 @@ def test_delays_double_up_to_a_minute_unless_it_ran_steadily(before_ms: int, sec
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"restart_policy": "sometimes"}, "invalid restart policy 'sometimes'"),
+        ({"restart_policy": "sometimes"}, "invalid restart policy 'sometimes': use one of no, always"),
         ({"restart_policy": "no", "restart_retries": 1}, "cannot be used with restart policy 'no'"),
         ({"restart_policy": "on-failure", "restart_retries": -1}, "maximum retry count cannot be negative"),
         ({"restart_policy": "always", "auto_remove": True}, "can't create 'AutoRemove' container with restart policy"),
