@@ -104,10 +104,11 @@ static int by_string(const struct mr_overlay *overlay)
 int mr_overlay_mount(const struct mr_overlay *overlay)
 {
 	int root = by_parameters(overlay);
+	bool is_unknown = root == -ENOSYS;
 
-	if (root == -EINVAL || root == -ENOSYS) /* an older kernel, a path too long for a parameter, or really invalid */
+	if (root == -EINVAL || is_unknown) /* an older kernel, a path too long for a parameter, or really invalid */
 		root = by_string(overlay);
-	return root;
+	return is_unknown && root == -ENAMETOOLONG ? -ENOSYS : root; /* parameters would have had the room */
 }
 
 /* ---- With layers whose ids are mapped ---- */

@@ -23,6 +23,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Generator
 from pathlib import Path
 
@@ -189,6 +190,13 @@ def _take_away(calls: list[int]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, header, 0, 0) != 0:
         raise pytest.UsageError(f"--without: {os.strerror(ctypes.get_errno())}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let go of what the last tests were kept from closing: after them the filter of pytest_configure holds no more."""
+    if config.stash.get(_CALLS, ()):
+        warnings.simplefilter("ignore", ResourceWarning)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -51,6 +51,8 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
         return Exhausted(f"{attempt}: the host allows no more of them: see /proc/sys/user/max_*_namespaces")
     if operation.name == "OVERLAY_ID_MAPPED" and error == errno.EINVAL:
         return NotSupported(f"{attempt}: the kernel or the layers' file system can't; it takes Linux 5.19 or newer")
+    if operation.name.startswith("OVERLAY") and error == errno.ENAMETOOLONG:
+        return NotSupported(f"{attempt}: the names of its layers are too many for this kernel; Linux 6.5 takes more")
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error == errno.EOPNOTSUPP:
