@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from minirun.runtime.cgroups import Hierarchy
 from minirun.runtime.compile import Placement, Target, compile_container, compile_exec
 from tests import drivers
 from tests.integration.linux.conftest import Outcome, Walk, walk
+from tests.waiting import until
 
 __all__ = ["walk"]  # a fixture of its neighbour's
 
@@ -163,14 +163,17 @@ class Container:
 
     def _first_process(self, name: str) -> int:
         """Wait for the sleeping process: exec has happened when its name is `sleep`."""
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+
+        def look() -> int | None:
             for pid in self.hierarchy.processes(name):
                 with contextlib.suppress(OSError):
                     if Path(f"/proc/{pid}/comm").read_text() == "sleep\n":
                         return pid
-            os.sched_yield()
-        raise AssertionError("the container's first process didn't appear")
+            return None
+
+        pid = until("the container's first process", look)
+        assert pid is not None
+        return pid
 
 
 @pytest.fixture
