@@ -11,10 +11,27 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+TRACER = """
+import ctypes, os, sys
+ptrace = ctypes.CDLL(None).ptrace
+if (pid := os.fork()) == 0:
+    ptrace(0, 0, 0, 0)  # PTRACE_TRACEME
+    os.execv(sys.argv[1], sys.argv[1:])
+while os.WIFSTOPPED(status := os.waitpid(pid, 0)[1]):
+    number = os.WSTOPSIG(status)
+    ptrace(7, pid, 0, 0 if number == 5 else number)  # PTRACE_CONT, after exec without its SIGTRAP
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+SUBREAPER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 WARM = {  # served by a worker, which must be like the caller's own process
     "plain": 'exec "$@"',
     "no stdin": 'exec "$@" <&-',
@@ -54,6 +71,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "a megabyte of variables": 'for i in {1..10}; do export V$i="$(head -c 100000 /dev/zero | tr "\\0" x)"; done; exec "$@"',
     "a socket of a service manager": 'export LISTEN_FDS=1; exec "$@" 3</dev/null',
     "a limit of processor time": 'ulimit -t 20; exec "$@"',
+    "a job of a service": 'export INVOCATION_ID=1; exec "$@"',
 }
 COLD = {  # other rights, or another view of the system: the caller's own process does it
     "another network": 'exec unshare -n "$@"',
@@ -75,6 +93,10 @@ COLD = {  # other rights, or another view of the system: the caller's own proces
     "a preloaded library": 'exec env LD_PRELOAD= "$@"',
     "an allocator's settings": 'exec env MALLOC_ARENA_MAX=1 "$@"',
     "another personality": 'exec setarch -R "$@"',
+    "the main process of a service": 'INVOCATION_ID=1 exec setsid -w "$@"',
+    "a tracer": f"exec {sys.executable} -I -c '{TRACER}' \"$@\"",
+    "a file size limit below what is asked": 'ulimit -f 1; exec env LONG="$(head -c 2000 /dev/zero | tr "\\0" x)" "$@"',
+    "a subreaper": f"exec {sys.executable} -I -c '{SUBREAPER}' \"$@\"",
 }
 LINES = WARM | COLD
 
