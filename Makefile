@@ -122,6 +122,7 @@ uninstall: ## the program, bridge, rules; images and containers in /var/lib/mini
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
 	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
+	@[[ -z "$(ENABLES)" || ! -e $(UNIT) || ! -d /run/systemd/system ]] || systemctl -q stop minirun.service
 	@rm -rf $(HOME_OF_INSTALL) $(UNIT) $(WARM_UNITS)
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
@@ -187,5 +188,5 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-b
 	@for unit in $(WARM_UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} >$$unit; done
 	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
 	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system ]] || { MINIRUN_WARM=0 $(PREFIX)/bin/minirun system warm stop >/dev/null || true; \
-		systemctl daemon-reload; systemctl -q enable --now minirun-warm.socket; }
+		systemctl daemon-reload; systemctl -q enable --now minirun-warm.socket minirun.service; }
 	@touch $@
