@@ -148,7 +148,8 @@ def _tree_of_lender(mount: Mount, slot: int) -> Iterator[Operation]:
     """
     yield plan.open_(MOUNT, plan.HOST, "/proc/self/ns/mnt", os.O_RDONLY)
     yield plan.setns(LENDER, flags.CLONE_NEWNS)
-    yield plan.open_(slot, plan.HOST, mount.source, os.O_PATH | os.O_NOFOLLOW)
+    yield plan.open_(slot, plan.HOST, "/", os.O_PATH | os.O_DIRECTORY)
+    yield plan.open_(slot, slot, mount.source, os.O_PATH | os.O_NOFOLLOW)  # no link of its leads to what is ours
     yield plan.tree(slot, slot, "", False)
     yield plan.setns(MOUNT, flags.CLONE_NEWNS)
 
