@@ -72,8 +72,9 @@ class Foreground:
             finally:
                 self._terminal = -1
                 os.close(terminal)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        self._pid = 0  # from now on nothing is sent there: once it is waited for, the number may be somebody else's
         _, status = os.waitpid(pid, 0)
-        self._pid = 0  # by now it may be somebody else's number
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 
