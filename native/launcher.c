@@ -51,6 +51,7 @@
 #define ANSWER_MS 2 /* so long for the first answer of a process that may hang */
 #define BUSY_MS 5000 /* so long when it is seen to live: it may have fifty callers */
 #define ADOPTED_MS 5000 /* so long, again, for a worker to be ready */
+#define SILENCE_MS 1000 /* so long until a worker's end is looked for elsewhere */
 #define LOCK 3 /* the preloaded process's descriptor */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
@@ -629,28 +630,42 @@ static bool take_token(int token)
 	return read(token, &value, sizeof value) == sizeof value;
 }
 
+/* Gives a descriptor that is ready as soon as a signal is there that would do something to a process without handlers. signal(7) */
+static int urgent_signals(void)
+{
+	static const int others[] = { SIGCHLD, SIGCONT, SIGURG, SIGWINCH };
+	sigset_t urgent;
+
+	sigfillset(&urgent);
+	for (size_t i = 0; i < COUNT(others); i++)
+		sigdelset(&urgent, others[i]);
+	return signalfd(-1, &urgent, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
 /* Waits for the next message; false at its limit, at once where the preloaded process can't answer, and as soon as a signal wants
  * something of a command that nobody runs yet. */
-static bool await_message(int connection, int signals, pid_t preloaded, int limit_ms)
+static bool await_message(int connection, pid_t preloaded, int limit_ms)
 {
-	struct pollfd watched[] = { { .fd = connection, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	struct pollfd watched[] = { { .fd = connection, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
 
 	if (poll(watched, 1, ANSWER_MS) == 1)
 		return true;
 	if (strchr("TtZXx", state_of(preloaded)))
 		return false;
+	watched[1].fd = urgent_signals();
 	poll(watched, COUNT(watched), limit_ms);
+	close(watched[1].fd);
 	return watched[0].revents != 0;
 }
 
 /* Waits until a worker has accepted the command, and gives its process id; 0 when the command is ours to run, for certain. */
-static pid_t await_accepted(int connection, int signals, pid_t preloaded, int token, int *worker)
+static pid_t await_accepted(int connection, pid_t preloaded, int token, int *worker)
 {
 	struct answer answer = { 0 };
 
-	if (await_message(connection, signals, preloaded, BUSY_MS) && receive(connection, &answer, worker) && answer.kind == SEEN)
+	if (await_message(connection, preloaded, BUSY_MS) && receive(connection, &answer, worker) && answer.kind == SEEN)
 		answer.kind = 0;
-	if (answer.kind == 0 && await_message(connection, signals, preloaded, ADOPTED_MS))
+	if (answer.kind == 0 && await_message(connection, preloaded, ADOPTED_MS))
 		receive(connection, &answer, worker);
 	if (answer.kind != ACCEPTED && take_token(token))
 		return 0;
@@ -681,10 +696,27 @@ static void stop_likewise(int number, pid_t pid, int worker)
 		syscall(SYS_pidfd_send_signal, worker, SIGCONT, NULL, 0);
 }
 
+/* The worker has ended. A preloaded process that was stopped, or hangs, doesn't say how; but it doesn't wait for the worker either, so
+ * that the kernel still knows: the last field of proc_pid_stat(5). Comes back when there is something to hear. */
+static void end_unheard(int connection, pid_t pid)
+{
+	char text[1024];
+	const char *last;
+
+	if (poll(&(struct pollfd){ .fd = connection, .events = POLLIN }, 1, SILENCE_MS) != 0 || state_of(pid) != 'Z')
+		return;
+	read_stat(pid, text, sizeof text);
+	last = strrchr(text, ' ');
+	if (last)
+		end_likewise(atoi(last));
+}
+
 /* What we are asked by signals is asked of the worker, until it ends. */
 static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 {
-	struct pollfd watched[] = { { .fd = connection, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	struct pollfd watched[] = { { .fd = connection, .events = POLLIN },
+				    { .fd = signals, .events = POLLIN },
+				    { .fd = worker, .events = POLLIN } };
 
 	for (;;) {
 		struct signalfd_siginfo information;
@@ -694,6 +726,8 @@ static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 		while (read(signals, &information, sizeof information) == sizeof information)
 			if (information.ssi_signo != SIGCHLD)
 				syscall(SYS_pidfd_send_signal, worker, (int)information.ssi_signo, NULL, 0);
+		if (!watched[0].revents && watched[2].revents)
+			end_unheard(connection, pid);
 		if (!(watched[0].revents & (POLLIN | POLLHUP | POLLERR)))
 			continue;
 		if (!receive(connection, &answer, &worker))
@@ -738,7 +772,7 @@ static void run_warm(const char *socket_path)
 	sent[TOKEN] = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
 	sent[PAIR] = ends[1];
 	if (signals >= 0 && send_descriptors(ends[0], caller, (size_t)count + 1) && send_descriptors(connection, sent, SENT)) {
-		pid = await_accepted(connection, signals, preloaded, sent[TOKEN], &worker);
+		pid = await_accepted(connection, preloaded, sent[TOKEN], &worker);
 		if (pid > 0) {
 			close(ends[0]);
 			close(ends[1]);

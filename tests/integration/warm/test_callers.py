@@ -43,6 +43,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "a reader that has gone": '(sleep 0.2; exec "$@") | true; echo "${PIPESTATUS[@]}"',
     "a reader of one line": '"$@" | head -n 1',
     "process substitution": 'exec "$@" 7< <(echo seven) 9>/dev/null',
+    "a child that ends meanwhile": 'sleep 0.002 & exec "$@"',
     "numbers far apart": 'exec "$@" 200</dev/null',
     "a mask of modes": 'umask 077; exec "$@"',
     "few descriptors": 'ulimit -n 500; exec "$@"',

@@ -95,6 +95,20 @@ def test_a_signal_ends_a_command_that_nobody_runs_yet(installed):
         frozen.rmdir()
 
 
+def test_a_command_ends_although_the_preloaded_process_was_stopped(installed, words):
+    """It would have said how the worker ended; then nobody waits for what it can't say."""
+    command = start(installed, True, *words, "events")
+    (worker,) = installed.workers()
+    until("its database", lambda: has_database(worker))
+    pid = installed.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(20) == -signal.SIGTERM
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 @BOTH
 @pytest.mark.parametrize("number", DEADLY, ids=lambda number: number.name)
 def test_a_signal_ends_a_command_as_it_ends_any_process(installed, words, number, warm):
