@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import hosts
+
 TRACER = """
 import ctypes, os, sys
 ptrace = ctypes.CDLL(None).ptrace
@@ -178,6 +180,26 @@ def test_a_caller_sees_no_difference(installed, bundle, tmp_path, name):
             elif warm and "root" not in name and name != "another user":  # they can't leave a mark
                 assert installed.ran_cold(), f"{what} was served by a worker"
         assert seen[True] == seen[False], what
+
+
+# What a process may ask for itself is inherited across exec, where the kernel has it: no memory both written and executed (MDWE),
+# memory from node 0 alone. prctl(2), set_mempolicy(2)
+ASKED = {
+    "no executable memory": ("libc.prctl(65, 1, 0, 0, 0)", hosts.has("kernel>=6.3")),
+    "memory of a node": (
+        f"libc.syscall({'238' if hosts.has('x86_64') else '237'}, 2, (ctypes.c_ulong * 1)(1), 2)",
+        os.path.exists("/proc/self/numa_maps"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_a_worker_can_not_ask_for_runs_cold(installed, what):
+    call, is_possible = ASKED[what]
+    script = f"import ctypes, os, sys; libc = ctypes.CDLL(None); {call}; os.execv(sys.argv[1], sys.argv[1:])"
+    words = [sys.executable, "-I", "-c", script, installed.program(), "version"]
+    subprocess.run(words, check=True, capture_output=True, env=installed.environment(), timeout=60)
+    assert installed.ran_cold() == is_possible
 
 
 def test_a_container_prints_what_it_was_made_to(installed, bundle, tmp_path):
