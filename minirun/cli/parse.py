@@ -19,7 +19,10 @@ class _Reader(Reader):
     values_package = "minirun.cli.values"
 
     def unknown(self, name: str) -> str:
-        return super().unknown(name) + (" (docker has it, minirun does not yet)" if name in ABSENT else "")
+        why = ABSENT.get(name)
+        if why is None:
+            return super().unknown(name)
+        return super().unknown(name) + (f" (docker's; {why})" if why else " (docker has it, minirun does not yet)")
 
 
 def parse(options: tuple[Option, ...], words: Sequence[str], *, options_stop: bool) -> Parsed:

@@ -59,6 +59,15 @@ class VolumeMount(Record):
     is_mounted: bool = False  # is a file system of its own, mounted for as long as one of its containers runs
 
 
+class ImageMount(Record):
+    """What an image holds, shown inside the container; nobody can write there (`--mount type=image`)."""
+
+    target: str
+    name: str = ""  # as it was asked for
+    image_id: str = ""  # what the name led to when the container was created
+    part: str = ""  # of the image: the path of a directory in it
+
+
 class PortMapping(Record):
     """A host address and port that lead to a port of the container (`-p [address:]host:container/protocol`)."""
 
@@ -134,6 +143,7 @@ class ContainerConfig(Record):
     binds: tuple[BindMount, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()
     volumes: tuple[VolumeMount, ...] = ()
+    image_mounts: tuple[ImageMount, ...] = ()
     volumes_from: tuple[str, ...] = ()  # NAME[:ro|rw]
     devices: tuple[Device, ...] = ()
     device_rules: tuple[str, ...] = ()  # "c 1:3 rwm" and the like, beside those for `devices`
@@ -165,6 +175,7 @@ class ContainerConfig(Record):
     exposed: tuple[str, ...] = ()  # "80/tcp", beside those of the image
     annotations: dict[str, str] = {}
     extra_hosts: tuple[str, ...] = ()  # name:address
+    links: tuple[str, ...] = ()  # NAME:ALIAS of other containers on the bridge; once it is created ID:ALIAS
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
@@ -183,6 +194,8 @@ class ContainerConfig(Record):
     log_driver: str = "json-file"  # local: kept in the same form; none: what the container writes is kept nowhere
     log_max_bytes: int = 16 * 1024 * 1024
     log_max_files: int = 3
+    log_mode: str = ""  # blocking, non-blocking: the same here (docs/logs.md); so is the buffer of the second
+    log_buffer: str = ""
     log_env: str = ""  # names with commas between, of variables that each record says; so are the labels
     log_env_regex: str = ""
     log_labels: str = ""
@@ -229,6 +242,7 @@ class ContainerConfig(Record):
             "binds": BindMount,
             "tmpfs": TmpfsMount,
             "volumes": VolumeMount,
+            "image_mounts": ImageMount,
             "ports": PortMapping,
             "ulimits": Ulimit,
             "devices": Device,

@@ -49,6 +49,10 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
 
                 details["State"]["Health"] = of_container(engine, container)
             details["GraphDriver"]["Data"] |= _layers(engine, container)
+            if container.config.links:
+                from .links import texts
+
+                details["HostConfig"]["Links"] = texts(engine, container)
             if size:
                 from .usage import sizes_of
 
@@ -269,6 +273,9 @@ def written_mounts_json(config: ContainerConfig) -> list[Json]:
                 options["DriverConfig"] = {"Name": volume.driver, "Options": dict(sorted(volume.options.items()))}
             name = "" if volume.is_anonymous else volume.name
             shown.append(_written("volume", name, volume.target, volume.read_only, "VolumeOptions", options))
+    for image in config.image_mounts:
+        options = {"Subpath": image.part} if image.part else {}
+        shown.append(_written("image", image.name, image.target, False, "ImageOptions", options))
     return shown
 
 
@@ -281,9 +288,10 @@ def _written(kind: str, source: str, target: str, read_only: bool, field: str, o
 def _log_options(config: ContainerConfig) -> Json:
     if config.log_driver == "none":
         return {}
-    names = ("env", "env-regex", "labels", "labels-regex", "tag")
+    names = ("env", "env-regex", "labels", "labels-regex", "mode", "tag")
     sizes = {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)}
     given = {name: getattr(config, f"log_{name.replace('-', '_')}") for name in names}
+    given["max-buffer-size"] = config.log_buffer
     return sizes | {name: text for name, text in given.items() if text}
 
 
@@ -351,11 +359,16 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
         for mount in config.tmpfs
         if mount.by_mount  # docker leaves those of --tmpfs out
     ]
-    if not config.volumes:
-        return binds + tmpfs
-    from .volume_mounts import mounts_json
+    others: list[Json] = []
+    if config.volumes:
+        from .volume_mounts import mounts_json as volumes_json
 
-    return binds + mounts_json(config) + tmpfs
+        others += volumes_json(config)
+    if config.image_mounts:
+        from .image_mounts import mounts_json as images_json
+
+        others += images_json(config)
+    return binds + others + tmpfs
 
 
 def _owner_words(bind: Any) -> tuple[str, str]:

@@ -47,9 +47,13 @@ class Pruned(Record):
 
 
 def prune_containers(engine: Engine, filters: Filters) -> Pruned:
-    """Remove all containers at rest that pass the filters. Raises InvalidInput for a filter that doesn't exist."""
+    """Remove all containers at rest that pass the filters. Raises InvalidInput for a filter that doesn't exist.
+
+    One that can't be removed doesn't keep the others: `failures` has why.
+    """
     passes = _filter(filters)
     removed, reclaimed = [], 0
+    failures: list[MinirunError] = []
     for container in reversed(engine.containers(all=True)):
         if container.status not in ("created", "exited") or not passes(
             container.created_ns, _labels(engine, container)
@@ -60,9 +64,12 @@ def prune_containers(engine: Engine, filters: Filters) -> Pruned:
             engine.remove(container.id)
         except (Conflict, NotFound):  # started, or removed, by somebody else
             continue
+        except MinirunError as error:
+            failures.append(error)
+            continue
         removed.append(container.id)
         reclaimed += size
-    return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed)
+    return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed, failures=tuple(failures))
 
 
 def prune_images(
@@ -154,8 +161,9 @@ def _is_spare(image: Image, everything: bool) -> bool:
 
 
 def _is_used(engine: Engine, image: Image) -> bool:
-    query = "SELECT 1 FROM containers WHERE image_id = ? LIMIT 1"
-    return engine.connection.execute(query, (image.id,)).fetchone() is not None
+    from ..images.removing import holder_of
+
+    return holder_of(engine.connection, image.id) is not None
 
 
 def _size_of(engine: Engine, container: Container) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from .. import database
-from ..errors import Conflict
+from ..errors import Conflict, MinirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def remove(engine: Engine, container: Container, *, force: bool = False, volumes: bool = False) -> None:
-    """Remove a container; raises Conflict when it runs and `force` isn't given.
+    """Remove a container; raises Conflict when it runs and `force` isn't given, MinirunError when something of it can't go.
 
     With `volumes` its anonymous volumes go too, unless another container uses them. Blocks until its processes are gone.
     """
     if container.is_running and force:
         engine.hierarchy.kill(container.cgroup)  # without the lock: a `stop` that waits must not hold us up
     with engine.lock(container.id):
-        _remove_locked(engine, container, force=force, volumes=volumes)
+        try:
+            _remove_locked(engine, container, force=force, volumes=volumes)
+        except OSError as error:
+            raise MinirunError(f"remove container {container.name}: {error.strerror or error}") from error
 
 
 def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes: bool) -> None:
