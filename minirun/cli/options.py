@@ -51,7 +51,7 @@ _CONTAINER: Rows = (
     ("cap-drop",     "",  "many",   "list",    "Drop Linux capabilities", "security.capability", "capabilities_drop"),
     ("cgroup-parent", "", "one",    "string",  "Optional parent cgroup for the container", "", "cgroup_parent"),
     ("cgroupns",     "",  "one",    "string",  "Cgroup namespace to use (host|private)", "modes.cgroupns", "cgroupns_mode"),
-    ("cidfile",      "",  "one",    "string",  "Write the container ID to the file", "", ""),
+    ("cidfile",      "",  "one",    "string",  "Write the container ID to the file", "", "id_file"),
     ("cpu-period",   "",  "one",    "int",     "Limit CPU CFS (Completely Fair Scheduler) period", "scalars.integer", "cpu_period_us"),
     ("cpu-quota",    "",  "one",    "int",     "Limit CPU CFS (Completely Fair Scheduler) quota", "scalars.integer", "cpu_quota_us"),
     ("cpu-shares",   "c", "one",    "int",     "CPU shares (relative weight)", "scalars.integer", "cpu_shares"),
@@ -102,7 +102,7 @@ _CONTAINER: Rows = (
     ("no-healthcheck", "", "flag",  "",        "Disable any container-specified HEALTHCHECK", "", "no_healthcheck"),
     ("oom-score-adj", "", "one",    "int",     "Tune host's OOM preferences (-1000 to 1000)", "scalars.integer", "oom_score_adj"),
     ("pid",          "",  "one",    "string",  "PID namespace to use", "modes.pid", "pid_mode"),
-    ("pids-limit",   "",  "one",    "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
+    ("pids-limit",   "",  "one",    "int",     "Tune container pids limit (set -1 for unlimited)", "limits.processes", "pids_limit"),
     ("privileged",   "",  "flag",   "",        "Give extended privileges to this container", "", "privileged"),
     ("publish",      "p", "many",   "list",    "Publish a container's port(s) to the host", "ports.publish", "ports"),
     ("publish-all",  "P", "flag",   "",        "Publish all exposed ports to random ports", "", "publish_all"),
@@ -271,8 +271,8 @@ _UPDATE: Rows = (
     ("memory",             "m", "one", "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
     ("memory-reservation", "",  "one", "bytes",   "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",        "",  "one", "bytes",   "Swap limit equal to memory plus swap: -1 to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
-    ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
-    ("restart",            "",  "spread", "string", "Restart policy to apply when a container exits", "scalars.restart_policy", "restart_policy restart_retries"),
+    ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "limits.processes", "pids_limit"),
+    ("restart",            "",  "spread", "string", "Restart policy to apply when a container exits", "scalars.new_restart_policy", "restart_policy restart_retries"),
 )
 
 _CP: Rows = (
@@ -340,7 +340,7 @@ _DESCRIBE: Rows = (
 )
 
 _FORCE = ("force", "f", "flag", "", "Do not prompt for confirmation", "", "")
-_PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.prune_condition", "")
+_PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.filter_condition", "")
 _KEEP_HISTORY = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 7d)", "times.duration", "")
 
 _CONTAINER_PRUNE: Rows = (_PRUNE_FILTER, _FORCE)
@@ -354,7 +354,7 @@ _IMAGE_PRUNE: Rows = (
 
 _SYSTEM_PRUNE: Rows = (
     ("all",     "a", "flag", "",       "Remove all unused images not just dangling ones", "", ""),
-    ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.prune_condition", ""),
+    ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.filter_condition", ""),
     _FORCE,
     _KEEP_HISTORY,
     ("volumes", "",  "flag", "",       "Prune anonymous volumes", "", ""),

@@ -190,6 +190,7 @@ def container_columns(
         "RunningFor": Column(heading="CREATED", value=lambda c: f"{_since(c.created_ns, now_ns)} ago"),
         "Status": Column(heading="STATUS", value=lambda c: status(c, now_ns, health(c))),
         "State": Column(heading="STATE", value=lambda c: c.state),
+        "Platform": Column(heading="PLATFORM", value=lambda c: None),  # docker's, too, unless it has images of several
         "Ports": Column(heading="PORTS", value=lambda c: _ports(c, exposed)),
         "Names": Column(heading="NAMES", value=names),
         "Labels": Column(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+SHM_SIZE_BYTES = 64 * 1024 * 1024
+
+
 class BindMount(Record):
     """A directory or file of the host inside the container (`-v source:target[:options]`)."""
 
@@ -126,6 +129,7 @@ class ContainerConfig(Record):
     attach: tuple[str, ...] = ()  # the streams a foreground run attaches: stdin stdout stderr
     detached: bool = False  # run -d
     auto_remove: bool = False  # --rm
+    id_file: str = ""  # where its id was written to
     init: bool = False
     read_only: bool = False
     privileged: bool = False
@@ -149,7 +153,7 @@ class ContainerConfig(Record):
     device_rules: tuple[str, ...] = ()  # "c 1:3 rwm" and the like, beside those for `devices`
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: dict[str, str] = {}
-    shm_size_bytes: int = 64 * 1024 * 1024
+    shm_size_bytes: int = SHM_SIZE_BYTES  # 0: the same
     memory_bytes: int = 0
     memory_swap_bytes: int = 0  # memory plus swap as docker counts it; -1 unlimited, 0 not asked
     memory_reservation_bytes: int = 0

@@ -16,6 +16,7 @@ import time
 from ..errors import InvalidInput
 from ..jsontext import loads
 from ..record import Record
+from ..units import SECOND_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def events(
     for name in filters:
         if name not in NAMES:
             raise InvalidInput(f"invalid filter '{name}'")
+    if since_ns is not None and until_ns is not None and since_ns > until_ns:
+        times = since_ns // SECOND_NS, until_ns // SECOND_NS
+        raise InvalidInput("`since` time ({}) cannot be after `until` time ({})".format(*times))
     return _stream(engine, since_ns, until_ns, filters)
 
 

@@ -38,7 +38,7 @@ CREATE INDEX containers_with_links ON containers (id) WHERE instr(config, '"link
 """
 
 LINKS = """
-CREATE INDEX containers_with_links ON containers (id) WHERE instr(config, '"links":["') > 0
+CREATE INDEX IF NOT EXISTS containers_with_links ON containers (id) WHERE instr(config, '"links":["') > 0
 """
 
 RESTARTS = """

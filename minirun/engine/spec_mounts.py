@@ -21,6 +21,7 @@ from ..linux.flags import (
     PROPAGATIONS,
 )
 from ..runtime.spec import MASKED_PATHS, IdMapping, Mount
+from .config import SHM_SIZE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _of_ipc(config: ContainerConfig) -> tuple[Mount, ...]:
         return (_MQUEUE,)
     if "ipc" in config.lenders:
         return _MQUEUE, Mount(destination=_SHM, type="bind", source=_SHM, of_lender=True)
-    return _MQUEUE, _shared_memory(config.shm_size_bytes)
+    return _MQUEUE, _shared_memory(config.shm_size_bytes or SHM_SIZE_BYTES)  # tmpfs(5) has no limit with size=0
 
 
 def _shared_memory(size_bytes: int) -> Mount:

@@ -37,7 +37,7 @@ def run(invocation: Invocation) -> int:
         names = engine.image_names() if containers else set()
         exposing: dict[str, tuple[str, ...]] = {}
         links = {} if truncate else engine.link_names()
-        sizes = parsed.flag("size") or ".Size" in template
+        sizes = parsed.flag("size") or ".Size" in template or "json .}}" in template.replace(" }", "}")
         columns = container_columns(
             truncate=truncate,
             names=lambda container: ",".join((container.name, *links.get(container.id, ()))),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from ...engine.config import DeviceRate, DeviceWeight, Ulimit
 from ...errors import InvalidInput
 from ...units import parse_size, whole_number
+from .scalars import integer
 
 _CPU_MAX = (1 << 31) - 1  # what the host has is seen at the start
 _ULIMITS = (
@@ -76,6 +77,12 @@ def _set(text: str, what: str) -> str:
         if low is None or high is None or low > high:
             raise InvalidInput(f"Invalid value {text} for cpuset {what}")
     return text
+
+
+def processes(text: str) -> int:
+    """Read how many processes there may be; nothing and less stands for no limit, -1."""
+    number = integer(text)
+    return number if number > 0 else -1
 
 
 def log_driver(text: str) -> str:

@@ -140,6 +140,11 @@ def test_a_filter_that_is_none_is_refused(minirun):
     assert (done.returncode, done.stderr) == (1, "Error: invalid filter 'colour'\n")
 
 
+def test_a_beginning_after_the_end_is_refused_in_dockers_words(minirun):
+    done = minirun("events", "--since", "20", "--until", "10.5", check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: `since` time (20) cannot be after `until` time (10)\n")
+
+
 def test_what_others_do_is_seen_within_a_tenth_of_a_second(minirun, busybox):
     """The first event is waited for, so that the follower is there; then each has to arrive before its deadline."""
     follower = minirun.start("events", "--format", "{{.Action}} {{.TimeNano}}", stdout=subprocess.PIPE)

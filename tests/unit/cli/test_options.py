@@ -17,7 +17,7 @@ from minirun.engine.config import ContainerConfig, DeviceRate, DeviceWeight
 from minirun.engine.container import ExecConfig
 
 # What `run` reads itself, because it says how to run and nothing about the container.
-OF_THE_COMMAND = {"cidfile", "explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
+OF_THE_COMMAND = {"explain", "trace", "sig-proxy", "platform", "pull", "quiet"}
 # One value is possible, and it is what happens anyway.
 CHECKED_ONLY = {"disable-content-trust", "isolation", "runtime", "volume-driver"}
 
@@ -29,6 +29,7 @@ SAMPLES: dict[str, tuple[str, str, Any]] = {
     "blkio-weight-device": ("/dev/sda:20", "block_device_weights", (DeviceWeight(path="/dev/sda", weight=20),)),
     "log-driver": ("none", "log_driver", "none"),
     "cgroup-parent": ("/batch", "cgroup_parent", "/batch"),
+    "cidfile": ("/x", "id_file", "/x"),
     "cgroupns": ("host", "cgroupns_mode", "host"),
     "cpu-period": ("50000", "cpu_period_us", 50000),
     "cpu-quota": ("25000", "cpu_quota_us", 25000),

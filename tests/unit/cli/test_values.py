@@ -351,6 +351,8 @@ ACCEPTED: list[tuple[Callable[[str], Any], str, Any]] = [
     (limits.log_option, "env-regex=^A=b", (("log_env_regex", "^A=b"),)),
     (limits.log_option, "tag=", (("log_tag", ""),)),
     (limits.log_option, "max-size=1.5k", (("log_max_bytes", 1500),)),
+    (limits.processes, "-5", -1),
+    (limits.processes, "0", -1),
     (limits.log_option, "compress=false", ()),
     (limits.log_option, "mode=non-blocking", (("log_mode", "non-blocking"),)),
     (network.link, "db", ("db:db",)),
