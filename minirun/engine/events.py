@@ -155,7 +155,7 @@ def _fits_image(event: Event, value: str) -> bool:
 
 def as_docker(event: Event) -> dict[str, Any]:
     """Give an event in the form of docker's JSON."""
-    actor = {"ID": event.actor, "Attributes": event.attributes}
+    actor = {"ID": event.actor, "Attributes": dict(sorted(event.attributes.items()))}
     shown: dict[str, Any] = {}
     if event.kind in ("container", "image"):
         shown = {"status": event.action, "id": event.actor}

@@ -62,7 +62,10 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
             return details
     try:
         image = engine.images.resolve(reference)
-        return image_json(image, engine.images.configuration(image))
+        from ..images.tag_history import last_tagged_ns
+
+        tagged_ns = last_tagged_ns(engine.connection, image.id)
+        return image_json(image, engine.images.configuration(image), tagged_ns)
     except NotFound as error:
         if kind:
             raise
@@ -491,8 +494,8 @@ def _last_comment(document: Json) -> str:
     return str(last.get("comment", "")) if isinstance(last, dict) else ""
 
 
-def image_json(image: Image, document: Json) -> Json:
-    """Give an image as docker's ImageInspect does; `document` is its whole configuration."""
+def image_json(image: Image, document: Json, tagged_ns: int = 0) -> Json:
+    """Give an image as docker's ImageInspect does; `document` is its whole configuration, `tagged_ns` when it got its last name."""
     return {
         "Id": image.id,
         "RepoTags": list(image.tags),
@@ -508,5 +511,5 @@ def image_json(image: Image, document: Json) -> Json:
         "Size": image.size_bytes,
         "GraphDriver": {"Name": "overlay", "Data": None},
         "RootFS": {"Type": "layers", "Layers": list(image.layers)},
-        "Metadata": {"LastTagTime": rfc3339(0)},
+        "Metadata": {"LastTagTime": rfc3339(tagged_ns)},
     }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..errors import Conflict, InvalidInput, MinirunError, NotFound
+from ..errors import Conflict, Exhausted, InvalidInput, MinirunError, NotFound
 from ..light import suppress
 from ..record import Record
 
@@ -69,6 +69,7 @@ def prune_containers(engine: Engine, filters: Filters) -> Pruned:
             continue
         removed.append(container.id)
         reclaimed += size
+    note_prune(engine, "container", reclaimed)
     return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed, failures=tuple(failures))
 
 
@@ -99,7 +100,16 @@ def prune_images(
     gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
     if not filters:
         gone += engine.images.forget_incoming()
+    note_prune(engine, "image", gone)
     return Pruned(removed=tuple(lines), reclaimed_bytes=gone, kept=len(spare) - len(chosen))
+
+
+def note_prune(engine: Engine, kind: str, reclaimed_bytes: int) -> None:
+    """Record that things of a kind were pruned; on a full disk that is lost, and the prune isn't."""
+    from .. import database
+
+    with suppress(Exhausted), database.transaction(engine.connection):
+        database.record_event(engine.connection, kind, "prune", "", {"reclaimed": str(reclaimed_bytes)})
 
 
 def _filter(filters: Filters) -> _Filter:

@@ -6,6 +6,7 @@ Owns: the filters of `ps`. Leaves to others: columns and words (cli/).
 from __future__ import annotations
 
 from ..errors import InvalidInput, NotFound
+from ..jsontext import loads
 from ..light import suppress
 from ..units import whole_number
 from .container import Container
@@ -129,11 +130,14 @@ def _by_exposed(engine: Engine, values: list[str]) -> Callable[[Container], bool
 
 
 def exposed_by_image(engine: Engine, image_id: str) -> tuple[str, ...]:
-    """Give the ports that an image exposes, as it writes them; none of one that was removed by force."""
-    try:
-        return tuple(engine.images.resolve(image_id).config.get("ExposedPorts") or ())
-    except NotFound:
-        return ()
+    """Give the ports that an image exposes, as it writes them; none of one that was removed by force.
+
+    Asked of the table, as `ps` does it and has no other use for the store of images.
+    """
+    query = "SELECT json_extract(config, '$.ExposedPorts') FROM images WHERE id = ?"
+    (text,) = engine.connection.execute(query, (image_id,)).fetchone() or (None,)
+    ports = loads(text) if isinstance(text, str) and text.startswith("{") else {}
+    return tuple(ports)
 
 
 def exposed_ports(container: Container, by_image: Iterable[str]) -> set[tuple[str, int]]:

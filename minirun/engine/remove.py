@@ -22,7 +22,7 @@ def remove(engine: Engine, container: Container, *, force: bool = False, volumes
     With `volumes` its anonymous volumes go too, unless another container uses them. Blocks until its processes are gone.
     """
     if container.is_running and force:
-        engine.hierarchy.kill(container.cgroup)  # without the lock: a `stop` that waits must not hold us up
+        _kill(engine, container)  # without the lock: a `stop` that waits must not hold us up
     with engine.lock(container.id):
         try:
             _remove_locked(engine, container, force=force, volumes=volumes)
@@ -46,6 +46,8 @@ def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes
         raise Conflict(
             f"You cannot remove a restarting container {current.id}. Stop the container before attempting removal or force remove"
         )
+    if current.is_running:
+        current = _end(engine, current)
     with database.transaction(engine.connection):
         engine.rows.update(current.id, status="removing")
         if volumes and current.config.volumes:
@@ -53,6 +55,24 @@ def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes
 
             give_up(engine, current)
     erase(engine, current)
+
+
+def _end(engine: Engine, container: Container) -> Container:
+    """Kill what runs of a container, and tell of its end; nobody is waited for but the kernel."""
+    from ..monitor import exits
+    from .life import record_exit
+
+    engine.hierarchy.kill(container.cgroup)
+    end = exits.read_exit(engine.layout.run(container.id))
+    return record_exit(engine, container, end, status="removing")
+
+
+def _kill(engine: Engine, container: Container) -> None:
+    from .life import is_over
+
+    if not is_over(engine, container.id):
+        engine.rows.note_alone(container, "kill", signal="9")
+        engine.hierarchy.kill(container.cgroup)
 
 
 def erase(engine: Engine, container: Container) -> None:

@@ -108,8 +108,7 @@ def _start(
         engine.rows.update(container.id, **changes)
         if attachment.stdin or attachment.stdout or attachment.stderr:
             engine.rows.note(container, "attach")
-        if joined.endpoint is not None:
-            engine.rows.note_network(container.id, "connect")
+        engine.rows.note_network(container, "connect")
         engine.rows.note_volumes(container, "mount")
         engine.rows.note(container, "start")
     if joined.endpoint is not None:

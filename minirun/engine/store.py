@@ -23,6 +23,7 @@ _OOM_KILLED, _STOPPED_BY_HAND = (COLUMNS.index(name) for name in ("oom_killed", 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"  # noqa: S608  (names of columns, all ours)
 _INSERT = f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _HAS_LINKS = """instr(config, '"links":["') > 0"""  # as the index containers_with_links has it (engine/schema)
+_NETWORKS = {"bridge": "bridge", "host": "host", "none": "null"}  # and docker's drivers of them
 PASSING = ("creating", "starting", "removing")
 
 
@@ -85,10 +86,12 @@ class Containers:
             for action in actions:
                 self.note(container, action, **attributes)
 
-    def note_network(self, container_id: str, action: str) -> None:
-        """Record that a container was connected to the bridge, or disconnected from it. In the transaction of the change."""
-        attributes = {"container": container_id, "name": "bridge", "type": "bridge"}
-        database.record_event(self._connection, "network", action, "bridge", attributes)
+    def note_network(self, container: Container, action: str) -> None:
+        """Record that a container was connected to its network, or disconnected from it. In the transaction of the change."""
+        name = container.config.network
+        if name in _NETWORKS:
+            attributes = {"container": container.id, "name": name, "type": _NETWORKS[name]}
+            database.record_event(self._connection, "network", action, name, attributes)
 
     def note_volumes(self, container: Container, action: str) -> None:
         """Record that a container began (`mount`) or ended (`unmount`) to use its volumes. In the transaction of the change."""

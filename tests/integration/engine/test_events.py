@@ -44,6 +44,27 @@ def test_the_life_of_a_container_is_told_in_order(minirun, busybox, begin):
     ]  # fmt: skip
 
 
+def test_looks_and_copies_are_told_and_the_end_by_force(minirun, busybox, begin, tmp_path):
+    minirun("run", "-d", "--name", "told", "--network", "none", busybox, "sleep", "600")
+    minirun("top", "told")
+    minirun("cp", "told:/etc/passwd", str(tmp_path / "file"))
+    minirun("cp", str(tmp_path / "file"), "told:/file")
+    minirun("export", "-o", str(tmp_path / "archive"), "told")
+    minirun("commit", "-p=false", "-m", "why", "told", "told-image")
+    minirun("rm", "-f", "told")
+    minirun("rmi", "told-image")
+    assert actions(minirun, begin) == [
+        "container create", "network connect", "container start", "container top", "container archive-path",
+        "container extract-to-dir", "container export", "image tag", "container commit", "container kill", "container die",
+        "network disconnect", "container destroy", "image untag", "image delete",
+    ]  # fmt: skip
+    template = "{{json .Actor.Attributes}}"
+    shown = minirun("events", "--since", begin, "--until", "0s", "-f", "event=commit", "--format", template)
+    attributes = json.loads(shown.stdout)
+    assert (attributes["comment"], attributes["imageRef"]) == ("why", "told-image:latest")
+    assert list(attributes) == sorted(attributes)
+
+
 def test_a_line_reads_as_docker_has_it(minirun, busybox, begin):
     minirun("run", "--rm", "--name", "three", "-l", "tier=web", busybox, "sh", "-c", "exit 3", check=False)
     lines = minirun("events", "--since", begin, "--until", "0s", "-f", "event=die").stdout.splitlines()

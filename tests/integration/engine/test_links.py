@@ -13,7 +13,7 @@ def linked(minirun, busybox, fixture_archive):
     """Two running containers of which the second links to the first, under its name and under another."""
     store, archive = minirun, str(fixture_archive("busybox"))
     store("import", "-c", "EXPOSE 8080 8081 8082 53/udp 7000 7001", "-c", "ENV FROM_IMAGE=1", archive, "exposing")
-    sleep = ("sh", "-c", "trap exit TERM; sleep 1000 & wait")
+    sleep = ("sleep", "1000")
     options = ("-h", "store", "-e", "SECRET=x", "-e", "HOME=/h", "--expose", "9/tcp")
     store("run", "-d", "--name", "db", *options, "exposing", *sleep)
     store("run", "-d", "--name", "web", "--link", "db", "--link", "db:other-name", busybox, *sleep)
