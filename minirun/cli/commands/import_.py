@@ -17,11 +17,15 @@ def run(invocation: Invocation) -> int:
     reference = parsed.arguments[1] if len(parsed.arguments) > 1 else ""
     if source.startswith(("http://", "https://")):
         raise InvalidInput(
-            f"minirun downloads nothing yet; fetch the archive first: curl -L {source} | minirun import - {reference}"
+            f"{source}: an archive is read from a file or standard input: curl -L {source} | minirun import - {reference}".rstrip()
         )
     with invocation.engine() as engine, archive(source, "requires an archive: minirun import FILE") as stream:
         image = engine.images.import_archive(
-            stream, reference, changes=parsed.many("change"), message=parsed.text("message")
+            stream,
+            reference,
+            changes=parsed.many("change"),
+            message=parsed.text("message"),
+            platform=parsed.text("platform"),
         )
     say(image.id)
     return 0

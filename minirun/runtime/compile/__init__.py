@@ -79,6 +79,7 @@ def _child() -> tuple[Step, ...]:
         mounts.trees_of_host,
         mounts.stop_propagation,
         mounts.null_device,
+        mounts.images,
         mounts.root,
         mounts.mounts,
         mounts.devices_elsewhere,

@@ -57,7 +57,9 @@ def prepare(context: Context) -> Iterator[Operation]:
     if "network" not in context.joined_kinds:
         yield from _made_outside(context)
     for mount, slot in context.early_trees():
-        if not _is_cloned_by_child(context, mount):
+        if mount.layers and context.in_user_namespace:
+            yield from _mapped_image(context, mount, slot)
+        elif not _is_cloned_by_child(context, mount):
             yield from _tree(mount, slot)
             if mount.id_map:
                 yield from _map_ids(context, mount, slot)
@@ -93,6 +95,16 @@ def _mapped_layers(context: Context) -> Iterator[Operation]:
     yield plan.overlay_id_mapped(ROOT, USER_NAMESPACE, place.mountpoint, *layers, place.overlay_options)
 
 
+def _mapped_image(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
+    """The layers of another image, as the root's own. Of what is detached no part can be cloned before Linux 6.15; open_tree(2)."""
+    if mount.part:
+        raise NotSupported("image-subpath can't go with a user namespace of the container's own: mount the whole image")
+    linux, place = context.spec.linux, context.placement
+    yield plan.user_namespace(USER_NAMESPACE, map_lines(linux.uid_mappings), map_lines(linux.gid_mappings))
+    layers = (place.base, mount.layers, "", "")
+    yield plan.overlay_id_mapped(slot, USER_NAMESPACE, place.mountpoint, *layers, place.overlay_options)
+
+
 def _map_ids(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
     """An ID-mapped mount; without mappings of its own it shows what the container's own user namespace would."""
     uids = mount.uid_mappings or context.spec.linux.uid_mappings
@@ -126,6 +138,8 @@ def _tree(mount: Mount, slot: int) -> Iterator[Operation]:
 
 def _is_cloned_by_child(context: Context, mount: Mount) -> bool:
     """A tree that shall only stay tied to the host's can be cloned in the child's own namespace, before the ties are cut."""
+    if mount.layers:
+        return not context.in_user_namespace
     return mount.of_lender or (bool(mount.propagation & TIED) and not context.in_user_namespace and not mount.id_map)
 
 
@@ -137,7 +151,7 @@ def trees_of_host(context: Context) -> Iterator[Operation]:
     for mount, slot in context.early_trees():
         if mount.of_lender:
             yield from _tree_of_lender(mount, slot)
-        elif _is_cloned_by_child(context, mount):
+        elif not mount.layers and _is_cloned_by_child(context, mount):
             yield from _tree(mount, slot)
 
 
@@ -167,6 +181,16 @@ def null_device(context: Context) -> Iterator[Operation]:
     """
     if context.spec.linux.masked_paths:
         yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+
+
+def images(context: Context) -> Iterator[Operation]:
+    """Other images that are shown in this one: beneath the root on the same directory, from where the pivot takes them away."""
+    place = context.placement
+    for mount, slot in context.early_trees():
+        if mount.layers and not context.in_user_namespace:
+            layers = (place.base, mount.layers, "", "")
+            yield plan.overlay(slot, place.mountpoint, *layers, place.overlay_options)
+            yield plan.tree(slot, slot, mount.part, False)
 
 
 def root(context: Context) -> Iterator[Operation]:

@@ -157,6 +157,12 @@ def test_ports(mappings: list[PortMapping], both: bool, text: str) -> None:
     assert present.ports(mappings, both_families=both) == text
 
 
+def test_ports_that_nothing_leads_to_are_shown_alone() -> None:
+    exposed = {("tcp", 80), ("tcp", 443), ("tcp", 444), ("udp", 53)}
+    text = present.ports([port(80, 8080)], both_families=False, exposed=exposed)
+    assert text == "53/udp, 443-444/tcp, 0.0.0.0:8080->80/tcp"
+
+
 def test_a_command_is_quoted_as_go_does() -> None:
     assert present.quoted('a"b\\c\n\x1b[31m é \udcff') == '"a\\"b\\\\c\\n\\x1b[31m é \\xff"'
 
