@@ -314,6 +314,12 @@ class Images:
 
         return rollback(self, name, to)
 
+    def last_tagged_ns(self, image_id: str) -> int:
+        """Give when a name was last made to lead to an image, 0 for never."""
+        from .tag_history import last_tagged_ns
+
+        return last_tagged_ns(self.connection, image_id)
+
     def still_reachable(self, image_id: str, keep_seconds: float) -> bool:
         """Say whether `rollback` may still be meant to lead to an image: for who removes images without a name."""
         from .tag_history import still_reachable

@@ -215,6 +215,9 @@ class _Images:
     def configuration(self, image: Any) -> dict[str, Any]:
         return {"author": "me", "comment": "why"}
 
+    def last_tagged_ns(self, image_id: str) -> int:
+        return 1_000_000_000
+
 
 class _Engine:
     layout = Layout()
@@ -233,6 +236,7 @@ def test_a_container_comes_before_an_image() -> None:
     engine: Any = _Engine()
     assert inspect.inspect(engine, "box")["Name"] == "/box"
     assert inspect.inspect(engine, "busybox")["RepoTags"] == ["busybox:latest"]
+    assert inspect.inspect(engine, "busybox")["Metadata"]["LastTagTime"].startswith("1970-01-01T00:00:01")
     assert inspect.inspect(engine, "busybox")["RepoDigests"] == ["busybox@sha256:3"]
     assert inspect.inspect(engine, "busybox", "image")["RootFS"]["Layers"] == ["sha256:2"]
 
