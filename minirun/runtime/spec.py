@@ -339,10 +339,13 @@ class NetDevice(Record):
     inside: str
 
 
+CLOCKS = ("monotonic", "boottime")
+
+
 class TimeOffset(Record):
     """What a clock of the time namespace is ahead of the host's. time_namespaces(7)."""
 
-    clock: str  # monotonic, boottime
+    clock: str  # one of CLOCKS
     seconds: int = 0
     nanoseconds: int = 0
 

@@ -54,6 +54,7 @@ def prepare(context: Context) -> Iterator[Operation]:
         yield from _mapped_layers(context)
     elif context.in_user_namespace:
         yield plan.tree(ROOT, plan.HOST, context.spec.root.path, True)
+        yield plan.attributes(ROOT, 0, 0, _kept_ties(context), True)
     if "network" not in context.joined_kinds:
         yield from _made_outside(context)
     for mount, slot in context.early_trees():
@@ -72,7 +73,9 @@ def _nodes_of_host(context: Context) -> Iterator[Operation]:
     if FIRST_TREE + len(context.early) + len(nodes) > plan.SLOTS:
         raise NotSupported(f"{len(nodes)} devices in a user namespace, which takes a mount for each, aren't supported")
     for number, node in enumerate(nodes):
-        yield plan.tree(_node_slot(context, number), plan.HOST, node.source or node.path, False)
+        slot = _node_slot(context, number)
+        yield plan.tree(slot, plan.HOST, node.source or node.path, False)
+        yield plan.attributes(slot, 0, 0, flags.MS_PRIVATE)
 
 
 def enter(context: Context) -> Iterator[Operation]:
@@ -170,8 +173,15 @@ def _tree_of_lender(mount: Mount, slot: int) -> Iterator[Operation]:
 
 def stop_propagation(context: Context) -> Iterator[Operation]:
     """Before the first mount is made: none of the container's may reach the host. What was cloned above stays tied."""
-    tied = context.spec.linux.rootfs_propagation & TIED
-    yield plan.propagation((flags.MS_SLAVE if tied else flags.MS_PRIVATE) | flags.MS_REC)
+    yield plan.propagation(_kept_ties(context) | flags.MS_REC)
+
+
+def _kept_ties(context: Context) -> int:
+    """Give what the root is to the host's mounts. A clone of a mount that is shared, as systemd has all of them, is its peer:
+
+    what is mounted on the one is mounted on the other. mount_namespaces(7)
+    """
+    return flags.MS_SLAVE if context.spec.linux.rootfs_propagation & TIED else flags.MS_PRIVATE
 
 
 def null_device(context: Context) -> Iterator[Operation]:
@@ -290,7 +300,7 @@ def _attributes(context: Context, mount: Mount, slot: int, *, is_early: bool) ->
     recursive = mount.recursive
     if is_early and not propagation:
         propagation, recursive = flags.MS_PRIVATE, True  # cloned while it was tied to the host's
-    elif propagation == flags.MS_PRIVATE and not is_early:
+    elif propagation == flags.MS_PRIVATE == _kept_ties(context) and not is_early:
         propagation = 0  # what everything is by now
     if changed or taken:
         yield plan.attributes(slot, changed, taken | _cleared_first(changed), 0, False)
