@@ -46,10 +46,7 @@ MISSING: dict[str, str] = {
     # ---- others
     "--checkpoint": "no checkpoints (CRIU)",
     "--checkpoint-dir": "no checkpoints (CRIU)",
-    **dict.fromkeys(
-        ("import --platform", "rmi --platform"),
-        "an image here is of one platform",
-    ),
+    "rmi --platform": "an image here is of one platform",
     "volume create --availability": _CLUSTER,
     "volume create --group": _CLUSTER,
     "volume create --limit-bytes": _CLUSTER,

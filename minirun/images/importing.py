@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from .store import Images
 
 
-def import_archive(images: Images, read: Source, what: str, name: str, requested: Sequence[str], message: str) -> str:
+def import_archive(
+    images: Images,
+    read: Source,
+    what: str,
+    name: str,
+    requested: Sequence[str],
+    message: str,
+    wanted: Platform | None = None,
+) -> str:
     """Make an image and give its id; `name` is a full reference or "". Raises as images/layers does, then nothing has changed."""
     settings = changes.apply(requested)
     with images.snapshots.stage() as stage:
@@ -30,10 +38,10 @@ def import_archive(images: Images, read: Source, what: str, name: str, requested
         kept = os.open(f"{stage.path}/layer", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             layer = addition.read_layer(read, what, below="", unpack=True, keep=kept, needs_end_mark=True)
-            host = platform.host()
+            on = wanted or Platform(os=platform.host().os, architecture=platform.host().architecture)
             document = configuration.write(
                 config=settings,
-                platform=Platform(os=host.os, architecture=host.architecture),
+                platform=on,
                 created_ns=time.time_ns(),
                 diff_id=layer.diff_id,
                 comment=message or f"Imported from {what}",

@@ -131,16 +131,18 @@ class Images:
     # ---- verbs
 
     def import_archive(
-        self, stream: Stream, reference: str = "", changes: Sequence[str] = (), message: str = ""
+        self, stream: Stream, reference: str = "", changes: Sequence[str] = (), message: str = "", *, platform: str = ""
     ) -> Image:
         """Make an image with one layer of the archive of a root file system (tar, gzip or plain); blocks.
 
-        Raises InvalidInput (name, changes), Corrupt, Exhausted, MinirunError; then nothing is left behind.
+        Raises InvalidInput (name, changes, platform), Corrupt, Exhausted, MinirunError; then nothing is left behind.
         """
         from .importing import import_archive
+        from .platform import parse_platform
 
         name = new_name(reference) if reference else ""
-        return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message))
+        wanted = parse_platform(platform) if platform else None
+        return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message, wanted))
 
     def load(
         self, stream: Stream, progress: Callable[[str], None] | None = None, *, platform: str = ""
@@ -164,7 +166,8 @@ class Images:
         progress: Callable[[str, str, int, int], None] | None = None,
         registries: Registries | None = None,
     ) -> Pulled:
-        """Bring an image from its registry; blocks. `progress` is told of each layer: id, status, bytes so far, bytes in all.
+        """Bring an image from its registry; blocks. `progress` is told of each layer: id, status, bytes so far, bytes in all; and,
+        with the id "", that the registry has it.
 
         Raises InvalidInput, NotFound, Refused, Unreachable, Corrupt, Exhausted; then nothing has changed, and what has come is
         kept for the next try.
@@ -363,6 +366,8 @@ def new_name(text: str) -> str:
     reference = parse(text)
     if reference.digest:
         raise InvalidInput(f"'{text}': a digest can't be given to an image, only a name and a tag")
+    if reference.familiar_name == "sha256":
+        raise InvalidInput("refusing to create an ambiguous tag using digest algorithm as name")
     return reference.full
 
 
