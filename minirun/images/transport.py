@@ -11,16 +11,19 @@ bytes as stored.
 from __future__ import annotations
 
 import random
+import socket
 import ssl
 import threading
 import time
 import urllib.parse
 import urllib.request
+import weakref
 
 import urllib3
 
 from .. import __version__
 from ..errors import Corrupt, MinirunError
+from ..light import suppress
 from .answers import Unreachable
 
 TYPE_CHECKING = False
@@ -51,7 +54,8 @@ class Transport:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._given_up = threading.Event()
-        self._own = _pool(endpoint.base, _context(endpoint))
+        self._live = _Live()
+        self._own = self._live.pool(endpoint.base, _context(endpoint))
         self._others: dict[str, urllib3.PoolManager] = {}
         if not endpoint.verify:  # as the administrator has said, or on this host: nothing to warn of at each request
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -90,6 +94,7 @@ class Transport:
     def give_up(self) -> None:
         """Let no request wait or begin any more, until `go_on`: whoever wants something gets Unreachable."""
         self._given_up.set()
+        self._live.cut()
 
     def go_on(self) -> None:
         """Let requests be made again."""
@@ -145,7 +150,7 @@ class Transport:
                 context = _context(self.endpoint.replace(client=(), base=place))
             else:
                 context = None if is_plain else ssl.create_default_context()
-            self._others[place] = _pool(url, context)
+            self._others[place] = self._live.pool(url, context)
         return self._others[place]
 
     def _unreachable(self, url: str, error: Exception) -> Unreachable:
@@ -168,6 +173,54 @@ class Transport:
         if isinstance(error, urllib3.exceptions.TimeoutError):
             return Unreachable(f"{place}: no answer within {SILENCE_SECONDS:g} seconds")
         return Unreachable(f"{place}: {_shown(text)}")
+
+
+class _Live:
+    """The connections of a transport, so that a thread that waits for an answer need not be waited for."""
+
+    def __init__(self) -> None:
+        self._connections: weakref.WeakSet[urllib3.connection.HTTPConnection] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        live = self
+
+        class Plain(urllib3.connection.HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                live.add(self)
+
+        class Secure(urllib3.connection.HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                live.add(self)
+
+        class PlainPool(urllib3.HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        self._classes = {"http": PlainPool, "https": SecurePool}
+
+    def pool(self, url: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+        """Give connections to an address, which are known here from then on."""
+        manager = _pool(url, context)
+        manager.pool_classes_by_scheme = self._classes
+        return manager
+
+    def add(self, connection: urllib3.connection.HTTPConnection) -> None:
+        """Note one that has been made."""
+        with self._lock:
+            self._connections.add(connection)
+
+    def cut(self) -> None:
+        """Let all of them end: who reads from one reads the end, who writes fails. shutdown(2)"""
+        with self._lock:
+            for connection in self._connections:
+                with suppress(OSError):  # the other side was faster
+                    if connection.sock is not None:
+                        socket.socket.shutdown(
+                            connection.sock, socket.SHUT_RDWR
+                        )  # below TLS, which another thread is using
 
 
 def origin(url: str) -> str:

@@ -590,6 +590,32 @@ def test_a_pull_that_has_failed_waits_for_no_busy_registry(
     assert time.monotonic() - began < 20
 
 
+def test_a_pull_that_has_failed_waits_for_no_answer(
+    store: Images, faulty: Faulty, image: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is interrupted from the keyboard doesn't."""
+    monkeypatch.setattr("minirun.images.transport.SILENCE_SECONDS", 30.0)
+    name = faulty.add("a", "1", image)
+    asked, over = threading.Event(), threading.Event()
+
+    def silent(handler: Handler) -> None:
+        asked.set()
+        over.wait(30)
+        handler.close_connection = True
+
+    def refuse(handler: Handler) -> None:
+        asked.wait(10)
+        handler.answer(403, b"{}")
+
+    faulty.faults.append(always(f"/blobs/{image.layers[1]}", silent))
+    faulty.faults.append(always(f"/blobs/{image.layers[0]}", refuse))
+    began = time.monotonic()
+    with pytest.raises(Refused):
+        store.pull(name)
+    assert time.monotonic() - began < 15
+    over.set()
+
+
 @pytest.mark.parametrize(
     ("lie", "said"),
     [
