@@ -445,7 +445,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("history", "[OPTIONS] IMAGE",                                 "Show the history of an image",                       OTHER, 1, 1, False, _HISTORY),
     ("image log", "[OPTIONS] NAME[:TAG]", "Show what a name has led to, and since when", BELOW, 1, 1, False, _IMAGE_LOG),
     ("image rollback", "[OPTIONS] NAME[:TAG]", "Let a name lead again to what it led to before", BELOW, 1, 1, False, _IMAGE_ROLLBACK),
-    ("import",  "[OPTIONS] file|- [REPOSITORY[:TAG]]",             "Import the contents from a tarball to create a filesystem image", OTHER, 1, 2, False, _IMPORT),
+    ("import",  "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",         "Import the contents from a tarball to create a filesystem image", OTHER, 1, 2, False, _IMPORT),
     ("inspect", "[OPTIONS] NAME|ID [NAME|ID...]",                  "Return low-level information on containers and images", OTHER, 1, -1, False, _INSPECT),
     ("kill",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Kill one or more running containers",                OTHER, 1, -1, False, _KILL),
     ("load",    "[OPTIONS]",                                       "Load an image from a tar archive or STDIN",          OTHER, 0, 0, False, _LOAD),

@@ -234,7 +234,7 @@ def image_columns(*, truncate: bool) -> Columns:
             heading="CREATED AT", value=lambda row: local_time(row.created_ns) if row.created_ns else "N/A"
         ),
         "Size": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes)),
-        "VirtualSize": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes)),
+        "VirtualSize": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes, 4)),
         "SharedSize": Column(heading="SHARED SIZE", value=lambda row: "N/A"),
         "UniqueSize": Column(heading="UNIQUE SIZE", value=lambda row: "N/A"),
         "Containers": Column(heading="CONTAINERS", value=lambda row: "N/A"),

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LATEST_NS = (1 << 63) - 1
 
 FILTERS = ("until", "label", "label!")
+_DANGLING = {"true": True, "1": True, "false": False, "0": False}  # of images: false means --all
 
 KEEP_SECONDS = (
     7 * 24 * 3600.0
@@ -82,7 +83,11 @@ def prune_images(
     """
     from .usage import parts_of_images
 
-    passes = _filter(filters)
+    dangling = filters.get("dangling", ())
+    if not set(dangling) <= set(_DANGLING):
+        raise InvalidInput(f"invalid filter 'dangling={next(each for each in dangling if each not in _DANGLING)}'")
+    everything = everything or any(not _DANGLING[each] for each in dangling)
+    passes = _filter({name: values for name, values in filters.items() if name != "dangling"})
     keep = KEEP_SECONDS if keep_seconds is None else keep_seconds
     spare = [
         image

@@ -261,7 +261,7 @@ def test_image_prune_removes_images_without_a_name_or_all_without_a_container(st
     assert store("image", "prune", "-a", "-f").stdout == NOTHING
     store("rm", "user")
     store("tag", "busybox", "other:1")
-    lines = store("image", "prune", "-a", "-f").stdout.splitlines()
+    lines = store("image", "prune", "-f", "--filter", "dangling=false").stdout.splitlines()  # as -a
     assert lines[:3] == ["Deleted Images:", "untagged: busybox:latest", "untagged: other:1"]
     assert store("images", "-q").stdout == ""
     assert os.listdir(root / "images/blobs/sha256") == []
