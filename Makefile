@@ -122,8 +122,10 @@ uninstall: ## the program, bridge, rules; images and containers in /var/lib/mini
 	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
 	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
 	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
-	@[[ -z "$(ENABLES)" || ! -e $(UNIT) || ! -d /run/systemd/system ]] || systemctl -q stop minirun.service
 	@rm -rf $(HOME_OF_INSTALL) $(UNIT) $(WARM_UNITS)
+	@# Without its file the unit has nothing to run when it stops: by now no container is left to be stopped.
+	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system ]] || { systemctl daemon-reload; \
+		! systemctl -q is-active minirun.service || systemctl -q stop minirun.service; }
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done

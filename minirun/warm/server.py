@@ -64,9 +64,7 @@ class Command:
 
     def is_taken(self) -> bool:
         """Say whether somebody runs the command by now."""
-        poll = select.poll()
-        poll.register(self.token, select.POLLIN)
-        return self.token >= 0 and not poll.poll(0)
+        return self.token >= 0 and not _is_ready(self.token)
 
 
 class Server:
@@ -217,6 +215,8 @@ class Server:
         peer, facts = command.peer, command.facts
         assert peer is not None
         assert facts is not None
+        if _is_ready(peer.pidfd):  # whoever asks now is another one
+            raise Rejected("its end")
         command.token = os.dup(asked.token)
         request.answer(command.socket, SEEN)
         parent = os.getpid()
@@ -289,6 +289,13 @@ class Server:
                     os.kill(command.worker, _signal.SIGSTOP)
                 elif command.by_us and not is_stopped:
                     os.kill(command.worker, _signal.SIGCONT)
+
+
+def _is_ready(descriptor: int) -> bool:
+    """Say whether something can be read of it; of a pidfd: whether its process has ended."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _inode(path: str) -> tuple[int, int]:

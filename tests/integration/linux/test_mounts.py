@@ -313,7 +313,7 @@ def test_what_others_make_meanwhile_is_there(driver: Path, container: Container,
     """Two containers of one volume need the same directory in it, and are started at the same time."""
     deep = "/data/" + "/".join("abcdefghijklmnopqrstuvwxyz")
     (tmp_path / "plan").write_bytes(container("true", steps=(p.directory(0, deep, 0o755),)).encode())
-    for _ in range(12):
+    for _ in range(5):
         reader, writer = os.pipe()
         started = [subprocess.Popen([driver, tmp_path / "plan", str(writer)], pass_fds=(writer,)) for _ in range(4)]
         os.close(writer)

@@ -14,6 +14,7 @@ import pytest
 from minirun.errors import NotSupported
 from minirun.runtime import devices
 from minirun.runtime.cgroups import Hierarchy, files, members
+from minirun.runtime.cgroups import hierarchy as hierarchy_module
 from minirun.runtime.cgroups.hierarchy import make
 from minirun.runtime.spec import Cpu, DeviceRule, Memory, Resources
 from tests.waiting import until
@@ -52,8 +53,11 @@ def test_one_that_can_not_be_made_says_where_and_why(hierarchy: Hierarchy) -> No
         make(f"{hierarchy.confined}/x")
 
 
-def test_a_monitor_that_is_kept_for_later_does_not_keep_the_directory(hierarchy: Hierarchy) -> None:
+def test_a_monitor_that_is_kept_for_later_does_not_keep_the_directory(
+    hierarchy: Hierarchy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Some process has it ready for its next container: it waits for as long as that lives."""
+    monkeypatch.setattr(hierarchy_module, "_SECONDS_TO_LEAVE", 0.1)
     with subprocess.Popen(["sleep", "60"]) as spare:
         Path(hierarchy.monitors, "cgroup.procs").write_text(str(spare.pid))
         begin = time.monotonic()

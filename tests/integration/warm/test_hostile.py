@@ -164,6 +164,33 @@ print(connection.recv(64)[0])
     assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == f"{request.COLD}\n"
 
 
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_who_inherits_a_connection_is_served_by_nobody(installed, is_waited_for):
+    """The facts are those of the process that connected; when that has ended, somebody else asks."""
+    script = f"""
+import array, os, socket, sys
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+if (pid := os.fork()) == 0:
+    connection.connect({installed.socket!r})
+    os._exit(0)
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+if {is_waited_for}:
+    os.waitpid(pid, 0)
+file = os.memfd_create("request")
+os.write(file, {honest(installed)!r})
+pair, token = socket.socketpair(), os.eventfd(1)
+rights = array.array("i", [file, token, pair[0].fileno()])
+try:
+    connection.sendmsg([b"\\1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    kind = connection.recv(64)[0]
+except (BrokenPipeError, ConnectionResetError):
+    kind = connection.recv(64)[0]
+print(kind, os.eventfd_read(token))
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == f"{request.COLD} 1\n"
+
+
 def test_a_root_process_with_less_is_refused_even_if_it_lies(installed):
     """The facts are the kernel's: what a request says of itself isn't asked."""
     script = f"""

@@ -108,7 +108,15 @@ def test_a_service_leaves_one_that_keeps_nothing_of_it(systemd, version):
 def test_a_container_that_could_not_be_started_keeps_none_from_being_stopped(systemd, place):
     systemd.run("systemctl", "start", "minirun.service")
     systemd.run("systemctl", "stop", "minirun.service")
-    assert (place.top / "broken/bin/minirun.log").read_text() == "start-all\nstop-all\n"
+    log = place.top / "broken/bin/minirun.log"
+    assert log.read_text() == "start-all\nstop-all\n"
+    # An uninstallation takes the file away first: then nothing runs any more.
+    systemd.run("systemctl", "start", "minirun.service")
+    systemd.run("rm", "/run/units/minirun.service")
+    systemd.run("systemctl", "daemon-reload")
+    systemd.run("systemctl", "is-active", "minirun.service")
+    systemd.run("systemctl", "stop", "minirun.service")
+    assert log.read_text() == "start-all\nstop-all\nstart-all\n"
 
 
 def test_the_socket_unit_starts_it_for_the_first_command(systemd, place, minirun, version):
