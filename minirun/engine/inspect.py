@@ -62,10 +62,7 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
             return details
     try:
         image = engine.images.resolve(reference)
-        from ..images.tag_history import last_tagged_ns
-
-        tagged_ns = last_tagged_ns(engine.connection, image.id)
-        return image_json(image, engine.images.configuration(image), tagged_ns)
+        return image_json(image, engine.images.configuration(image), engine.images.last_tagged_ns(image))
     except NotFound as error:
         if kind:
             raise

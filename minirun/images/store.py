@@ -302,6 +302,12 @@ class Images:
 
         return history(self, wanted, platform)
 
+    def last_tagged_ns(self, image: Image) -> int:
+        """Give when a name was last made to lead to an image, 0 for never."""
+        from .tag_history import last_tagged_ns
+
+        return last_tagged_ns(self.connection, image.id)
+
     def log(self, name: str) -> list_[Move]:
         """Give what a name has led to, the newest first. Raises NotFound, InvalidInput."""
         from .tag_history import moves

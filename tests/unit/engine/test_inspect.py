@@ -215,6 +215,9 @@ class _Images:
     def configuration(self, image: Any) -> dict[str, Any]:
         return {"author": "me", "comment": "why"}
 
+    def last_tagged_ns(self, image: object) -> int:
+        return 0
+
 
 class _Engine:
     layout = Layout()
