@@ -192,9 +192,14 @@ class Engine:
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to a container's first process."""
+        from ..errors import NotFound
         from .stop import kill
 
-        kill(self, self.rows.find(reference), signal)
+        try:
+            container = self.rows.find(reference)
+        except NotFound as error:
+            raise NotFound(f"cannot kill container: {reference}: {error}") from error
+        kill(self, container, signal)
 
     def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> str:
         """Stop a container if it runs, then start it. Blocks as `stop` does, and gives what it gives."""

@@ -62,7 +62,7 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
             return details
     try:
         image = engine.images.resolve(reference)
-        return image_json(image, engine.images.configuration(image), engine.images.last_tagged_ns(image.id))
+        return image_json(image, engine.images.configuration(image), engine.images.last_tagged_ns(image))
     except NotFound as error:
         if kind:
             raise

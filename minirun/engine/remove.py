@@ -64,7 +64,8 @@ def _end(engine: Engine, container: Container) -> Container:
 
     engine.hierarchy.kill(container.cgroup)
     end = exits.read_exit(engine.layout.run(container.id))
-    return record_exit(engine, container, end, status="removing")
+    # What is to go with it is marked together with it, in the caller's transaction: until then it is a container at rest.
+    return record_exit(engine, container, end, status="removing" if container.config.auto_remove else "exited")
 
 
 def _kill(engine: Engine, container: Container) -> None:

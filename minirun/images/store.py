@@ -302,6 +302,12 @@ class Images:
 
         return history(self, wanted, platform)
 
+    def last_tagged_ns(self, image: Image) -> int:
+        """Give when a name was last made to lead to an image, 0 for never."""
+        from .tag_history import last_tagged_ns
+
+        return last_tagged_ns(self.connection, image.id)
+
     def log(self, name: str) -> list_[Move]:
         """Give what a name has led to, the newest first. Raises NotFound, InvalidInput."""
         from .tag_history import moves
@@ -313,12 +319,6 @@ class Images:
         from .tag_history import rollback
 
         return rollback(self, name, to)
-
-    def last_tagged_ns(self, image_id: str) -> int:
-        """Give when a name was last made to lead to an image, 0 for never."""
-        from .tag_history import last_tagged_ns
-
-        return last_tagged_ns(self.connection, image_id)
 
     def still_reachable(self, image_id: str, keep_seconds: float) -> bool:
         """Say whether `rollback` may still be meant to lead to an image: for who removes images without a name."""

@@ -102,6 +102,15 @@ def test_a_table_template_has_headings() -> None:
     assert listed(container(), template='table {{.Names}}\t{{.Label "a"}}') == "NAMES         a\nbrave_otter   1\n"
 
 
+def test_what_is_around_a_template_is_nothing_and_its_json_is_in_order() -> None:
+    assert listed(container(), template="  {{.Names}} ") == "brave_otter\n"
+    line = listed(container(), template="{{json .}}")
+    assert list(json.loads(line)) == sorted(json.loads(line))
+    assert json.loads(line)["Platform"] is None
+    html = listed(container(image_name="<a>&b"), template="json")
+    assert '"Image":"\\u003ca\\u003e\\u0026b"' in html
+
+
 def test_json_has_a_line_each() -> None:
     line = listed(container(), template="json")
     assert line.endswith("}\n")

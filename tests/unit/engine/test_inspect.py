@@ -215,7 +215,7 @@ class _Images:
     def configuration(self, image: Any) -> dict[str, Any]:
         return {"author": "me", "comment": "why"}
 
-    def last_tagged_ns(self, image_id: str) -> int:
+    def last_tagged_ns(self, image: object) -> int:
         return 1_000_000_000
 
 
