@@ -22,6 +22,7 @@ import os
 
 from .. import database
 from ..errors import Corrupt, MinirunError, NotFound
+from ..light import suppress
 from ..record import Record
 
 TYPE_CHECKING = False
@@ -178,10 +179,11 @@ def _replacing(engine: Engine, link: Link, number: int, directory: str, aside: s
 def _stands_on(engine: Engine, container: Container, link: Link) -> bool:
     from ..images.digest import chain_ids
 
-    try:
-        return link.chain_id in chain_ids(engine.images.resolve(container.image_id).layers)
-    except NotFound:
-        return False
+    for image_id in (container.image_id, *(mount.image_id for mount in container.config.image_mounts)):
+        with suppress(NotFound):
+            if link.chain_id in chain_ids(engine.images.resolve(image_id).layers):
+                return True
+    return False
 
 
 def _names(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
@@ -236,10 +238,9 @@ def _containers(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
         if container.status in ("creating", "removing"):
             continue
         thing = f"container {container.name}"
-        try:
-            engine.images.resolve(container.image_id)
-        except NotFound:
-            yield thing, f"stands on the image {container.image_id}, which is gone: remove the container", None
+        for image_id in (container.image_id, *(mount.image_id for mount in container.config.image_mounts)):
+            if not engine.images.exists(image_id):
+                yield thing, f"stands on the image {image_id}, which is gone: remove the container", None
         directory = engine.layout.container(container.id)
         lost = [name for name in ("upper", "work") if not os.path.isdir(f"{directory}/{name}")]
         if lost:

@@ -267,7 +267,7 @@ class Addition:
         )
         for name in image.names:
             set_tag(connection, name, image.id, how=image.how)
-        if not image.names:
+        if not image.names and image.how != "commit":
             database.record_event(connection, "image", image.how, image.id, {"name": image.id})
 
     def _lowers(self, chain_id: str) -> list[str]:
@@ -293,7 +293,8 @@ def chain_ids_above(below: str, diff_id: str) -> str:
 def set_tag(connection: sqlite3.Connection, name: str, image_id: str, how: str = "tag") -> None:
     """Let a full name lead to an image, whatever it led to before; `how` is the command's name, for the name's history."""
     note(connection, name, image_id, how)
-    database.record_event(connection, "image", how, image_id, {"name": familiar(name)})
+    action = "tag" if how == "commit" else how  # docker's commit is an event of the container
+    database.record_event(connection, "image", action, image_id, {"name": familiar(name)})
     connection.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (name, image_id, time.time_ns()))
 
 

@@ -21,6 +21,8 @@ from .tag_history import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import sqlite3
+
     from .image import Image
     from .store import Images
 
@@ -45,6 +47,17 @@ def remove(images: Images, wanted: str, *, force: bool, keep_seconds: float = 0.
         images.snapshots.collect(stage.path)
         collect_blobs(images, stage.path)
     return lines
+
+
+def holder_of(connection: sqlite3.Connection, image_id: str) -> tuple[str, str] | None:
+    """Give id and status of a container that stands on an image or shows it inside, one that runs if there is one."""
+    shown = "SELECT 1 FROM json_each(config, '$.image_mounts') WHERE json_extract(value, '$.image_id') = ?1"
+    holder: tuple[str, str] | None = connection.execute(
+        f"SELECT id, status FROM containers WHERE image_id = ?1 OR EXISTS ({shown})"  # noqa: S608  (our own words)
+        " ORDER BY status IN ('running', 'paused') DESC LIMIT 1",
+        (image_id,),
+    ).fetchone()
+    return holder
 
 
 def collect_blobs(images: Images, aside: str) -> None:
@@ -103,10 +116,7 @@ def _remove_image(images: Images, image: Image, name: str, *, force: bool) -> li
         raise Conflict(
             f"conflict: unable to delete {image.short_id} (must be forced) - image is referenced in multiple repositories"
         )
-    holder = images.connection.execute(
-        "SELECT id, status FROM containers WHERE image_id = ? ORDER BY status IN ('running', 'paused') DESC LIMIT 1",
-        (image.id,),
-    ).fetchone()
+    holder = holder_of(images.connection, image.id)
     if holder is not None:
         container = holder[0][:12]
         if name and force:

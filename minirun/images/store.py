@@ -131,17 +131,24 @@ class Images:
     # ---- verbs
 
     def import_archive(
-        self, stream: Stream, reference: str = "", changes: Sequence[str] = (), message: str = "", *, platform: str = ""
+        self,
+        stream: Stream,
+        reference: str = "",
+        changes: Sequence[str] = (),
+        message: str = "",
+        *,
+        platform: str = "",
     ) -> Image:
         """Make an image with one layer of the archive of a root file system (tar, gzip or plain); blocks.
 
-        Raises InvalidInput (name, changes, platform), Corrupt, Exhausted, MinirunError; then nothing is left behind.
+        It is for `platform`, this host's unless it is set. Raises InvalidInput (name, changes, platform), Corrupt, Exhausted,
+        MinirunError; then nothing is left behind.
         """
         from .importing import import_archive
-        from .platform import parse_platform
+        from .platform import host, parse_platform
 
         name = new_name(reference) if reference else ""
-        wanted = parse_platform(platform) if platform else None
+        wanted = parse_platform(platform) if platform else host().replace(variant="")
         return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message, wanted))
 
     def load(
@@ -166,8 +173,7 @@ class Images:
         progress: Callable[[str, str, int, int], None] | None = None,
         registries: Registries | None = None,
     ) -> Pulled:
-        """Bring an image from its registry; blocks. `progress` is told of each layer: id, status, bytes so far, bytes in all; and,
-        with the id "", that the registry has it.
+        """Bring an image from its registry; blocks. `progress` is told of each layer: id, status, bytes so far, bytes in all.
 
         Raises InvalidInput, NotFound, Refused, Unreachable, Corrupt, Exhausted; then nothing has changed, and what has come is
         kept for the next try.
@@ -296,6 +302,12 @@ class Images:
 
         return history(self, wanted, platform)
 
+    def last_tagged_ns(self, image: Image) -> int:
+        """Give when a name was last made to lead to an image, 0 for never."""
+        from .tag_history import last_tagged_ns
+
+        return last_tagged_ns(self.connection, image.id)
+
     def log(self, name: str) -> list_[Move]:
         """Give what a name has led to, the newest first. Raises NotFound, InvalidInput."""
         from .tag_history import moves
@@ -366,8 +378,6 @@ def new_name(text: str) -> str:
     reference = parse(text)
     if reference.digest:
         raise InvalidInput(f"'{text}': a digest can't be given to an image, only a name and a tag")
-    if reference.familiar_name == "sha256":
-        raise InvalidInput("refusing to create an ambiguous tag using digest algorithm as name")
     return reference.full
 
 

@@ -30,8 +30,17 @@ def bring(store, data=ROOTFS, name="thing", **more):
     return store.import_archive(io.BytesIO(data), name, **more)
 
 
+def test_an_import_can_be_for_another_machine(store):
+    image = bring(store, platform="linux/arm64/v8")
+    assert (image.os, image.architecture) == ("linux", "arm64")
+    assert store.configuration(image)["variant"] == "v8"
+    assert "variant" not in store.configuration(bring(store, name="here"))
+    with pytest.raises(InvalidInput, match="invalid platform"):
+        bring(store, platform="linux/../x")
+
+
 def use(store, image, status="running", container_id="c0ffee" + "0" * 58):
-    store.connection.execute("INSERT INTO containers VALUES (?, ?, ?)", (container_id, image.id, status))
+    store.connection.execute("INSERT INTO containers VALUES (?, ?, ?, '{}')", (container_id, image.id, status))
 
 
 # ---- save
