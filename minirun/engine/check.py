@@ -136,8 +136,12 @@ def _layers(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
                 continue
             if not os.path.isdir(f"{home}/fs"):
                 problem = f"is missing from {home}"
-            elif path := difference(f"{home}/fs", f"{directory}/fs"):
-                problem = f"has changed in {home}: {path}"
+            else:
+                try:
+                    path = difference(f"{home}/fs", f"{directory}/fs")
+                    problem = f"has changed in {home}: {path}" if path else ""
+                except OSError as error:
+                    problem = f"can't be read in {home}: {error.strerror}"
             if problem and _number(engine, link) == number:
                 yield thing, problem, _replacing(engine, link, number, directory, stage.path)
 

@@ -18,7 +18,7 @@ import os
 import time
 
 from .. import database
-from ..errors import Corrupt
+from ..errors import Corrupt, MinirunError
 from ..light import ExitStack
 from ..record import Record
 from . import layers, manifest
@@ -128,7 +128,7 @@ class Addition:
         needs_end_mark: bool = False,
         interrupt: Callable[[], object] | None = None,
     ) -> Layer:
-        """Hash a layer and, with `unpack`, unpack it above the chain `below` ("" for none); raises as images/layers does."""
+        """Hash a layer and, with `unpack`, unpack it above the chain `below` ("" for none); raises as images/layers, Vanished."""
         target = ""
         if unpack:
             self._count += 1
@@ -136,9 +136,14 @@ class Addition:
             os.mkdir(directory, 0o700)
             target = f"{directory}/fs"
         lowers = self._lowers(below) if unpack and below else ()
-        layer = layers.read_layer(
-            read, what, target=target, lowers=lowers, keep=keep, needs_end_mark=needs_end_mark, interrupt=interrupt
-        )
+        try:
+            layer = layers.read_layer(
+                read, what, target=target, lowers=lowers, keep=keep, needs_end_mark=needs_end_mark, interrupt=interrupt
+            )
+        except MinirunError as error:
+            if all(os.path.isdir(path) for path in lowers):
+                raise
+            raise Vanished from error  # whatever it seemed to be
         if unpack:
             chain_id = chain_ids_above(below, layer.diff_id)
             self._unpacked.setdefault(

@@ -311,7 +311,10 @@ def _read_one(
             part.rewind()
             descriptor, read = part.fd, part.read
         else:
-            descriptor = os.open(images.blobs.path(layer.digest), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                descriptor = os.open(images.blobs.path(layer.digest), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise Vanished from error
             stack.callback(os.close, descriptor)
             read = lambda size: os.read(descriptor, size)  # noqa: E731
         done = 0

@@ -44,12 +44,14 @@ BLOCK = 512
 def save(images: Images, names: Sequence[str], platform: str) -> Iterator[bytes]:
     """Give the archive piece by piece; what can't be saved is said before the first. Raises NotFound, InvalidInput, Corrupt."""
     with database.transaction(images.connection):
-        chosen = _choose(images, names, platform)
-    digests = sorted({each for one in chosen for each in (one.image.id, one.manifest, *one.layers)})
-    for digest in digests:
-        if not images.blobs.has(digest):
-            raise _unreadable(digest, "it is missing")
-    return _archive(images, digests, _documents(images, chosen))
+        for digest in _digests(_choose(images, names, platform)):
+            if not images.blobs.has(digest):
+                raise _unreadable(digest, "it is missing")
+    return _archive(images, names, platform)
+
+
+def _digests(chosen: Sequence[_Chosen]) -> list[str]:
+    return sorted({each for one in chosen for each in (one.image.id, one.manifest, *one.layers)})
 
 
 class _Chosen:
@@ -128,14 +130,18 @@ def _documents(images: Images, chosen: Sequence[_Chosen]) -> list[tuple[str, byt
     ]
 
 
-def _archive(images: Images, digests: Sequence[str], documents: Sequence[tuple[str, bytes]]) -> Iterator[bytes]:
-    """Every blob gets a further name first, so that nothing that is removed meanwhile is missing later, however many there are."""
+def _archive(images: Images, names: Sequence[str], platform: str) -> Iterator[bytes]:
+    """Every blob gets a further name while nobody can remove it, so that none is missing later, however many there are."""
     with images.snapshots.stage() as stage:
-        for digest in digests:
-            try:
-                os.link(images.blobs.path(digest), f"{stage.path}/{digest[7:]}")
-            except FileNotFoundError as error:
-                raise _unreadable(digest, "it was removed meanwhile") from error
+        with database.transaction(images.connection):
+            chosen = _choose(images, names, platform)
+            digests = _digests(chosen)
+            for digest in digests:
+                try:
+                    os.link(images.blobs.path(digest), f"{stage.path}/{digest[7:]}")
+                except FileNotFoundError as error:
+                    raise _unreadable(digest, "it is missing") from error
+            documents = _documents(images, chosen)
         yield _header("blobs", directory=True) + _header("blobs/sha256", directory=True)
         for digest in digests:
             with open(f"{stage.path}/{digest[7:]}", "rb", buffering=0) as file:

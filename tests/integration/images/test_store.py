@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from minirun.errors import Conflict, Corrupt, InvalidInput, MinirunError, NotFound
-from minirun.images import adding, compression
+from minirun.images import adding, compression, layers
 from minirun.images.check import fingerprint
 from tests.conftest import CHECKOUT
 from tests.corpora.archives import tar
@@ -362,6 +362,23 @@ def test_a_layer_that_vanishes_while_it_is_loaded_is_unpacked_again(store, monke
     image = store.resolve("two")
     assert store.check(image) == []
     assert len(store.snapshots.lowers(image.chain_id)) == 2
+
+
+def test_a_layer_below_that_vanishes_while_one_is_unpacked_is_no_error(store, monkeypatch):
+    base = tar.archive(tar.file("base"))
+    store.load(io.BytesIO(pack(docker_old(Content(layers=[base], names=["base"])))))
+    read, calls = layers.read_layer, []
+
+    def read_late(*arguments, lowers=(), **more):
+        if lowers and not calls:
+            calls.append(store.remove("base"))
+        return read(*arguments, lowers=lowers, **more)
+
+    monkeypatch.setattr(layers, "read_layer", read_late)
+    two = Content(layers=[base, tar.archive(tar.file("more"))], names=["two"])
+    store.load(io.BytesIO(pack(docker_old(two))))
+    assert len(calls) == 1
+    assert store.check(store.resolve("two")) == []
 
 
 def test_an_error_while_publishing_undoes_everything(store, monkeypatch):

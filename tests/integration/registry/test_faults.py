@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from minirun.errors import Corrupt, MinirunError, NotFound, NotSupported
-from minirun.images import fetching
+from minirun.images import fetching, pulling
 from minirun.images.answers import Refused, Unreachable
 from minirun.images.downloading import download
 from minirun.images.registries import Registries
@@ -687,6 +687,26 @@ def test_a_mirror_that_lies_is_passed_over(store: Images, faulty: Faulty, image:
         assert mirror.seen
     finally:
         mirror.end()
+
+
+def test_what_is_removed_while_it_is_wanted_is_fetched(
+    store: Images, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = layer_of({"shared": b"s"})
+    first, second = Served(shared), Served(shared, layer_of({"own": b"o"}), author="second")
+    store.pull(faulty.add("a", "1", first))
+    unpack = pulling._unpack
+    calls: list[list[str]] = []
+
+    def unpack_late(*arguments):
+        if not calls:
+            calls.append(store.remove(first.id, force=True))
+        return unpack(*arguments)
+
+    monkeypatch.setattr(pulling, "_unpack", unpack_late)
+    assert store.pull(faulty.add("b", "1", second)).id == second.id
+    assert len(calls) == 1
+    assert store.check(store.resolve(second.id)) == []
 
 
 # ---- import from the web
