@@ -123,6 +123,9 @@ uninstall: ## the program, bridge, rules; images and containers in /var/lib/mini
 	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
 	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
 	@rm -rf $(HOME_OF_INSTALL) $(UNIT) $(WARM_UNITS)
+	@# Without its file the unit has nothing to run when it stops: by now no container is left to be stopped.
+	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system ]] || { systemctl daemon-reload; \
+		! systemctl -q is-active minirun.service || systemctl -q stop minirun.service; }
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
@@ -187,5 +190,5 @@ $(HOME_OF_INSTALL)/.installed: $(PACKAGE) packaging/minirun.service | packages-b
 	@for unit in $(WARM_UNITS); do sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} >$$unit; done
 	@[[ -z "$(ENABLES)" ]] || ! command -v systemctl >/dev/null || systemctl -q enable minirun.service
 	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system ]] || { MINIRUN_WARM=0 $(PREFIX)/bin/minirun system warm stop >/dev/null || true; \
-		systemctl daemon-reload; systemctl -q enable --now minirun-warm.socket; }
+		systemctl daemon-reload; systemctl -q enable --now minirun-warm.socket minirun.service; }
 	@touch $@

@@ -14,6 +14,7 @@ from .setting import Setting
 
 SIZES = (1, 100, 300)
 GROWTH = 1.5  # how much more the last 200 may cost than the 99 before, each
+NOISE_MS = 0.05  # each: medians of a cold command differ by 5 ms from run to run, which the first 99 share
 
 
 def rows(setting: Setting) -> list[Row]:
@@ -53,7 +54,7 @@ def _measured(setting: Setting, words: list[str]) -> dict[str, float]:
 
 def _rows_of(question: str, values: list[dict[str, float]]) -> list[Row]:
     few, some, many = (value["minirun"] for value in values)
-    first = max((some - few) / (SIZES[1] - SIZES[0]), 0.01)  # ms each; less can't be told from noise
+    first = max((some - few) / (SIZES[1] - SIZES[0]), NOISE_MS)
     then = (many - some) / (SIZES[2] - SIZES[1])
     found = [Row(f"{question}, {size} running", "ms", value) for size, value in zip(SIZES, values, strict=True)]
     last = found[-1]

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .engine.config import BindMount as BindMount
     from .engine.config import ContainerConfig as ContainerConfig
     from .engine.config import Device as Device
+    from .engine.config import ImageMount as ImageMount
     from .engine.config import PortMapping as PortMapping
     from .engine.config import TmpfsMount as TmpfsMount
     from .engine.config import Ulimit as Ulimit
@@ -46,6 +47,7 @@ _HOMES = {
     "Engine": "engine.engine",
     "ExecConfig": "engine.container",
     "Exhausted": "errors",
+    "ImageMount": "engine.config",
     "InvalidInput": "errors",
     "Limits": "engine.update",
     "MinirunError": "errors",

@@ -25,7 +25,7 @@ argparse isn't used: it costs 6 to 9 ms of a start, abbreviates long options, an
 
 from __future__ import annotations
 
-from .errors import InvalidInput, UsageError
+from .errors import InvalidInput, MinirunError, UsageError
 from .record import Record
 
 TYPE_CHECKING = False
@@ -174,6 +174,10 @@ class Reader:
         """Say that there is no option of this name."""
         return f"unknown flag: --{name}"
 
+    def refused(self, option: Option, text: str, error: InvalidInput) -> MinirunError:
+        """Give what is raised for a value that its parser refused."""
+        return UsageError(f'invalid argument "{text}" for "{option.spelling}" flag: {error}')
+
     def read_long(self, word: str) -> None:
         """Take `--name`, `--name=value`, or `--name` and the next word."""
         name, equals, text = word.lstrip("-").partition("=")
@@ -211,7 +215,7 @@ class Reader:
         try:
             value = boolean(text) if option.kind == "flag" else self.value_of(option, text)
         except InvalidInput as error:
-            raise UsageError(f'invalid argument "{text}" for "{option.spelling}" flag: {error}') from error
+            raise self.refused(option, text, error) from error
         if option.kind in ("flag", "one"):
             self.values[option.name] = value
         else:

@@ -25,7 +25,7 @@ else:
 
 IntegrityError = sqlite3.IntegrityError
 
-VERSION = 6
+VERSION = 7
 BUSY_TIMEOUT_SECONDS = 30.0
 CHECKPOINT_PAGES = 200  # 800 KiB, of a connection that is never closed; SQLite's own measure is 1000
 

@@ -47,7 +47,7 @@ static int64_t number(const char *text)
 			return -EINVAL;
 		value = value * 10 + (*text - '0');
 	}
-	return value;
+	return value > INT_MAX ? -EINVAL : value;
 }
 
 /* Field 22 of /proc/PID/stat, start time in clock ticks; the second field (the name) may hold anything but is the only

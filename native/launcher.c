@@ -51,8 +51,13 @@
 #define ANSWER_MS 2 /* so long for the first answer of a process that may hang */
 #define BUSY_MS 5000 /* so long when it is seen to live: it may have fifty callers */
 #define ADOPTED_MS 5000 /* so long, again, for a worker to be ready */
+#define SILENCE_MS 1000 /* so long until a worker's end is looked for elsewhere */
 #define LOCK 3 /* the preloaded process's descriptor */
 #define COUNT(array) (sizeof(array) / sizeof *(array))
+
+#ifndef PR_GET_MDWE /* Linux 6.3 */
+#define PR_GET_MDWE 66
+#endif
 
 /* minirun/warm/protocol.py has the same numbers. */
 #define VERSION 1
@@ -183,10 +188,22 @@ static bool is_switched_off(void)
 	return false;
 }
 
-/* What the kernel shows of no process but to itself. */
+/* What the kernel shows of no process but to itself, and a worker doesn't take on: to reap orphans, to get memory from chosen nodes,
+ * to map none that is written and executed. What the kernel doesn't know stays 0. */
 static bool process_is_ordinary(void)
 {
-	return prctl(PR_GET_SECUREBITS) == 0;
+	int reaps = 0, policy = 0;
+
+	prctl(PR_GET_CHILD_SUBREAPER, &reaps);
+	syscall(SYS_get_mempolicy, &policy, NULL, 0UL, NULL, 0UL);
+	return prctl(PR_GET_SECUREBITS) == 0 && reaps == 0 && policy == 0 && prctl(PR_GET_MDWE, 0UL, 0UL, 0UL, 0UL) <= 0;
+}
+
+/* The main process of a service. When that is stopped, the service manager sends the signal to each process in its cgroup: a command
+ * would hear it twice, from its launcher too, and many a program takes the second one for impatience. systemd.exec(5), systemd.kill(5) */
+static bool is_a_service(void)
+{
+	return getenv("INVOCATION_ID") && getsid(0) == getpid();
 }
 
 /* ---- other processes ------------------------------------------------------------------------------------------------ */
@@ -380,7 +397,7 @@ static _Noreturn void become_preloaded(const char *socket_path, int lock, pid_t 
 	char number[16];
 	char *arguments[] = { (char *)socket_path, number, NULL };
 	sigset_t none;
-	int null = open("/dev/null", O_RDWR);
+	int opened = open("/dev/null", O_RDWR), null = fcntl(opened, F_DUPFD, LOCK + 1); /* LOCK is to be free */
 
 	while (getppid() == parent)
 		poll(NULL, 0, 1); /* it ends at once */
@@ -392,8 +409,7 @@ static _Noreturn void become_preloaded(const char *socket_path, int lock, pid_t 
 		_exit(1);
 	fcntl(LOCK, F_SETFD, 0);
 	for (int fd = 0; fd < 3; fd++)
-		if (null != fd)
-			dup2(null, fd);
+		dup2(null, fd);
 	if (syscall(SYS_close_range, LOCK + 1u, ~0u, 0u) < 0)
 		_exit(1);
 	for (int number_of = 1; number_of < NSIG; number_of++)
@@ -463,6 +479,25 @@ static int list_descriptors(int *numbers)
 	return count;
 }
 
+static size_t length_of(char *const *strings)
+{
+	size_t length = 0;
+
+	for (; *strings; strings++)
+		length += strlen(*strings) + 1;
+	return length;
+}
+
+/* Could a file be that large? To try would cost us a signal, which the cold program would get. getrlimit(2), RLIMIT_FSIZE */
+static bool may_be_written(uint32_t count)
+{
+	size_t numbers = sizeof(int) * count, strings = length_of(words) + length_of(environ);
+	size_t length = sizeof(struct request) + numbers + strings + strlen(home) + strlen(path_called) + strlen(program) + 3;
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 && length <= limit.rlim_cur;
+}
+
 /* Gives a memfd with all that isn't a descriptor, or -1. */
 static int write_request(const int *numbers, uint32_t count)
 {
@@ -481,7 +516,7 @@ static int write_request(const int *numbers, uint32_t count)
 	for (char **variable = environ; *variable; variable++)
 		request.variable_count++;
 
-	stream = file < 0 ? NULL : fdopen(file, "w");
+	stream = file < 0 || !may_be_written(count) ? NULL : fdopen(file, "w");
 	if (!stream)
 		return -1;
 	fwrite(&request, sizeof request, 1, stream);
@@ -493,7 +528,7 @@ static int write_request(const int *numbers, uint32_t count)
 		fwrite(words[i], strlen(words[i]) + 1, 1, stream);
 	for (uint32_t i = 0; i < request.variable_count; i++)
 		fwrite(environ[i], strlen(environ[i]) + 1, 1, stream);
-	return fflush(stream) == 0 ? file : -1;
+	return fflush(stream) == 0 && !ferror(stream) ? file : -1;
 }
 
 /* Sends a byte and descriptors. False also when one of them couldn't be made. */
@@ -595,16 +630,32 @@ static bool take_token(int token)
 	return read(token, &value, sizeof value) == sizeof value;
 }
 
-/* Waits for the next message; false at its limit, at once where the preloaded process can't answer. */
+/* Gives a descriptor that is ready as soon as a signal is there that would do something to a process without handlers. signal(7) */
+static int urgent_signals(void)
+{
+	static const int others[] = { SIGCHLD, SIGCONT, SIGURG, SIGWINCH };
+	sigset_t urgent;
+
+	sigfillset(&urgent);
+	for (size_t i = 0; i < COUNT(others); i++)
+		sigdelset(&urgent, others[i]);
+	return signalfd(-1, &urgent, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Waits for the next message; false at its limit, at once where the preloaded process can't answer, and as soon as a signal wants
+ * something of a command that nobody runs yet. */
 static bool await_message(int connection, pid_t preloaded, int limit_ms)
 {
-	struct pollfd watched = { .fd = connection, .events = POLLIN };
+	struct pollfd watched[] = { { .fd = connection, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
 
-	if (poll(&watched, 1, ANSWER_MS) == 1)
+	if (poll(watched, 1, ANSWER_MS) == 1)
 		return true;
 	if (strchr("TtZXx", state_of(preloaded)))
 		return false;
-	return poll(&watched, 1, limit_ms) == 1;
+	watched[1].fd = urgent_signals();
+	poll(watched, COUNT(watched), limit_ms);
+	close(watched[1].fd);
+	return watched[0].revents != 0;
 }
 
 /* Waits until a worker has accepted the command, and gives its process id; 0 when the command is ours to run, for certain. */
@@ -645,10 +696,27 @@ static void stop_likewise(int number, pid_t pid, int worker)
 		syscall(SYS_pidfd_send_signal, worker, SIGCONT, NULL, 0);
 }
 
+/* The worker has ended. A preloaded process that was stopped, or hangs, doesn't say how; but it doesn't wait for the worker either, so
+ * that the kernel still knows: the last field of proc_pid_stat(5). Comes back when there is something to hear. */
+static void end_unheard(int connection, pid_t pid)
+{
+	char text[1024];
+	const char *last;
+
+	if (poll(&(struct pollfd){ .fd = connection, .events = POLLIN }, 1, SILENCE_MS) != 0 || state_of(pid) != 'Z')
+		return;
+	read_stat(pid, text, sizeof text);
+	last = strrchr(text, ' ');
+	if (last)
+		end_likewise(atoi(last));
+}
+
 /* What we are asked by signals is asked of the worker, until it ends. */
 static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 {
-	struct pollfd watched[] = { { .fd = connection, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
+	struct pollfd watched[] = { { .fd = connection, .events = POLLIN },
+				    { .fd = signals, .events = POLLIN },
+				    { .fd = worker, .events = POLLIN } };
 
 	for (;;) {
 		struct signalfd_siginfo information;
@@ -658,6 +726,8 @@ static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 		while (read(signals, &information, sizeof information) == sizeof information)
 			if (information.ssi_signo != SIGCHLD)
 				syscall(SYS_pidfd_send_signal, worker, (int)information.ssi_signo, NULL, 0);
+		if (!watched[0].revents && watched[2].revents)
+			end_unheard(connection, pid);
 		if (!(watched[0].revents & (POLLIN | POLLHUP | POLLERR)))
 			continue;
 		if (!receive(connection, &answer, &worker))
@@ -692,7 +762,7 @@ static void run_warm(const char *socket_path)
 	connection = reach(socket_path, &preloaded, &absent);
 	if (absent && !is_about_it())
 		leave_one_behind(socket_path);
-	if (connection < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+	if (connection < 0 || is_a_service() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
 	sigfillset(&all); /* what comes from now on is the worker's, or, kept by the kernel, the cold program's */
 	sigprocmask(SIG_BLOCK, &all, NULL);
@@ -718,15 +788,15 @@ static void run_warm(const char *socket_path)
 /* Finds the directory in which this program lies, and its name there. */
 static bool find_home(void)
 {
-	ssize_t length = readlink("/proc/self/exe", home, sizeof home - 1);
-	char *deleted, *slash;
+	static const char mark[] = " (deleted)"; /* another one has been installed in its place */
+	ssize_t length = readlink("/proc/self/exe", home, sizeof home - 1), without = length - (ssize_t)strlen(mark);
+	char *slash;
 
 	if (length <= 0)
 		return false;
 	home[length] = 0;
-	deleted = home + length - strlen(" (deleted)");
-	if (deleted > home && strcmp(deleted, " (deleted)") == 0) /* another one has been installed in its place */
-		*deleted = 0;
+	if (without > 0 && strcmp(home + without, mark) == 0)
+		home[without] = 0;
 	slash = strrchr(home, '/');
 	*slash = 0;
 	program = strcmp(slash + 1, "minirun-oci") == 0 ? "minirun-oci" : "minirun";

@@ -22,6 +22,7 @@
 
 #define LOG_KEPT 5
 #define OUTPUT_MAX 4096 /* bytes of a result; "..." follows where there was more */
+#define ROUNDS 64 /* as much as a pipe holds */
 #define GRACE_NS 2000000000 /* what a prober gets beyond the time-out before it is killed itself: its check may be frozen */
 
 enum status { STARTING, HEALTHY, UNHEALTHY };
@@ -187,12 +188,13 @@ static void conclude(int code, const char *text, size_t length)
 
 /* ---- one run ---------------------------------------------------------------------------------------------------- */
 
-/* Takes what is there; what is too much is taken too, so that nobody waits for room in the pipe. */
+/* Takes what is there; what is too much is taken too, so that nobody waits for room in the pipe. But not for ever: what the check has
+ * left behind may write faster than we read. */
 static void output_came(void *context)
 {
 	(void)context;
 	char more[1024];
-	for (;;) {
+	for (int round = 0; round < ROUNDS; round++) {
 		size_t room = OUTPUT_MAX > health.length ? OUTPUT_MAX - health.length : 0;
 		ssize_t got = room ? read(health.output.fd, health.text + health.length, room)
 				   : read(health.output.fd, more, sizeof more);

@@ -123,7 +123,9 @@ again:
 				if (++links > LINKS_MAX)
 					return -ELOOP;
 				error = follow(parent, component, path, (size_t)(component - path), cut ? next + 1 : next);
-				if (error == 0)
+				if (error == -EEXIST) /* no link: somebody has made it since we looked */
+					*next = cut;
+				if (error == 0 || error == -EEXIST)
 					goto again;
 			}
 			if (error < 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 
+from ..errors import InvalidInput
 from ..output import say, warn, write
 from ..units import human_size
 
@@ -31,12 +32,19 @@ def agreed(invocation: Invocation, warning: str) -> bool:
 
 def conditions(parsed: Parsed) -> dict[str, list[str]]:
     """Give the values of --filter by name, an instant as nanoseconds since the epoch: its grammar is the command line's."""
-    from .values.times import instant
-
     found: dict[str, list[str]] = {}
     for name, value in parsed.many("filter"):
-        found.setdefault(name, []).append(str(instant(value)) if name == "until" else value)
+        found.setdefault(name, []).append(_instant(value) if name == "until" else value)
     return found
+
+
+def _instant(text: str) -> str:
+    from .values.times import instant
+
+    try:
+        return str(instant(text))
+    except InvalidInput as error:
+        raise InvalidInput(f'failed to parse value as time or duration: "{text}"') from error
 
 
 def keep_seconds(parsed: Parsed) -> float | None:

@@ -51,7 +51,7 @@ _CONTAINER: Rows = (
     ("cap-drop",     "",  "many",   "list",    "Drop Linux capabilities", "security.capability", "capabilities_drop"),
     ("cgroup-parent", "", "one",    "string",  "Optional parent cgroup for the container", "", "cgroup_parent"),
     ("cgroupns",     "",  "one",    "string",  "Cgroup namespace to use (host|private)", "modes.cgroupns", "cgroupns_mode"),
-    ("cidfile",      "",  "one",    "string",  "Write the container ID to the file", "", ""),
+    ("cidfile",      "",  "one",    "string",  "Write the container ID to the file", "", "id_file"),
     ("cpu-period",   "",  "one",    "int",     "Limit CPU CFS (Completely Fair Scheduler) period", "scalars.integer", "cpu_period_us"),
     ("cpu-quota",    "",  "one",    "int",     "Limit CPU CFS (Completely Fair Scheduler) quota", "scalars.integer", "cpu_quota_us"),
     ("cpu-shares",   "c", "one",    "int",     "CPU shares (relative weight)", "scalars.integer", "cpu_shares"),
@@ -88,20 +88,21 @@ _CONTAINER: Rows = (
     ("ipc",          "",  "one",    "string",  "IPC mode to use", "modes.ipc", "ipc_mode"),
     ("label-file",   "",  "map",    "list",    "Read in a line delimited file of labels", "environment.labels_of_file", "labels"),
     ("label",        "l", "map",    "list",    "Set meta data on a container", "environment.label", "labels"),
+    ("link",         "",  "many",   "list",    "Add link to another container", "network.link", "links"),
     ("log-driver",   "",  "one",    "string",  "Logging driver for the container", "limits.log_driver", "log_driver"),
-    ("log-opt",      "",  "spread", "list",    "Log driver options", "limits.log_option", "log_max_bytes log_max_files log_env log_env_regex log_labels log_labels_regex log_tag"),
+    ("log-opt",      "",  "spread", "list",    "Log driver options", "limits.log_option", "log_max_bytes log_max_files log_mode log_buffer log_env log_env_regex log_labels log_labels_regex log_tag"),
     ("mac-address",  "",  "one",    "string",  "Container MAC address (e.g., 92:d0:c6:0a:29:33)", "network.mac_address", "mac_address"),
     ("memory",       "m", "one",    "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
     ("memory-reservation", "", "one", "bytes", "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",  "",  "one",    "bytes",   "Swap limit equal to memory plus swap: '-1' to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
-    ("mount",        "",  "spread", "mount",   "Attach a filesystem mount to the container", "mounts.mount", "binds tmpfs volumes"),
+    ("mount",        "",  "spread", "mount",   "Attach a filesystem mount to the container", "mounts.mount", "binds tmpfs volumes image_mounts"),
     ("name",         "",  "one",    "string",  "Assign a name to the container", "scalars.container_name", "name"),
     ("network",      "",  "one",    "network", "Connect a container to a network", "network.mode", "network"),
     ("net",          "",  "one",    "network", "", "network.mode", "network"),
     ("no-healthcheck", "", "flag",  "",        "Disable any container-specified HEALTHCHECK", "", "no_healthcheck"),
     ("oom-score-adj", "", "one",    "int",     "Tune host's OOM preferences (-1000 to 1000)", "scalars.integer", "oom_score_adj"),
     ("pid",          "",  "one",    "string",  "PID namespace to use", "modes.pid", "pid_mode"),
-    ("pids-limit",   "",  "one",    "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
+    ("pids-limit",   "",  "one",    "int",     "Tune container pids limit (set -1 for unlimited)", "limits.processes", "pids_limit"),
     ("privileged",   "",  "flag",   "",        "Give extended privileges to this container", "", "privileged"),
     ("publish",      "p", "many",   "list",    "Publish a container's port(s) to the host", "ports.publish", "ports"),
     ("publish-all",  "P", "flag",   "",        "Publish all exposed ports to random ports", "", "publish_all"),
@@ -193,6 +194,7 @@ _KILL: Rows = (
 
 _RM: Rows = (
     ("force",   "f", "flag", "", "Force the removal of a running container (uses SIGKILL)", "", ""),
+    ("link",    "l", "flag", "", "Remove the specified link", "", ""),
     ("volumes", "v", "flag", "", "Remove anonymous volumes associated with the container", "", ""),
 )
 
@@ -269,8 +271,8 @@ _UPDATE: Rows = (
     ("memory",             "m", "one", "bytes",   "Memory limit", "scalars.size", "memory_bytes"),
     ("memory-reservation", "",  "one", "bytes",   "Memory soft limit", "scalars.size", "memory_reservation_bytes"),
     ("memory-swap",        "",  "one", "bytes",   "Swap limit equal to memory plus swap: -1 to enable unlimited swap", "scalars.size_or_unlimited", "memory_swap_bytes"),
-    ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "scalars.integer", "pids_limit"),
-    ("restart",            "",  "spread", "string", "Restart policy to apply when a container exits", "scalars.restart_policy", "restart_policy restart_retries"),
+    ("pids-limit",         "",  "one", "int",     "Tune container pids limit (set -1 for unlimited)", "limits.processes", "pids_limit"),
+    ("restart",            "",  "spread", "string", "Restart policy to apply when a container exits", "scalars.new_restart_policy", "restart_policy restart_retries"),
 )
 
 _CP: Rows = (
@@ -324,6 +326,7 @@ _RMI: Rows = (
 _IMPORT: Rows = (
     ("change",  "c", "many", "list",   "Apply Dockerfile instruction to the created image", "scalars.item", ""),
     ("message", "m", "one",  "string", "Set commit message for imported image", "", ""),
+    ("platform", "", "one",  "string", "Set platform if server is multi-platform capable", "", ""),
 )
 
 _LOAD: Rows = (
@@ -337,7 +340,7 @@ _DESCRIBE: Rows = (
 )
 
 _FORCE = ("force", "f", "flag", "", "Do not prompt for confirmation", "", "")
-_PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.prune_condition", "")
+_PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.filter_condition", "")
 _KEEP_HISTORY = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 7d)", "times.duration", "")
 
 _CONTAINER_PRUNE: Rows = (_PRUNE_FILTER, _FORCE)
@@ -351,7 +354,7 @@ _IMAGE_PRUNE: Rows = (
 
 _SYSTEM_PRUNE: Rows = (
     ("all",     "a", "flag", "",       "Remove all unused images not just dangling ones", "", ""),
-    ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.prune_condition", ""),
+    ("filter",  "",  "many", "filter", 'Provide filter values (e.g. "label=<key>=<value>")', "scalars.filter_condition", ""),
     _FORCE,
     _KEEP_HISTORY,
     ("volumes", "",  "flag", "",       "Prune anonymous volumes", "", ""),
@@ -442,7 +445,7 @@ _COMMANDS: tuple[CommandRow, ...] = (
     ("history", "[OPTIONS] IMAGE",                                 "Show the history of an image",                       OTHER, 1, 1, False, _HISTORY),
     ("image log", "[OPTIONS] NAME[:TAG]", "Show what a name has led to, and since when", BELOW, 1, 1, False, _IMAGE_LOG),
     ("image rollback", "[OPTIONS] NAME[:TAG]", "Let a name lead again to what it led to before", BELOW, 1, 1, False, _IMAGE_ROLLBACK),
-    ("import",  "[OPTIONS] file|- [REPOSITORY[:TAG]]",             "Import the contents from a tarball to create a filesystem image", OTHER, 1, 2, False, _IMPORT),
+    ("import",  "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]",         "Import the contents from a tarball to create a filesystem image", OTHER, 1, 2, False, _IMPORT),
     ("inspect", "[OPTIONS] NAME|ID [NAME|ID...]",                  "Return low-level information on containers and images", OTHER, 1, -1, False, _INSPECT),
     ("kill",    "[OPTIONS] CONTAINER [CONTAINER...]",              "Kill one or more running containers",                OTHER, 1, -1, False, _KILL),
     ("load",    "[OPTIONS]",                                       "Load an image from a tar archive or STDIN",          OTHER, 0, 0, False, _LOAD),
@@ -566,14 +569,26 @@ NOUNS: dict[str, dict[str, str]] = {
     },
 }
 
-# Docker's flags that minirun doesn't have: said so by name, so that a script's author need not guess.
-ABSENT = frozenset(
-    """checkpoint checkpoint-dir cpu-count cpu-percent cpu-rt-period
-    cpu-rt-runtime gpus host insecure io-maxbandwidth io-maxiops ip ip6
-    kernel-memory link link-local-ip memory-swappiness network-alias oom-kill-disable
-    storage-opt tls tlscacert tlscert tlskey tlsverify use-api-socket
-    availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required""".split()
-)
+# Docker's flags that minirun doesn't have, said so by name, so that a script's author need not guess; and why, or what to do
+# instead, where more than "not yet" can be said.
+ABSENT = {
+    **dict.fromkeys("insecure ip ip6 link-local-ip network-alias".split(), ""),
+    **dict.fromkeys("checkpoint checkpoint-dir".split(), "there are no checkpoints"),
+    **dict.fromkeys("cpu-count cpu-percent io-maxbandwidth io-maxiops".split(), "it is for Windows containers"),
+    **dict.fromkeys(
+        "cpu-rt-period cpu-rt-runtime kernel-memory memory-swappiness oom-kill-disable".split(),
+        "cgroup v2 has no such thing",
+    ),
+    **dict.fromkeys(
+        "host tls tlscacert tlscert tlskey tlsverify use-api-socket".split(), "there is no daemon to talk to"
+    ),
+    **dict.fromkeys(
+        "availability cluster group limit-bytes required-bytes scope secret sharing topology-preferred topology-required".split(),
+        "it is for cluster volumes of a swarm",
+    ),
+    "gpus": "there is no driver for it: hand over its device nodes with --device, and its libraries with -v",
+    "storage-opt": "there are no quotas",
+}
 
 # Docker's commands that minirun doesn't have, and what to do instead, where there is something.
 ABSENT_COMMANDS = {

@@ -7,7 +7,7 @@ Leaves to others: the grammar (command_line), what options there are (cli/option
 from __future__ import annotations
 
 from ..command_line import Command, Option, Parsed, Reader
-from ..errors import WrongCommand
+from ..errors import InvalidInput, MinirunError, WrongCommand
 from .options import ABSENT
 
 TYPE_CHECKING = False
@@ -15,11 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+# Values that are text to docker's flags: it looks at them later, or its daemon does. What is wrong with one is an error like any
+# other then, of `run` 125 and of the other commands 1, and no wrong line.
+_LOOKED_AT_LATER = (
+    *("limits.cpu_set", "limits.log_driver", "limits.log_option", "limits.memory_nodes"),
+    *("modes.isolation", "modes.runtime", "mounts.tmpfs", "mounts.volume", "mounts.working_directory"),
+    *("scalars.container_name", "scalars.new_restart_policy", "scalars.object_type", "scalars.signal_name"),
+    "times.instant",
+)
+
+
 class _Reader(Reader):
     values_package = "minirun.cli.values"
 
+    def refused(self, option: Option, text: str, error: InvalidInput) -> MinirunError:
+        return error if option.parser in _LOOKED_AT_LATER else super().refused(option, text, error)
+
     def unknown(self, name: str) -> str:
-        return super().unknown(name) + (" (docker has it, minirun does not yet)" if name in ABSENT else "")
+        why = ABSENT.get(name)
+        if why is None:
+            return super().unknown(name)
+        return super().unknown(name) + (f" (docker's; {why})" if why else " (docker has it, minirun does not yet)")
 
 
 def parse(options: tuple[Option, ...], words: Sequence[str], *, options_stop: bool) -> Parsed:

@@ -14,7 +14,7 @@ from .table import Column
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..engine.config import PortMapping
     from ..engine.container import Container
@@ -90,16 +90,16 @@ def _since(then_ns: int, now_ns: int) -> str:
     return human_span(max(0, now_ns - then_ns) / 1e9)
 
 
-def ports(mappings: Sequence[PortMapping], *, both_families: bool) -> str:
-    """Say which host ports lead into a container: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`; runs of ports are
-    joined."""
-    if not mappings:
-        return ""
+def ports(mappings: Sequence[PortMapping], *, both_families: bool, exposed: Iterable[tuple[str, int]] = ()) -> str:
+    """Say which host ports lead into a container: `0.0.0.0:8080->80/tcp, [::]:8080->80/tcp`; runs of ports are joined.
+
+    Those of `exposed` (protocol and port) that nothing leads to are there alone: `443/tcp`.
+    """
     runs: dict[tuple[str, str], tuple[int, int]] = {}
     done: list[str] = []
     moved: list[str] = []
-    for address, mapping in _by_address(mappings, both_families):
-        if mapping.host_port != mapping.container_port:
+    for address, mapping in _by_address(mappings, both_families, exposed):
+        if address and mapping.host_port != mapping.container_port:
             moved.append(f"{_joined(address, mapping.host_port)}->{mapping.container_port}/{mapping.protocol}")
             continue
         key, port = (address, mapping.protocol), mapping.container_port
@@ -112,8 +112,18 @@ def ports(mappings: Sequence[PortMapping], *, both_families: bool) -> str:
     return ", ".join(done + moved)
 
 
-def _by_address(mappings: Sequence[PortMapping], both_families: bool) -> list[tuple[str, PortMapping]]:
-    spread = []
+def _by_address(
+    mappings: Sequence[PortMapping], both_families: bool, exposed: Iterable[tuple[str, int]]
+) -> list[tuple[str, PortMapping]]:
+    """Give mappings with one address of the host each, "" for a port that is only exposed."""
+    from ..engine.config import PortMapping
+
+    published = {(mapping.protocol, mapping.container_port) for mapping in mappings}
+    spread = [
+        ("", PortMapping(container_port=port, protocol=protocol))
+        for protocol, port in exposed
+        if (protocol, port) not in published
+    ]
     for mapping in mappings:
         if mapping.host_address:
             spread.append((mapping.host_address, mapping))
@@ -128,6 +138,8 @@ def _joined(address: str, port: int) -> str:
 
 def _run(key: tuple[str, str], first: int, last: int) -> str:
     address, protocol = key
+    if not address:
+        return f"{first}/{protocol}" if first == last else f"{first}-{last}/{protocol}"
     if first == last:
         return f"{_joined(address, first)}->{first}/{protocol}"
     return f"{_joined(address, first)}-{last}->{first}-{last}/{protocol}"
@@ -150,11 +162,13 @@ def image_shown(container: Container, names: set[tuple[str, str]], *, truncate: 
 def container_columns(
     *,
     truncate: bool,
+    names: Callable[[Container], str] = lambda container: container.name,
     image: Callable[[Container], str] = lambda container: container.image_name,
     size: Callable[[Container], str] = lambda _: "0B",
     health: Callable[[Container], str] = lambda _: "none",
+    exposed: Callable[[Container], Iterable[tuple[str, int]]] = lambda _: (),
 ) -> Columns:
-    """Give the fields of `ps`, by the names that templates use; `size` and `health` are asked for those that are shown."""
+    """Give the fields of `ps`, by the names that templates use; `size` and its like are asked for those that are shown."""
     now_ns = time.time_ns()
 
     def command(container: Container) -> str:
@@ -165,6 +179,7 @@ def container_columns(
     def mounts(container: Container) -> str:
         sources = [bind.source for bind in container.config.binds]
         sources += [volume.name for volume in container.config.volumes]
+        sources += [image.name for image in container.config.image_mounts]
         return ",".join(ellipsis(source, 15) if truncate else source for source in sources)
 
     return {
@@ -175,8 +190,9 @@ def container_columns(
         "RunningFor": Column(heading="CREATED", value=lambda c: f"{_since(c.created_ns, now_ns)} ago"),
         "Status": Column(heading="STATUS", value=lambda c: status(c, now_ns, health(c))),
         "State": Column(heading="STATE", value=lambda c: c.state),
-        "Ports": Column(heading="PORTS", value=lambda c: ports(c.ports, both_families=bool(c.address6))),
-        "Names": Column(heading="NAMES", value=lambda c: c.name),
+        "Platform": Column(heading="PLATFORM", value=lambda c: None),  # docker's, too, unless it has images of several
+        "Ports": Column(heading="PORTS", value=lambda c: _ports(c, exposed)),
+        "Names": Column(heading="NAMES", value=names),
         "Labels": Column(
             heading="LABELS", value=lambda c: ",".join(f"{key}={text}" for key, text in sorted(c.config.labels.items()))
         ),
@@ -186,6 +202,12 @@ def container_columns(
         "Networks": Column(heading="NETWORKS", value=lambda c: c.config.network),
         "Size": Column(heading="SIZE", value=size),
     }
+
+
+def _ports(container: Container, exposed: Callable[[Container], Iterable[tuple[str, int]]]) -> str:
+    has_own = container.is_running and bool(container.address4)
+    both = bool(container.address6)
+    return ports(container.ports, both_families=both, exposed=exposed(container) if has_own else ())
 
 
 class ImageRow(Record):
@@ -212,7 +234,7 @@ def image_columns(*, truncate: bool) -> Columns:
             heading="CREATED AT", value=lambda row: local_time(row.created_ns) if row.created_ns else "N/A"
         ),
         "Size": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes)),
-        "VirtualSize": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes)),
+        "VirtualSize": Column(heading="SIZE", value=lambda row: human_size(row.size_bytes, 4)),
         "SharedSize": Column(heading="SHARED SIZE", value=lambda row: "N/A"),
         "UniqueSize": Column(heading="UNIQUE SIZE", value=lambda row: "N/A"),
         "Containers": Column(heading="CONTAINERS", value=lambda row: "N/A"),

@@ -37,26 +37,29 @@ def show(columns: Columns, items: Sequence[Any], template: str, default: Sequenc
         rows += [[str(columns[name].value(item)) for name in default] for item in items]
         return align(rows, MINIMUM)
     if template == "json":
-        import json
-
-        shown = {name: column for name, column in sorted(columns.items()) if column.in_json}
-        return "".join(
-            json.dumps(
-                {name: column.value(item) for name, column in shown.items()}, ensure_ascii=False, separators=(",", ":")
-            )
-            + "\n"
-            for item in items
-        )
+        return "".join(_json({name: column.value(item) for name, column in _of_json(columns)}) + "\n" for item in items)
     from .template import compile_template
 
     is_table = template.startswith("table ")
-    body = template.removeprefix("table ").strip() if is_table else template
-    parsed = compile_template(body.replace("\\t", "\t").replace("\\n", "\n"))
-    lines = [parsed.render({name: column.value(item) for name, column in columns.items()}) for item in items]
+    body = template.removeprefix("table ") if is_table else template
+    parsed = compile_template(body.strip(" ").replace("\\t", "\t").replace("\\n", "\n"))
+    lines = [parsed.render({name: column.value(item) for name, column in sorted(columns.items())}) for item in items]
     if not is_table:
         return "".join(line + "\n" for line in lines)
     heading = parsed.render({name: _heading(column) for name, column in columns.items()})
     return align((line.split("\t") for block in (heading, *lines) for line in block.split("\n")), MINIMUM)
+
+
+def _of_json(columns: Columns) -> list[tuple[str, Column]]:
+    return [(name, column) for name, column in sorted(columns.items()) if column.in_json]
+
+
+def _json(fields: dict[str, Any]) -> str:
+    """Give an object as Go's encoding/json does, which escapes what HTML would read."""
+    import json
+
+    text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _heading(column: Column) -> Any:

@@ -1,6 +1,6 @@
 """Images from registries and to them, with what docker says of it.
 
-Owns: `pull`, `pull_all`, `push`, `push_all`, `search` (the verbs), their lines. Leaves to others: the way of an image
+Owns: `pull`, `pull_all`, `push`, `push_all`, `search`, `download` (the verbs), their lines. Leaves to others: the way of an image
 (images/pulling, pushing).
 
 `progress` is told of each layer (its short id, a status, bytes so far, bytes in all), and of lines that are nobody's (layer "").
@@ -15,16 +15,18 @@ from ..record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from ..images.image import Image
     from ..images.searching import Result
+    from ..images.store import Stream
     from .engine import Engine
 
     Progress = Callable[[str, str, int, int], None]
 
 
 class Brought(Record):
-    """An image that was pulled or pushed: its full name, its digest at the registry, and whether anything was fetched."""
+    """An image that was pulled or pushed: its full name, its digest at the registry, and whether the name led elsewhere before."""
 
     name: str
     digest: str
@@ -33,17 +35,23 @@ class Brought(Record):
 
 def pull(engine: Engine, name: str, platform: str, progress: Progress) -> Brought:
     """Pull one image. Raises what images/store.pull raises."""
+    brought = _pull(engine, name, platform, progress)
+    _tell(brought.is_new, shown(name), progress)
+    return brought
+
+
+def _pull(engine: Engine, name: str, platform: str, progress: Progress) -> Brought:
     reference = parse(name)
     if not reference.digest and not reference.tag:
         progress("", f"Using default tag: {DEFAULT_TAG}", 0, 0)
-    asked = f"{reference.name}@{reference.digest}" if reference.digest else reference.tag or DEFAULT_TAG
-    progress("", f"{asked}: Pulling from {reference.path}", 0, 0)
     pulled = engine.images.pull(name, platform=platform, progress=progress)
     progress("", f"Digest: {pulled.digest}", 0, 0)
-    said = "Downloaded newer image" if pulled.is_new else "Image is up to date"
-    progress("", f"Status: {said} for {shown(name)}", 0, 0)
     full = f"{reference.name}@{reference.digest}" if reference.digest else reference.full
     return Brought(name=full, digest=pulled.digest, is_new=pulled.is_new)
+
+
+def _tell(is_new: bool, what: str, progress: Progress) -> None:
+    progress("", f"Status: {'Downloaded newer image' if is_new else 'Image is up to date'} for {what}", 0, 0)
 
 
 def pull_missing(engine: Engine, name: str, platform: str, progress: Progress) -> Image:
@@ -58,12 +66,17 @@ def pull_missing(engine: Engine, name: str, platform: str, progress: Progress) -
 def pull_all(engine: Engine, name: str, platform: str, progress: Progress) -> list[Brought]:
     """Pull every tag of a repository. Raises InvalidInput for a name with a tag, and as `pull` does."""
     _check_bare(name)
-    return [pull(engine, f"{name}:{tag}", platform, progress) for tag in engine.images.remote_tags(name)]
+    brought = [_pull(engine, f"{name}:{tag}", platform, progress) for tag in engine.images.remote_tags(name)]
+    if brought:
+        _tell(any(each.is_new for each in brought), parse(name).familiar_name, progress)
+    return brought
 
 
 def push(engine: Engine, name: str, platform: str, progress: Progress) -> Brought:
     """Push one image, which has to be for `platform` ("" for any). Raises what images/store.push raises."""
     reference = parse(name)
+    if reference.digest:
+        raise InvalidInput("cannot push a digest reference")
     if not reference.tag:
         progress("", f"Using default tag: {DEFAULT_TAG}", 0, 0)
     progress("", f"The push refers to repository [{reference.name}]", 0, 0)
@@ -87,6 +100,13 @@ def search(term: str, limit: int) -> list[Result]:
     from ..images.searching import search as ask
 
     return ask(term, limit)
+
+
+def download(url: str) -> AbstractContextManager[Stream]:
+    """Open an archive at a web address. Raises what images/downloading.download raises."""
+    from ..images.downloading import download as begin
+
+    return begin(url)
 
 
 def shown(name: str) -> str:

@@ -21,7 +21,8 @@ from __future__ import annotations
 import os
 
 from .. import database
-from ..errors import MinirunError, NotFound
+from ..errors import Corrupt, MinirunError, NotFound
+from ..light import suppress
 from ..record import Record
 
 TYPE_CHECKING = False
@@ -108,33 +109,47 @@ def _fetching(engine: Engine, digest: str) -> Repair:
 
 
 def _layers(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
-    """Unpack each layer again, beside the one that is there, and compare."""
+    """Unpack each layer again, beside the one that is there, and compare. What is removed meanwhile is no damage."""
     from ..images.check import difference, links, unpack_again
 
     for link in links(engine.images).values():
-        row = engine.connection.execute("SELECT number FROM snapshots WHERE chain_id = ?", (link.chain_id,)).fetchone()
+        number = _number(engine, link)
         thing = f"layer {link.chain_id}"
-        if row is None:
-            yield thing, "has no row: remove the image and load it again", None
+        if not number:
+            if link.chain_id in links(engine.images):
+                yield thing, "has no row: remove the image and load it again", None
             continue
-        home = f"{engine.snapshots.root}/{row[0]}"
-        lowers = _lowers(engine, link)
+        home = f"{engine.snapshots.root}/{number}"
+        try:
+            lowers = _lowers(engine, link)
+        except Corrupt:  # one of them has no row, which has been said, or all of them have gone
+            continue
         with engine.snapshots.stage() as stage:
             directory = stage.make_directory("layer")
             try:
                 problem = unpack_again(engine.images, link, directory, lowers)
             except (OSError, MinirunError) as error:
-                if not os.path.isdir(f"{home}/fs"):
+                if not os.path.isdir(f"{home}/fs") and _number(engine, link) == number:
                     yield thing, f"is missing from {home} and can't be unpacked: {error}", None
                 continue  # a blob that is gone has been spoken of; what was unpacked of it may well be whole
             if problem:
                 continue
             if not os.path.isdir(f"{home}/fs"):
                 problem = f"is missing from {home}"
-            elif path := difference(f"{home}/fs", f"{directory}/fs"):
-                problem = f"has changed in {home}: {path}"
-            if problem:
-                yield thing, problem, _replacing(engine, link, directory, home, stage.path)
+            else:
+                try:
+                    path = difference(f"{home}/fs", f"{directory}/fs")
+                    problem = f"has changed in {home}: {path}" if path else ""
+                except OSError as error:
+                    problem = f"can't be read in {home}: {error.strerror}"
+            if problem and _number(engine, link) == number:
+                yield thing, problem, _replacing(engine, link, number, directory, stage.path)
+
+
+def _number(engine: Engine, link: Link) -> int:
+    """Give the number of a layer's directory, 0 when it has no row."""
+    row = engine.connection.execute("SELECT number FROM snapshots WHERE chain_id = ?", (link.chain_id,)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _lowers(engine: Engine, link: Link) -> list[str]:
@@ -143,9 +158,13 @@ def _lowers(engine: Engine, link: Link) -> list[str]:
     return [f"{engine.snapshots.root}/{name}" for name in engine.snapshots.lowers(link.below)]
 
 
-def _replacing(engine: Engine, link: Link, directory: str, home: str, aside: str) -> Repair:
+def _replacing(engine: Engine, link: Link, number: int, directory: str, aside: str) -> Repair:
+    home = f"{engine.snapshots.root}/{number}"
+
     def replace() -> str:
         with database.transaction(engine.connection):  # nobody starts a container, or removes the image, meanwhile
+            if _number(engine, link) != number:
+                return "removed with its image"
             for container in engine.rows.running():
                 if _stands_on(engine, container, link):
                     raise MinirunError(f"container {container.name} runs on it: stop it and check again")
@@ -160,10 +179,11 @@ def _replacing(engine: Engine, link: Link, directory: str, home: str, aside: str
 def _stands_on(engine: Engine, container: Container, link: Link) -> bool:
     from ..images.digest import chain_ids
 
-    try:
-        return link.chain_id in chain_ids(engine.images.resolve(container.image_id).layers)
-    except NotFound:
-        return False
+    for image_id in (container.image_id, *(mount.image_id for mount in container.config.image_mounts)):
+        with suppress(NotFound):
+            if link.chain_id in chain_ids(engine.images.resolve(image_id).layers):
+                return True
+    return False
 
 
 def _names(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
@@ -206,7 +226,8 @@ def _orphans(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
         orphans = [engine.images.blobs.path(name) for name in engine.images.blobs.names() if name not in wanted]
         orphans += engine.snapshots.orphans()
     for path in orphans:
-        yield path, "belongs to no image", remove
+        if os.path.lexists(path):  # `rmi` takes the rows away first
+            yield path, "belongs to no image", remove
 
 
 # ---- containers
@@ -217,10 +238,9 @@ def _containers(engine: Engine) -> Iterator[tuple[str, str, Repair]]:
         if container.status in ("creating", "removing"):
             continue
         thing = f"container {container.name}"
-        try:
-            engine.images.resolve(container.image_id)
-        except NotFound:
-            yield thing, f"stands on the image {container.image_id}, which is gone: remove the container", None
+        for image_id in (container.image_id, *(mount.image_id for mount in container.config.image_mounts)):
+            if not engine.images.exists(image_id):
+                yield thing, f"stands on the image {image_id}, which is gone: remove the container", None
         directory = engine.layout.container(container.id)
         lost = [name for name in ("upper", "work") if not os.path.isdir(f"{directory}/{name}")]
         if lost:

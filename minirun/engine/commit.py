@@ -42,6 +42,7 @@ def commit(
     """
     from ..images import changes as instructions
     from ..images.committing import Committed
+    from ..images.reference import familiar
     from ..images.store import new_name
     from .diff import compare, upper_of
 
@@ -69,7 +70,11 @@ def commit(
             ids = lease_of(engine.connection, container.id)
             assert ids is not None
             tar.map_ids(ids.uid, ids.gid, ids.size)
-        return engine.images.commit(parent, tar.read, what, wanted, lambda: _check_still_there(engine, container))
+        image = engine.images.commit(parent, tar.read, what, wanted, lambda: _check_still_there(engine, container))
+    engine.rows.note_alone(
+        container, "commit", comment=message, imageID=image.id, imageRef=familiar(wanted.name) if wanted.name else ""
+    )
+    return image
 
 
 def _as_entries(paths: Sequence[str]) -> list[str]:

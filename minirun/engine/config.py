@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+SHM_SIZE_BYTES = 64 * 1024 * 1024
+
+
 class BindMount(Record):
     """A directory or file of the host inside the container (`-v source:target[:options]`)."""
 
@@ -57,6 +60,15 @@ class VolumeMount(Record):
     is_device: bool = False  # shows a directory of the host's
     by_mount: bool = False  # written as --mount
     is_mounted: bool = False  # is a file system of its own, mounted for as long as one of its containers runs
+
+
+class ImageMount(Record):
+    """What an image holds, shown inside the container; nobody can write there (`--mount type=image`)."""
+
+    target: str
+    name: str = ""  # as it was asked for
+    image_id: str = ""  # what the name led to when the container was created
+    part: str = ""  # of the image: the path of a directory in it
 
 
 class PortMapping(Record):
@@ -117,6 +129,7 @@ class ContainerConfig(Record):
     attach: tuple[str, ...] = ()  # the streams a foreground run attaches: stdin stdout stderr
     detached: bool = False  # run -d
     auto_remove: bool = False  # --rm
+    id_file: str = ""  # where its id was written to
     init: bool = False
     read_only: bool = False
     privileged: bool = False
@@ -134,12 +147,13 @@ class ContainerConfig(Record):
     binds: tuple[BindMount, ...] = ()
     tmpfs: tuple[TmpfsMount, ...] = ()
     volumes: tuple[VolumeMount, ...] = ()
+    image_mounts: tuple[ImageMount, ...] = ()
     volumes_from: tuple[str, ...] = ()  # NAME[:ro|rw]
     devices: tuple[Device, ...] = ()
     device_rules: tuple[str, ...] = ()  # "c 1:3 rwm" and the like, beside those for `devices`
     ulimits: tuple[Ulimit, ...] = ()
     sysctls: dict[str, str] = {}
-    shm_size_bytes: int = 64 * 1024 * 1024
+    shm_size_bytes: int = SHM_SIZE_BYTES  # 0: the same
     memory_bytes: int = 0
     memory_swap_bytes: int = 0  # memory plus swap as docker counts it; -1 unlimited, 0 not asked
     memory_reservation_bytes: int = 0
@@ -165,6 +179,7 @@ class ContainerConfig(Record):
     exposed: tuple[str, ...] = ()  # "80/tcp", beside those of the image
     annotations: dict[str, str] = {}
     extra_hosts: tuple[str, ...] = ()  # name:address
+    links: tuple[str, ...] = ()  # NAME:ALIAS of other containers on the bridge; once it is created ID:ALIAS
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
@@ -183,6 +198,8 @@ class ContainerConfig(Record):
     log_driver: str = "json-file"  # local: kept in the same form; none: what the container writes is kept nowhere
     log_max_bytes: int = 16 * 1024 * 1024
     log_max_files: int = 3
+    log_mode: str = ""  # blocking, non-blocking: the same here (docs/logs.md); so is the buffer of the second
+    log_buffer: str = ""
     log_env: str = ""  # names with commas between, of variables that each record says; so are the labels
     log_env_regex: str = ""
     log_labels: str = ""
@@ -229,6 +246,7 @@ class ContainerConfig(Record):
             "binds": BindMount,
             "tmpfs": TmpfsMount,
             "volumes": VolumeMount,
+            "image_mounts": ImageMount,
             "ports": PortMapping,
             "ulimits": Ulimit,
             "devices": Device,

@@ -59,6 +59,7 @@ def copy_from(
     paths.check_output(target)
     container = engine.rows.find(reference)
     with reading(engine, container, volumes=True) as view, _source(view, container, path, follow=follow) as (top, name):
+        engine.rows.note_alone(container, "archive-path")
         is_directory = stat.S_ISDIR(os.fstat(top).st_mode)
         source = Place(path=paths.in_container(path), exists=True, is_directory=is_directory)
         directory, new_name = paths.arrange(source, paths.host_destination(target))
@@ -85,6 +86,7 @@ def archive(engine: Engine, container: Container, path: str, *, follow: bool = F
         _source(view, container, path, follow=follow) as (top, name),
         Tar(top, name) as tar,
     ):
+        engine.rows.note_alone(container, "archive-path")
         if view.ids is not None:
             tar.map_ids(view.ids.uid, view.ids.gid, view.ids.size)
         yield from pieces(tar, f"copy from container {container.name}")
@@ -226,6 +228,7 @@ def _extract(
         elif shift[2]:
             untar.own(*shift)
         _unpack(untar, plain, f"copy to container {container.name}")
+    engine.rows.note_alone(container, "extract-to-dir")
 
 
 def _check_writable(container: Container, into: int, view: View) -> None:

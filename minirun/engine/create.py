@@ -28,12 +28,20 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
         from .volume_mounts import resolve
 
         config = resolve(engine, config, image)
+    if config.image_mounts:
+        from .image_mounts import resolve as resolve_images
+
+        config = resolve_images(engine, config)
     if config.health_fields_given or image.config.get("Healthcheck"):
         from .health import resolve as resolve_health
 
         config = resolve_health(config, image)
     container = describe(config, image)
     container = container.replace(config=with_ids_of_lenders(engine, container.config))
+    if config.links:
+        from .links import resolve as resolve_links
+
+        container = container.replace(config=resolve_links(engine, container.config))
     if config.binds:
         from .spec_mounts import check_sources
 
@@ -125,6 +133,10 @@ def _insert(engine: Engine, container: Container) -> Container:
                     from .volume_mounts import claim
 
                     claim(engine, container.config)
+                if container.config.image_mounts:
+                    from .image_mounts import check
+
+                    check(engine, container.config)
                 if container.config.has_user_namespace:
                     from .userns import lease
 

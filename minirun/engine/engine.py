@@ -192,9 +192,14 @@ class Engine:
 
     def kill(self, reference: str, signal: str = "KILL") -> None:
         """Send a signal to a container's first process."""
+        from ..errors import NotFound
         from .stop import kill
 
-        kill(self, self.rows.find(reference), signal)
+        try:
+            container = self.rows.find(reference)
+        except NotFound as error:
+            raise NotFound(f"cannot kill container: {reference}: {error}") from error
+        kill(self, container, signal)
 
     def restart(self, reference: str, timeout_seconds: float | None = None, signal: str = "") -> str:
         """Stop a container if it runs, then start it. Blocks as `stop` does, and gives what it gives."""
@@ -265,6 +270,12 @@ class Engine:
 
         remove(self, self.rows.find(reference), force=force, volumes=volumes)
 
+    def unlink(self, reference: str) -> None:
+        """Take a link away, `CONTAINER/ALIAS`. Raises NotFound, InvalidInput."""
+        from .links import unlink
+
+        unlink(self, reference)
+
     def container(self, reference: str) -> Container:
         """Give one container; raises NotFound."""
         return self.rows.find(reference)
@@ -276,6 +287,12 @@ class Engine:
         from .query import select
 
         return select(self, everything=all, limit=1 if latest else limit, filters=filters or {})
+
+    def link_names(self) -> dict[str, list[str]]:
+        """Give by id the further names that links give to containers: `web/db`."""
+        from .links import names
+
+        return names(self)
 
     def image_names(self) -> set[tuple[str, str]]:
         """Give image id and name, as users write it with its tag, of all images that have one now: for a list of containers."""
@@ -586,6 +603,6 @@ def _steps() -> tuple[tuple[int, str], ...]:
     """Give what databases lack that were made by an older minirun: the version that each step leads to, and its statements."""
     from ..images.schema import DIGESTS, TAG_HISTORY
     from ..storage.schema import VOLUMES
-    from .schema import RESTARTS
+    from .schema import LINKS, RESTARTS
 
-    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS), (6, RESTARTS))
+    return ((2, TAG_HISTORY), (3, DIGESTS), (4, VOLUMES), (5, database.EVENTS), (6, RESTARTS), (7, LINKS))

@@ -11,6 +11,8 @@ from ..files import read_bytes, write_new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ..network.networks import Endpoint
     from .container import Container
     from .engine import Engine
@@ -18,10 +20,16 @@ if TYPE_CHECKING:
 FILES = ("hosts", "hostname", "resolv.conf")
 
 
-def write(engine: Engine, container: Container, endpoint: Endpoint | None, lender: Container | None) -> None:
+def write(
+    engine: Engine,
+    container: Container,
+    endpoint: Endpoint | None,
+    lender: Container | None,
+    linked: Iterable[tuple[str, str]] = (),
+) -> None:
     """Write the three files into the container's run directory; raises InvalidInput for a name that would add a line, OSError.
 
-    With `lender` (`--network container:NAME`) they are that container's, as docker has it.
+    With `lender` (`--network container:NAME`) they are that container's, as docker has it. `linked`: addresses and names for hosts.
     """
     directory = engine.layout.run(container.id)
     if lender is not None:
@@ -29,7 +37,7 @@ def write(engine: Engine, container: Container, endpoint: Endpoint | None, lende
         for name in FILES:
             write_new(f"{directory}/{name}", read_bytes(f"{source}/{name}") or b"", 0o644)
     else:
-        for name, text in _texts(container, endpoint).items():
+        for name, text in _texts(container, endpoint, linked).items():
             write_new(f"{directory}/{name}", text.encode(), 0o644)
     if container.config.has_user_namespace:
         from .userns import give
@@ -37,7 +45,7 @@ def write(engine: Engine, container: Container, endpoint: Endpoint | None, lende
         give(engine, container, *(f"{directory}/{name}" for name in FILES))
 
 
-def _texts(container: Container, endpoint: Endpoint | None) -> dict[str, str]:
+def _texts(container: Container, endpoint: Endpoint | None, linked: Iterable[tuple[str, str]]) -> dict[str, str]:
     from ..network import names
 
     config = container.config
@@ -45,7 +53,7 @@ def _texts(container: Container, endpoint: Endpoint | None) -> dict[str, str]:
         hosts = _host_file("/etc/hosts")
     else:
         full = ".".join(filter(None, (container.hostname, config.domainname)))
-        hosts = names.hosts_text(full, endpoint, config.extra_hosts)
+        hosts = names.hosts_text(full, endpoint, config.extra_hosts, linked)
     return {
         "hosts": hosts,
         "hostname": container.hostname + "\n",

@@ -16,6 +16,7 @@ import time
 from ..errors import InvalidInput
 from ..jsontext import loads
 from ..record import Record
+from ..units import SECOND_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def events(
     for name in filters:
         if name not in NAMES:
             raise InvalidInput(f"invalid filter '{name}'")
+    if since_ns is not None and until_ns is not None and since_ns > until_ns:
+        times = since_ns // SECOND_NS, until_ns // SECOND_NS
+        raise InvalidInput("`since` time ({}) cannot be after `until` time ({})".format(*times))
     return _stream(engine, since_ns, until_ns, filters)
 
 
@@ -151,7 +155,7 @@ def _fits_image(event: Event, value: str) -> bool:
 
 def as_docker(event: Event) -> dict[str, Any]:
     """Give an event in the form of docker's JSON."""
-    actor = {"ID": event.actor, "Attributes": event.attributes}
+    actor = {"ID": event.actor, "Attributes": dict(sorted(event.attributes.items()))}
     shown: dict[str, Any] = {}
     if event.kind in ("container", "image"):
         shown = {"status": event.action, "id": event.actor}

@@ -37,6 +37,14 @@ def explain(engine: Engine, config: ContainerConfig) -> list[str]:
         from .volume_mounts import resolve
 
         config = resolve(engine, config, image)
+    if config.image_mounts:
+        from .image_mounts import resolve as resolve_images
+
+        config = resolve_images(engine, config)
+    if config.links:
+        from .links import resolve as resolve_links
+
+        config = resolve_links(engine, config)
     container = describe(config, image)
     endpoint = _endpoint_to_expect(engine, container) if config.network == "bridge" else None
     surroundings = of_container(engine, container)

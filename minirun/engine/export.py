@@ -23,6 +23,7 @@ def export(engine: Engine, container: Container) -> Iterator[bytes]:
     """Give the archive piece by piece. Raises MinirunError. The container goes on; what it changes meanwhile may be in it or
     not.
     """
+    engine.rows.note_alone(container, "export")
     with reading(engine, container) as view, Tar(view.root, sparse=True) as tar:
         if view.ids is not None:
             tar.map_ids(view.ids.uid, view.ids.gid, view.ids.size)

@@ -94,17 +94,17 @@ def operation(engine: Engine, container: Container, spec: Spec, cgroup: str) -> 
 
 
 def of_container(engine: Engine, container: Container) -> Json | None:
-    """Give what is known of a container's health, as docker's State.Health; None for one that isn't checked.
+    """Give what is known of a container's health, as docker's State.Health; None for one that isn't checked, or hasn't ever run.
 
-    Before its first start it is said to be starting; at rest and while it is paused, when nobody asks it, to be unhealthy.
+    Before its first check it is said to be starting; at rest and while it is paused, when nobody asks it, to be unhealthy.
     """
-    if not container.config.has_health_check:
+    if not container.config.has_health_check or not container.started_ns:
         return None
     from ..files import read_bytes
 
     data = read_bytes(engine.layout.health(container.id), LIMIT_BYTES)
     health: Json = loads(data.decode()) if data else {"Status": "starting", "FailingStreak": 0, "Log": []}
-    if container.started_ns and container.status != "running":
+    if container.status != "running":
         health["Status"] = "unhealthy"
     return health
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ..errors import Corrupt, NotFound
 from ..units import rfc3339
+from .config import SHM_SIZE_BYTES
 from .health import healthcheck_json
 from .spec import own_variables
 
@@ -47,8 +48,13 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
             if container.config.has_health_check:
                 from .health import of_container
 
-                details["State"]["Health"] = of_container(engine, container)
+                if (health := of_container(engine, container)) is not None:
+                    details["State"]["Health"] = health
             details["GraphDriver"]["Data"] |= _layers(engine, container)
+            if container.config.links:
+                from .links import texts
+
+                details["HostConfig"]["Links"] = texts(engine, container)
             if size:
                 from .usage import sizes_of
 
@@ -56,7 +62,7 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
             return details
     try:
         image = engine.images.resolve(reference)
-        return image_json(image, engine.images.configuration(image))
+        return image_json(image, engine.images.configuration(image), engine.images.last_tagged_ns(image))
     except NotFound as error:
         if kind:
             raise
@@ -152,7 +158,7 @@ def host_config_json(config: ContainerConfig) -> Json:
     return {
         "Binds": [*map(_bind_text, (bind for bind in config.binds if not bind.by_mount)), *_volume_texts(config)]
         or None,
-        "ContainerIDFile": "",
+        "ContainerIDFile": config.id_file,
         "LogConfig": {"Type": config.log_driver, "Config": _log_options(config)},
         "NetworkMode": config.network,
         "PortBindings": port_bindings(config.ports),
@@ -178,11 +184,9 @@ def host_config_json(config: ContainerConfig) -> Json:
         "PublishAllPorts": config.publish_all,
         "ReadonlyRootfs": config.read_only,
         "SecurityOpt": list(config.security_options) or None,
-        "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs if not mount.by_mount},
         "UTSMode": config.uts_mode,
         "UsernsMode": config.userns,
-        "ShmSize": config.shm_size_bytes,
-        "Sysctls": dict(sorted(config.sysctls.items())),
+        "ShmSize": config.shm_size_bytes or SHM_SIZE_BYTES,
         "Runtime": RUNTIME,
         "Isolation": "",
         "CpuShares": config.cpu_shares,
@@ -220,16 +224,26 @@ def host_config_json(config: ContainerConfig) -> Json:
             {"Name": limit.name, "Hard": limit.hard, "Soft": limit.soft}
             for limit in sorted(config.ulimits, key=lambda limit: limit.name)
         ],
-        "Init": config.init or None,
         "CpuCount": 0,
         "CpuPercent": 0,
         "IOMaximumIOps": 0,
         "IOMaximumBandwidth": 0,
         **paths_json(config),
         "RestartOnUnhealthy": config.restart_on_unhealthy,
+        **_where_given(config),
         **({"Annotations": dict(sorted(config.annotations.items()))} if config.annotations else {}),
         **({"Mounts": written} if (written := written_mounts_json(config)) else {}),
     }
+
+
+def _where_given(config: ContainerConfig) -> Json:
+    """Give what docker leaves out where there is nothing."""
+    fields: Json = {
+        "Init": config.init,
+        "Sysctls": dict(sorted(config.sysctls.items())),
+        "Tmpfs": {mount.target: ",".join(mount.options) for mount in config.tmpfs if not mount.by_mount},
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def paths_json(config: ContainerConfig) -> Json:
@@ -265,10 +279,15 @@ def written_mounts_json(config: ContainerConfig) -> list[Json]:
                 {"Labels": dict(sorted(volume.labels.items()))} if volume.labels and not volume.is_anonymous else {}
             )
             options |= {"Subpath": volume.part} if volume.part else {}
-            if volume.driver or volume.options:
-                options["DriverConfig"] = {"Name": volume.driver, "Options": dict(sorted(volume.options.items()))}
+            if volume.driver or volume.options or options:
+                driver: Json = {"Name": volume.driver} if volume.driver else {}
+                driver |= {"Options": dict(sorted(volume.options.items()))} if volume.options else {}
+                options["DriverConfig"] = driver
             name = "" if volume.is_anonymous else volume.name
             shown.append(_written("volume", name, volume.target, volume.read_only, "VolumeOptions", options))
+    for image in config.image_mounts:
+        options = {"Subpath": image.part} if image.part else {}
+        shown.append(_written("image", image.name, image.target, False, "ImageOptions", options))
     return shown
 
 
@@ -281,9 +300,10 @@ def _written(kind: str, source: str, target: str, read_only: bool, field: str, o
 def _log_options(config: ContainerConfig) -> Json:
     if config.log_driver == "none":
         return {}
-    names = ("env", "env-regex", "labels", "labels-regex", "tag")
+    names = ("env", "env-regex", "labels", "labels-regex", "mode", "tag")
     sizes = {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)}
     given = {name: getattr(config, f"log_{name.replace('-', '_')}") for name in names}
+    given["max-buffer-size"] = config.log_buffer
     return sizes | {name: text for name, text in given.items() if text}
 
 
@@ -333,7 +353,9 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
             "Type": "bind",
             "Source": bind.source,
             "Destination": bind.target,
-            "Mode": ",".join(filter(None, ("ro" if bind.read_only else "", *_owner_words(bind)))),
+            "Mode": ""
+            if bind.by_mount
+            else ",".join(filter(None, ("ro" if bind.read_only else "", *_owner_words(bind)))),
             "RW": not bind.read_only,
             "Propagation": bind.propagation,
         }
@@ -344,18 +366,23 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
             "Type": "tmpfs",
             "Source": "",
             "Destination": mount.target,
-            "Mode": ",".join(mount.options),
+            "Mode": "",
             "RW": "ro" not in mount.options,
             "Propagation": "",
         }
         for mount in config.tmpfs
         if mount.by_mount  # docker leaves those of --tmpfs out
     ]
-    if not config.volumes:
-        return binds + tmpfs
-    from .volume_mounts import mounts_json
+    others: list[Json] = []
+    if config.volumes:
+        from .volume_mounts import mounts_json as volumes_json
 
-    return binds + mounts_json(config) + tmpfs
+        others += volumes_json(config)
+    if config.image_mounts:
+        from .image_mounts import mounts_json as images_json
+
+        others += images_json(config)
+    return binds + others + tmpfs
 
 
 def _owner_words(bind: Any) -> tuple[str, str]:
@@ -405,6 +432,7 @@ def network_json(container: Container, exposed: Iterable[str] = ()) -> Json:
         "Aliases": None,
         "MacAddress": container.mac,
         "DriverOpts": None,
+        "GwPriority": 0,
         "NetworkID": container.config.network,
         "EndpointID": "",
         "Gateway": container.gateway4,
@@ -422,7 +450,7 @@ def network_json(container: Container, exposed: Iterable[str] = ()) -> Json:
 
 
 def _network_settings(network: str, endpoint: Json, sandbox: str, key: str, ports: Json) -> Json:
-    only_there = ("IPAMConfig", "Links", "Aliases", "DriverOpts", "NetworkID", "DNSNames")
+    only_there = ("IPAMConfig", "Links", "Aliases", "DriverOpts", "GwPriority", "NetworkID", "DNSNames")
     return {
         "Bridge": "",
         "SandboxID": sandbox,
@@ -441,7 +469,14 @@ def _network_settings(network: str, endpoint: Json, sandbox: str, key: str, port
 def empty_network_json(network: str) -> Json:
     """Give NetworkSettings of a container without a network of its own, or at rest: the same fields, empty."""
     endpoint: Json = {"IPAMConfig": None, "Links": None, "Aliases": None, "MacAddress": "", "DriverOpts": None}
-    endpoint |= {"NetworkID": network, "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0}
+    endpoint |= {
+        "GwPriority": 0,
+        "NetworkID": network,
+        "EndpointID": "",
+        "Gateway": "",
+        "IPAddress": "",
+        "IPPrefixLen": 0,
+    }
     endpoint |= {"IPv6Gateway": "", "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": None}
     return _network_settings(network, endpoint, "", "", {})
 
@@ -456,8 +491,8 @@ def _last_comment(document: Json) -> str:
     return str(last.get("comment", "")) if isinstance(last, dict) else ""
 
 
-def image_json(image: Image, document: Json) -> Json:
-    """Give an image as docker's ImageInspect does; `document` is its whole configuration."""
+def image_json(image: Image, document: Json, tagged_ns: int = 0) -> Json:
+    """Give an image as docker's ImageInspect does; `document` is its whole configuration, `tagged_ns` when it got its last name."""
     return {
         "Id": image.id,
         "RepoTags": list(image.tags),
@@ -473,5 +508,5 @@ def image_json(image: Image, document: Json) -> Json:
         "Size": image.size_bytes,
         "GraphDriver": {"Name": "overlay", "Data": None},
         "RootFS": {"Type": "layers", "Layers": list(image.layers)},
-        "Metadata": {"LastTagTime": rfc3339(0)},
+        "Metadata": {"LastTagTime": rfc3339(tagged_ns)},
     }

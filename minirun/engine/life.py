@@ -110,9 +110,9 @@ def record_exit(
         engine.rows.update(container.id, **changes)
         if changes["oom_killed"]:
             engine.rows.note(container, "oom")
-        engine.rows.note(container, "die", exitCode=str(changes["exit_code"]))
-        if container.address4:
-            engine.rows.note_network(container.id, "disconnect")
+        lasted = max(0, changes["finished_ns"] - container.started_ns) // 10**9
+        engine.rows.note(container, "die", execDuration=str(lasted), exitCode=str(changes["exit_code"]))
+        engine.rows.note_network(container, "disconnect")
         engine.rows.note_volumes(container, "unmount")
     # It holds the only record of the exit until the row does.
     if changes["status"] == "restarting":

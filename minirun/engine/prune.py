@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..errors import Conflict, InvalidInput, MinirunError, NotFound
+from ..errors import Conflict, Exhausted, InvalidInput, MinirunError, NotFound
 from ..light import suppress
 from ..record import Record
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _LATEST_NS = (1 << 63) - 1
 
 FILTERS = ("until", "label", "label!")
+_DANGLING = {"true": True, "1": True, "false": False, "0": False}  # of images: false means --all
 
 KEEP_SECONDS = (
     7 * 24 * 3600.0
@@ -47,9 +48,13 @@ class Pruned(Record):
 
 
 def prune_containers(engine: Engine, filters: Filters) -> Pruned:
-    """Remove all containers at rest that pass the filters. Raises InvalidInput for a filter that doesn't exist."""
+    """Remove all containers at rest that pass the filters. Raises InvalidInput for a filter that doesn't exist.
+
+    One that can't be removed doesn't keep the others: `failures` has why.
+    """
     passes = _filter(filters)
     removed, reclaimed = [], 0
+    failures: list[MinirunError] = []
     for container in reversed(engine.containers(all=True)):
         if container.status not in ("created", "exited") or not passes(
             container.created_ns, _labels(engine, container)
@@ -60,9 +65,13 @@ def prune_containers(engine: Engine, filters: Filters) -> Pruned:
             engine.remove(container.id)
         except (Conflict, NotFound):  # started, or removed, by somebody else
             continue
+        except MinirunError as error:
+            failures.append(error)
+            continue
         removed.append(container.id)
         reclaimed += size
-    return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed)
+    note_prune(engine, "container", reclaimed)
+    return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed, failures=tuple(failures))
 
 
 def prune_images(
@@ -74,7 +83,11 @@ def prune_images(
     """
     from .usage import parts_of_images
 
-    passes = _filter(filters)
+    dangling = filters.get("dangling", ())
+    if not set(dangling) <= set(_DANGLING):
+        raise InvalidInput(f"invalid filter 'dangling={next(each for each in dangling if each not in _DANGLING)}'")
+    everything = everything or any(not _DANGLING[each] for each in dangling)
+    passes = _filter({name: values for name, values in filters.items() if name != "dangling"})
     keep = KEEP_SECONDS if keep_seconds is None else keep_seconds
     spare = [
         image
@@ -92,7 +105,16 @@ def prune_images(
     gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
     if not filters:
         gone += engine.images.forget_incoming()
+    note_prune(engine, "image", gone)
     return Pruned(removed=tuple(lines), reclaimed_bytes=gone, kept=len(spare) - len(chosen))
+
+
+def note_prune(engine: Engine, kind: str, reclaimed_bytes: int) -> None:
+    """Record that things of a kind were pruned; on a full disk that is lost, and the prune isn't."""
+    from .. import database
+
+    with suppress(Exhausted), database.transaction(engine.connection):
+        database.record_event(engine.connection, kind, "prune", "", {"reclaimed": str(reclaimed_bytes)})
 
 
 def _filter(filters: Filters) -> _Filter:
@@ -154,8 +176,9 @@ def _is_spare(image: Image, everything: bool) -> bool:
 
 
 def _is_used(engine: Engine, image: Image) -> bool:
-    query = "SELECT 1 FROM containers WHERE image_id = ? LIMIT 1"
-    return engine.connection.execute(query, (image.id,)).fetchone() is not None
+    from ..images.removing import holder_of
+
+    return holder_of(engine.connection, image.id) is not None
 
 
 def _size_of(engine: Engine, container: Container) -> int:

@@ -6,13 +6,14 @@ Owns: the filters of `ps`. Leaves to others: columns and words (cli/).
 from __future__ import annotations
 
 from ..errors import InvalidInput, NotFound
+from ..jsontext import loads
 from ..light import suppress
 from ..units import whole_number
 from .container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .engine import Engine
 
@@ -124,18 +125,28 @@ def _by_published(engine: Engine, values: list[str]) -> Callable[[Container], bo
 
 
 def _by_exposed(engine: Engine, values: list[str]) -> Callable[[Container], bool]:
-    """Ports that the image exposes, and those that lead into the container."""
     wanted = _ports("expose", values)
+    return lambda row: bool(exposed_ports(row, exposed_by_image(engine, row.image_id)) & wanted)
 
-    def test(row: Container) -> bool:
-        exposed = {(mapping.protocol, mapping.container_port) for mapping in (*row.config.ports, *row.ports)}
-        with suppress(NotFound):
-            texts = [*(engine.images.resolve(row.image_id).config.get("ExposedPorts") or {}), *row.config.exposed]
-            with suppress(InvalidInput):
-                exposed |= _ports("expose", texts)
-        return bool(exposed & wanted)
 
-    return test
+def exposed_by_image(engine: Engine, image_id: str) -> tuple[str, ...]:
+    """Give the ports that an image exposes, as it writes them; none of one that was removed by force.
+
+    Asked of the table, as `ps` does it and has no other use for the store of images.
+    """
+    query = "SELECT json_extract(config, '$.ExposedPorts') FROM images WHERE id = ?"
+    (text,) = engine.connection.execute(query, (image_id,)).fetchone() or (None,)
+    ports = loads(text) if isinstance(text, str) and text.startswith("{") else {}
+    return tuple(ports)
+
+
+def exposed_ports(container: Container, by_image: Iterable[str]) -> set[tuple[str, int]]:
+    """Give protocol and number of the ports that a container or its image exposes, and those that lead into it."""
+    exposed = {(mapping.protocol, mapping.container_port) for mapping in (*container.config.ports, *container.ports)}
+    for text in (*container.config.exposed, *by_image):
+        with suppress(InvalidInput):  # an image says what it likes; a range it has written out
+            exposed |= _ports("expose", [text]) if "-" not in text else set()
+    return exposed
 
 
 def _ports(key: str, values: list[str]) -> set[tuple[str, int]]:
@@ -164,6 +175,7 @@ def _by_volume(engine: Engine, values: list[str]) -> Callable[[Container], bool]
     def test(row: Container) -> bool:
         places = {place for bind in row.config.binds for place in (bind.source, bind.target)}
         places |= {place for volume in row.config.volumes for place in (volume.name, volume.source, volume.target)}
+        places |= {place for image in row.config.image_mounts for place in (image.name, image.target)}
         return not places.isdisjoint(values)
 
     return test

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from .. import database
-from ..errors import Conflict
+from ..errors import Conflict, MinirunError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def remove(engine: Engine, container: Container, *, force: bool = False, volumes: bool = False) -> None:
-    """Remove a container; raises Conflict when it runs and `force` isn't given.
+    """Remove a container; raises Conflict when it runs and `force` isn't given, MinirunError when something of it can't go.
 
     With `volumes` its anonymous volumes go too, unless another container uses them. Blocks until its processes are gone.
     """
     if container.is_running and force:
-        engine.hierarchy.kill(container.cgroup)  # without the lock: a `stop` that waits must not hold us up
+        _kill(engine, container)  # without the lock: a `stop` that waits must not hold us up
     with engine.lock(container.id):
-        _remove_locked(engine, container, force=force, volumes=volumes)
+        try:
+            _remove_locked(engine, container, force=force, volumes=volumes)
+        except OSError as error:
+            raise MinirunError(f"remove container {container.name}: {error.strerror or error}") from error
 
 
 def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes: bool) -> None:
@@ -43,6 +46,8 @@ def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes
         raise Conflict(
             f"You cannot remove a restarting container {current.id}. Stop the container before attempting removal or force remove"
         )
+    if current.is_running:
+        current = _end(engine, current)
     with database.transaction(engine.connection):
         engine.rows.update(current.id, status="removing")
         if volumes and current.config.volumes:
@@ -50,6 +55,25 @@ def _remove_locked(engine: Engine, container: Container, *, force: bool, volumes
 
             give_up(engine, current)
     erase(engine, current)
+
+
+def _end(engine: Engine, container: Container) -> Container:
+    """Kill what runs of a container, and tell of its end; nobody is waited for but the kernel."""
+    from ..monitor import exits
+    from .life import record_exit
+
+    engine.hierarchy.kill(container.cgroup)
+    end = exits.read_exit(engine.layout.run(container.id))
+    # What is to go with it is marked together with it, in the caller's transaction: until then it is a container at rest.
+    return record_exit(engine, container, end, status="removing" if container.config.auto_remove else "exited")
+
+
+def _kill(engine: Engine, container: Container) -> None:
+    from .life import is_over
+
+    if not is_over(engine, container.id):
+        engine.rows.note_alone(container, "kill", signal="9")
+        engine.hierarchy.kill(container.cgroup)
 
 
 def erase(engine: Engine, container: Container) -> None:

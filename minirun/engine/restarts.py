@@ -140,7 +140,8 @@ def after_boot(engine: Engine) -> list[Container]:
     """Give the containers at rest that their policy starts with the machine, the oldest first.
 
     If they have ever run: `always` ones, `unless-stopped` ones that nobody stopped by hand, and `on-failure` ones whose last run
-    failed, whoever ended it, as docker has it. One that joins another's namespace comes after all that have their own.
+    failed, whoever ended it, as docker has it. One that joins another's namespace comes after all that have their own;
+    one that links to another is younger than that one.
     """
     wanted = [
         container

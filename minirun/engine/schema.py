@@ -1,4 +1,4 @@
-"""The table of containers, and the step that an older one lacks."""
+"""The table of containers, and the steps that an older one lacks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ CREATE TABLE containers (
     stopped_by_hand INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX containers_unsettled ON containers (status) WHERE status NOT IN ('created', 'exited');
-CREATE INDEX containers_by_age ON containers (created_ns)
+CREATE INDEX containers_by_age ON containers (created_ns);
+CREATE INDEX containers_with_links ON containers (id) WHERE instr(config, '"links":["') > 0
+"""
+
+LINKS = """
+CREATE INDEX IF NOT EXISTS containers_with_links ON containers (id) WHERE instr(config, '"links":["') > 0
 """
 
 RESTARTS = """

@@ -72,6 +72,8 @@ class Surroundings(Record):
     cgroup_path: str = ""
     counts_processes: bool = False  # has a `pids` controller
     lent: dict[str, str] = {}  # kinds of namespaces that are another container's: paths
+    linked: tuple[str, ...] = ()  # variables that tell of other containers
+    layers: dict[str, tuple[str, ...]] = {}  # of the images that are shown inside, by id
     ids: IdLease | None = None  # of the host, for a user namespace of the container's own
 
 
@@ -91,7 +93,7 @@ def build(config: ContainerConfig, image: Image, surroundings: Surroundings) -> 
     spec = Spec(
         process=Process(
             arguments=arguments_of(config, image),
-            environment=_environment(config, image, surroundings.hostname, config.terminal),
+            environment=_environment(config, image, surroundings, config.terminal),
             working_directory=_working_directory(config, image),
             user=_user(config, image),
             capabilities=held,
@@ -126,7 +128,7 @@ def build_exec(config: ContainerConfig, image: Image, request: ExecConfig, surro
     own = held if not request.privileged else _sets(surroundings.host_capabilities)
     if not request.command:
         raise InvalidInput("no command was given to execute")
-    environment = _environment(config, image, surroundings.hostname, request.terminal)
+    environment = _environment(config, image, surroundings, request.terminal)
     user = _user(config, image)
     spec = Spec(
         process=Process(
@@ -184,6 +186,12 @@ def check(config: ContainerConfig, image: Image) -> None:
         from . import log_attributes
 
         log_attributes.check(config)
+    if config.log_buffer and config.log_mode != "non-blocking":
+        raise InvalidInput("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
+    if config.links:
+        from . import links
+
+        links.check(config)
     if config.restart_policy != "no" or config.restart_retries:
         from . import restarts
 
@@ -270,11 +278,11 @@ def stop_signal_of(config: ContainerConfig, image: Image) -> str:
     return named if number_of(named) is not None else ""
 
 
-def _environment(config: ContainerConfig, image: Image, hostname: str, terminal: bool) -> tuple[str, ...]:
-    own = [PATH, f"HOSTNAME={hostname}"]
+def _environment(config: ContainerConfig, image: Image, surroundings: Surroundings, terminal: bool) -> tuple[str, ...]:
+    own = [PATH, f"HOSTNAME={surroundings.hostname}"]
     if terminal:
         own.append("TERM=xterm")
-    return _merge(own, own_variables(image.config.get("Env") or (), config.environment))
+    return _merge(own, surroundings.linked, own_variables(image.config.get("Env") or (), config.environment))
 
 
 def own_variables(of_image: Sequence[str], of_container: Sequence[str]) -> list[str]:

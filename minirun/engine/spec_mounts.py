@@ -21,10 +21,11 @@ from ..linux.flags import (
     PROPAGATIONS,
 )
 from ..runtime.spec import MASKED_PATHS, IdMapping, Mount
+from .config import SHM_SIZE_BYTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .config import BindMount, ContainerConfig, TmpfsMount, VolumeMount
+    from .config import BindMount, ContainerConfig, ImageMount, TmpfsMount, VolumeMount
     from .spec import Surroundings
 
 _NONE = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
@@ -84,6 +85,7 @@ def mounts_of(config: ContainerConfig, surroundings: Surroundings) -> tuple[Moun
     )
     users = [*(_as_owner(config, bind, _bind(bind)) for bind in config.binds), *map(_tmpfs, config.tmpfs)]
     users += [_volume(config, volume) for volume in config.volumes]
+    users += [_image(mount, surroundings.layers.get(mount.image_id, ())) for mount in config.image_mounts]
     taken = {mount.destination for mount in users}
     users += [file for file in _files(config, surroundings) if file.destination not in taken]
     users.sort(key=lambda mount: mount.destination.count("/"))
@@ -144,7 +146,8 @@ def check(config: ContainerConfig) -> None:
     """Raise InvalidInput for mounts that can't be."""
     seen: set[str] = set()
     volumes = (_volume(config, volume) for volume in config.volumes)
-    for mount in (*map(_bind, config.binds), *map(_tmpfs, config.tmpfs), *volumes):
+    images = (_image(mount, ()) for mount in config.image_mounts)
+    for mount in (*map(_bind, config.binds), *map(_tmpfs, config.tmpfs), *volumes, *images):
         if mount.destination in seen:
             raise InvalidInput(f"Duplicate mount point: {mount.destination}")
         seen.add(mount.destination)
@@ -172,7 +175,7 @@ def _of_ipc(config: ContainerConfig) -> tuple[Mount, ...]:
         return (_MQUEUE,)
     if "ipc" in config.lenders:
         return _MQUEUE, Mount(destination=_SHM, type="bind", source=_SHM, of_lender=True)
-    return _MQUEUE, _shared_memory(config.shm_size_bytes)
+    return _MQUEUE, _shared_memory(config.shm_size_bytes or SHM_SIZE_BYTES)  # tmpfs(5) has no limit with size=0
 
 
 def _shared_memory(size_bytes: int) -> Mount:
@@ -226,6 +229,11 @@ def _volume(config: ContainerConfig, volume: VolumeMount) -> Mount:
         propagation=PROPAGATIONS["private"],
         id_map="idmap" if config.has_user_namespace and not volume.is_device else "",
     )
+
+
+def _image(mount: ImageMount, layers: tuple[str, ...]) -> Mount:
+    """An overlay without an upper: nothing can be written there."""
+    return Mount(destination=_destination(mount.target), type="bind", layers=layers, part=mount.part)
 
 
 def _as_owner(config: ContainerConfig, bind: BindMount, mount: Mount) -> Mount:

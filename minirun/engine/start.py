@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .config import ContainerConfig, PortMapping
     from .container import Container
     from .engine import Engine
+    from .links import Link
 
 RUNNING = {"status": "running", "error": "", "exit_code": 0, "oom_killed": False, "restart_at_ns": 0}
 STARTING = {"status": "starting"}
@@ -107,12 +108,25 @@ def _start(
         engine.rows.update(container.id, **changes)
         if attachment.stdin or attachment.stdout or attachment.stderr:
             engine.rows.note(container, "attach")
-        if joined.endpoint is not None:
-            engine.rows.note_network(container.id, "connect")
+        engine.rows.note_network(container, "connect")
         engine.rows.note_volumes(container, "mount")
         engine.rows.note(container, "start")
+    if joined.endpoint is not None:
+        _tell_links(engine, container, joined)
     engine.launcher.launch_ahead(engine.hierarchy.monitors, new_network=own_network)
     return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
+
+
+def _tell_links(engine: Engine, container: Container, joined: _Joined) -> None:
+    """Who links to this container finds it where it is now; one query when nobody does."""
+    if joined.links:
+        from .links import look_again
+
+        look_again(engine, container, list(joined.links))
+    if joined.endpoint is not None and engine.rows.has_links():
+        from .links import tell
+
+        tell(engine, container, joined.endpoint.address4)
 
 
 def _load_what_the_end_needs(engine: Engine, container: Container) -> None:
@@ -209,6 +223,7 @@ class _Joined(Record):
     """What a container has of its network: real port mappings, and descriptors as `Connection.give_plan` takes them."""
 
     endpoint: Endpoint | None = None
+    links: tuple[Link, ...] = ()
     ports: tuple[PortMapping, ...] = ()
     named: dict[int, int] = {}
     held: tuple[int, ...] = ()
@@ -255,6 +270,11 @@ def _join_others(engine: Engine, container: Container, joined: _Joined, lent: Ex
 def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting: Mapping[str, Any]) -> _Joined:
     from . import etc
 
+    links: list[Link] = []
+    if container.config.links:
+        from .links import for_start, hosts
+
+        links = for_start(engine, container)
     engine.networks.ensure()
     mappings = wanted_ports(engine, container)
     with database.transaction(engine.connection):
@@ -265,8 +285,10 @@ def _join_bridge(engine: Engine, container: Container, lent: ExitStack, starting
     lent.callback(reservation.close)
     engine.networks.publish(container.id)
     _make_run_directory(engine.layout.run(container.id))
-    etc.write(engine, container, endpoint, None)
-    return _Joined(endpoint=endpoint, ports=reservation.mappings, held=tuple(reservation.descriptors))
+    etc.write(engine, container, endpoint, None, hosts(links) if links else ())
+    return _Joined(
+        endpoint=endpoint, links=tuple(links), ports=reservation.mappings, held=tuple(reservation.descriptors)
+    )
 
 
 def mac_of(config: ContainerConfig) -> bytes:

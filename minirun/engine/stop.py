@@ -144,7 +144,10 @@ def restart(engine: Engine, container: Container, timeout_seconds: float | None,
         if current.is_running:
             reason, current = end_locked(engine, current, timeout_seconds, signal)
             engine.rows.note_alone(current, "stop")
-        start_locked(engine, current, Attachment()).detach()
+        try:
+            start_locked(engine, current, Attachment()).detach()
+        except MinirunError as error:
+            raise type(error)(f"Cannot restart container {current.name}: {error}") from error
         engine.rows.note_alone(current, "restart")
     return reason
 

@@ -22,6 +22,8 @@ _CONFIG, _ARGUMENTS, _PORTS = (COLUMNS.index(name) for name in ("config", "argum
 _OOM_KILLED, _STOPPED_BY_HAND = (COLUMNS.index(name) for name in ("oom_killed", "stopped_by_hand"))
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"  # noqa: S608  (names of columns, all ours)
 _INSERT = f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_HAS_LINKS = """instr(config, '"links":["') > 0"""  # as the index containers_with_links has it (engine/schema)
+_NETWORKS = {"bridge": "bridge", "host": "host", "none": "null"}  # and docker's drivers of them
 PASSING = ("creating", "starting", "removing")
 
 
@@ -84,10 +86,12 @@ class Containers:
             for action in actions:
                 self.note(container, action, **attributes)
 
-    def note_network(self, container_id: str, action: str) -> None:
-        """Record that a container was connected to the bridge, or disconnected from it. In the transaction of the change."""
-        attributes = {"container": container_id, "name": "bridge", "type": "bridge"}
-        database.record_event(self._connection, "network", action, "bridge", attributes)
+    def note_network(self, container: Container, action: str) -> None:
+        """Record that a container was connected to its network, or disconnected from it. In the transaction of the change."""
+        name = container.config.network
+        if name in _NETWORKS:
+            attributes = {"container": container.id, "name": name, "type": _NETWORKS[name]}
+            database.record_event(self._connection, "network", action, name, attributes)
 
     def note_volumes(self, container: Container, action: str) -> None:
         """Record that a container began (`mount`) or ended (`unmount`) to use its volumes. In the transaction of the change."""
@@ -105,7 +109,7 @@ class Containers:
         return self._from_row(row) if row else None
 
     def find(self, reference: str) -> Container:
-        """Give the container that a user means by a full id, a name, or the beginning of an id: in this order.
+        """Give the container that a user means by a full id, a name, the beginning of an id, or a link: in this order.
 
         Raises NotFound, and InvalidInput when the beginning fits several.
         """
@@ -125,7 +129,16 @@ class Containers:
                 return self._from_row(rows[0])
             if rows:
                 raise InvalidInput(f"multiple IDs found with provided prefix: {reference}")
-        raise NotFound(f"No such container: {reference}")
+        linked = self._linked(*name.split("/")) if name.count("/") == 1 else None
+        if linked is None:
+            raise NotFound(f"No such container: {reference}")
+        return linked
+
+    def _linked(self, name: str, alias: str) -> Container | None:
+        """Give what a link leads to, by the name of the container that has the link, and the alias."""
+        row = self._connection.execute(f"{_SELECT} WHERE name = ?", (name,)).fetchone()
+        links = self._from_row(row).config.links if row else ()
+        return next((self.get(link[: -len(alias) - 1]) for link in links if link.partition(":")[2] == alias), None)
 
     def all(self) -> list[Container]:
         """Give every container, the newest first."""
@@ -140,6 +153,16 @@ class Containers:
         )
         rows = self._connection.execute(f"{_SELECT} WHERE {chosen} ORDER BY created_ns DESC")
         return [self._from_row(row) for row in rows]
+
+    def with_links(self) -> list[Container]:
+        """Give the containers that link to another. Reads no other row: an index knows."""
+        rows = self._connection.execute(f"{_SELECT} WHERE {_HAS_LINKS}").fetchall()
+        return [self._from_row(row) for row in rows]
+
+    def has_links(self) -> bool:
+        """Has any container a link?"""
+        query = f"SELECT 1 FROM containers WHERE {_HAS_LINKS} LIMIT 1"  # noqa: S608  (our own words)
+        return self._connection.execute(query).fetchone() is not None
 
     def unsettled(self) -> list[tuple[str, str]]:
         """Give (id, status) of every container that is neither at rest as created nor as exited."""

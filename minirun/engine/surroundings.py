@@ -34,8 +34,26 @@ def of_container(engine: Engine, container: Container) -> Surroundings:
         resolv_file=f"{directory}/resolv.conf",
         counts_processes=engine.hierarchy.has_controller("pids"),
         lent={kind: f"/proc/self/fd/{LENT[kind]}" for kind in container.config.lenders},
+        linked=_linked(engine, container),
+        layers=_layers(engine, container),
         ids=_ids(engine, container),
     )
+
+
+def _linked(engine: Engine, container: Container) -> tuple[str, ...]:
+    if not container.config.links:
+        return ()
+    from .links import variables
+
+    return variables(engine, container)
+
+
+def _layers(engine: Engine, container: Container) -> dict[str, tuple[str, ...]]:
+    if not container.config.image_mounts:
+        return {}
+    from .image_mounts import layers_of
+
+    return layers_of(engine, container.config)
 
 
 def _ids(engine: Engine, container: Container) -> IdLease | None:

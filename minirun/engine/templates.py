@@ -99,9 +99,11 @@ def _is_plain(config: ContainerConfig) -> bool:
     return not (
         config.binds
         or config.volumes
+        or config.image_mounts
         or config.devices
         or config.privileged
         or config.lenders
+        or config.links
         or config.has_user_namespace
         or config.has_health_check
         or config.network not in ("none", "bridge")

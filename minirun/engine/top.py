@@ -39,6 +39,7 @@ def top(engine: Engine, container: Container, arguments: Sequence[str] = ()) -> 
     arguments = tuple(arguments) or DEFAULT
     _check(arguments)
     listing = _ps(arguments)
+    engine.rows.note_alone(container, "top")
     pids = engine.hierarchy.processes(container.cgroup)
     if listing is not None:
         return _of(listing, pids)

@@ -98,7 +98,8 @@ def _images(engine: Engine, counter: Counter) -> tuple[tuple[ImageUsage, ...], T
             owners[path] = owners.get(path, 0) + 1
     users: dict[str, int] = {}
     for row in engine.rows.all():
-        users[row.image_id] = users.get(row.image_id, 0) + 1
+        for image_id in {row.image_id, *(mount.image_id for mount in row.config.image_mounts)}:
+            users[image_id] = users.get(image_id, 0) + 1
     usages = []
     for image in engine.images.list():
         own = parts.get(image.id, frozenset())

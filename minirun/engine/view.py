@@ -4,8 +4,8 @@ Owns: which mounts make it up, the lock that keeps a container at rest while som
 others: making the mounts (linux/view), reading (linux/tar), writing (linux/untar), docker's rules for paths (engine/copy).
 
 What a container shows here is its layers and, for `cp`, its volumes, bind mounts and the three files of /etc, as docker has it;
-never /proc, /dev, or a tmpfs. Its content is hostile, and while it runs it changes under our hands: whoever uses a view opens
-beneath `root` with IN_ROOT and follows nothing by hand.
+never /proc, /dev, a tmpfs, or another image. Its content is hostile, and while it runs it changes under our hands: whoever uses a
+view opens beneath `root` with IN_ROOT and follows nothing by hand.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _mounts(engine: Engine, container: Container) -> list[Mount]:
         resolv_file=f"{run}/resolv.conf",
     )
     mounts = spec_mounts.mounts_of(container.config, surroundings)
-    return [mount for mount in mounts if mount.type == "bind" and not mount.of_lender]
+    return [mount for mount in mounts if mount.type == "bind" and mount.source and not mount.of_lender]
 
 
 def _of_running(engine: Engine, container: Container) -> int | None:

@@ -22,11 +22,11 @@ from .volumes import DRIVER, check_driver, is_in_use, new_name, users
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ..images.store import Image
     from ..storage.mounting import Options
-    from .config import ContainerConfig
+    from .config import ContainerConfig, ImageMount, TmpfsMount
     from .container import Container
     from .engine import Engine
 
@@ -34,21 +34,25 @@ if TYPE_CHECKING:
 def resolve(engine: Engine, config: ContainerConfig, image: Image) -> ContainerConfig:
     """Give the configuration with every volume that the container will have, by name. Raises NotFound, InvalidInput."""
     volumes = [_named(engine, mount) for mount in config.volumes]
-    binds = list(config.binds)
-    taken = {_clean(mount.target) for mount in volumes}
-    taken |= {_clean(bind.target) for bind in binds} | {_clean(tmpfs.target) for tmpfs in config.tmpfs}
+    binds, images = list(config.binds), list(config.image_mounts)
+    taken = _places(volumes) | _places(binds) | _places(images) | _places(config.tmpfs)
     for text in config.volumes_from:
-        lent_volumes, lent_binds = _lent(engine, text)
+        lent_volumes, lent_binds, lent_images = _lent(engine, text)
         volumes += [mount for mount in lent_volumes if _clean(mount.target) not in taken]
         binds += [bind for bind in lent_binds if _clean(bind.target) not in taken]
-        taken |= {_clean(mount.target) for mount in volumes} | {_clean(bind.target) for bind in binds}
+        images += [mount for mount in lent_images if _clean(mount.target) not in taken]
+        taken |= _places(volumes) | _places(binds) | _places(images)
     for path in sorted(image.config.get("Volumes") or {}):
         if _clean(path) not in taken:
             taken.add(_clean(path))
             volumes.append(_named(engine, VolumeMount(target=_clean(path))))
     if not volumes and not config.volumes_from:
         return config
-    return config.replace(volumes=tuple(volumes), binds=tuple(binds))
+    return config.replace(volumes=tuple(volumes), binds=tuple(binds), image_mounts=tuple(images))
+
+
+def _places(mounts: Iterable[VolumeMount | BindMount | ImageMount | TmpfsMount]) -> set[str]:
+    return {_clean(mount.target) for mount in mounts}
 
 
 def _clean(path: str) -> str:
@@ -71,7 +75,7 @@ def _named(engine: Engine, mount: VolumeMount) -> VolumeMount:
     )
 
 
-def _lent(engine: Engine, text: str) -> tuple[list[VolumeMount], list[BindMount]]:
+def _lent(engine: Engine, text: str) -> tuple[list[VolumeMount], list[BindMount], tuple[ImageMount, ...]]:
     """Give the mounts of another container, read-only if that is said: `NAME[:ro|rw]`."""
     reference, colon, mode = text.partition(":")
     if not reference or (colon and mode not in ("ro", "rw", "z", "Z")):
@@ -81,7 +85,8 @@ def _lent(engine: Engine, text: str) -> tuple[list[VolumeMount], list[BindMount]
     lender = engine.rows.find(reference).config
     forbids = mode == "ro"
     volumes = [mount.replace(copy=False, mode="", read_only=mount.read_only or forbids) for mount in lender.volumes]
-    return volumes, [bind.replace(read_only=bind.read_only or forbids) for bind in lender.binds]
+    binds = [bind.replace(read_only=bind.read_only or forbids) for bind in lender.binds]
+    return volumes, binds, lender.image_mounts
 
 
 def claim(engine: Engine, config: ContainerConfig) -> None:

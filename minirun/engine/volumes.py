@@ -199,7 +199,7 @@ def prune_volumes(engine: Engine, filters: Filters, *, everything: bool = False)
     One that can't be removed doesn't keep the others: `failures` has why.
     """
     from ..storage.usage import Counter
-    from .prune import Pruned
+    from .prune import Pruned, note_prune
 
     wanted, unwanted = list(filters.get("label", ())), list(filters.get("label!", ()))
     everything = everything or _asks_for_all(filters)
@@ -223,6 +223,7 @@ def prune_volumes(engine: Engine, filters: Filters, *, everything: bool = False)
             continue
         removed.append(volume.name)
         reclaimed += size
+    note_prune(engine, "volume", reclaimed)
     return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed, failures=tuple(failures))
 
 

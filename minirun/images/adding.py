@@ -18,7 +18,7 @@ import os
 import time
 
 from .. import database
-from ..errors import Corrupt
+from ..errors import Corrupt, MinirunError
 from ..light import ExitStack
 from ..record import Record
 from . import layers, manifest
@@ -128,7 +128,7 @@ class Addition:
         needs_end_mark: bool = False,
         interrupt: Callable[[], object] | None = None,
     ) -> Layer:
-        """Hash a layer and, with `unpack`, unpack it above the chain `below` ("" for none); raises as images/layers does."""
+        """Hash a layer and, with `unpack`, unpack it above the chain `below` ("" for none); raises as images/layers, Vanished."""
         target = ""
         if unpack:
             self._count += 1
@@ -136,9 +136,14 @@ class Addition:
             os.mkdir(directory, 0o700)
             target = f"{directory}/fs"
         lowers = self._lowers(below) if unpack and below else ()
-        layer = layers.read_layer(
-            read, what, target=target, lowers=lowers, keep=keep, needs_end_mark=needs_end_mark, interrupt=interrupt
-        )
+        try:
+            layer = layers.read_layer(
+                read, what, target=target, lowers=lowers, keep=keep, needs_end_mark=needs_end_mark, interrupt=interrupt
+            )
+        except MinirunError as error:
+            if all(os.path.isdir(path) for path in lowers):
+                raise
+            raise Vanished from error  # whatever it seemed to be
         if unpack:
             chain_id = chain_ids_above(below, layer.diff_id)
             self._unpacked.setdefault(
@@ -262,7 +267,7 @@ class Addition:
         )
         for name in image.names:
             set_tag(connection, name, image.id, how=image.how)
-        if not image.names:
+        if not image.names and image.how != "commit":
             database.record_event(connection, "image", image.how, image.id, {"name": image.id})
 
     def _lowers(self, chain_id: str) -> list[str]:
@@ -288,7 +293,8 @@ def chain_ids_above(below: str, diff_id: str) -> str:
 def set_tag(connection: sqlite3.Connection, name: str, image_id: str, how: str = "tag") -> None:
     """Let a full name lead to an image, whatever it led to before; `how` is the command's name, for the name's history."""
     note(connection, name, image_id, how)
-    database.record_event(connection, "image", how, image_id, {"name": familiar(name)})
+    action = "tag" if how == "commit" else how  # docker's commit is an event of the container
+    database.record_event(connection, "image", action, image_id, {"name": familiar(name)})
     connection.execute("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", (name, image_id, time.time_ns()))
 
 

@@ -1,6 +1,6 @@
 """What a registry answers: its body within bounds, its errors in words.
 
-Owns: `Refused`, `check`, `read_all`. Leaves to others: what was asked (images/registry, authorization).
+Owns: `Refused`, `Unreachable`, `check`, `read_all`. Leaves to others: what was asked (images/registry, authorization).
 
 Source: distribution-spec, "Error Codes".
 """
@@ -8,6 +8,7 @@ Source: distribution-spec, "Error Codes".
 from __future__ import annotations
 
 import json
+import time
 
 from ..errors import Corrupt, MinirunError, NotFound
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 20
 ERROR_MAX = 64 * 1024  # bytes of an answer that says what is wrong
+READ_SECONDS = 60.0  # a document that isn't all there by then is given up
+
+
+class Unreachable(MinirunError):
+    """No answer: the connection failed, or broke, as often as it was tried."""
 
 
 class Refused(MinirunError):
@@ -42,19 +48,26 @@ def check(answer: urllib3.BaseHTTPResponse, what: str, host: str, expected: tupl
 
 
 def read_all(answer: urllib3.BaseHTTPResponse, limit: int, what: str) -> bytes:
+    """Give the body of an answer. Raises Corrupt when it is longer than `limit`, Unreachable when it breaks off or takes long."""
     import urllib3
 
     data = b""
+    deadline = time.monotonic() + READ_SECONDS
     try:
-        while len(data) <= limit and (piece := answer.read(min(PIECE, limit + 1 - len(data)))):
+        while piece := answer.read1(PIECE):
             data += piece
+            if len(data) > limit:
+                raise Corrupt(f"{what} is larger than {limit} bytes")
+            if time.monotonic() > deadline:
+                raise Unreachable(f"{what}: it wasn't there after {READ_SECONDS:g} seconds: try again")
     except urllib3.exceptions.HTTPError as error:
-        raise Corrupt(f"{what}: the connection broke: try again") from error
+        answer.close()
+        raise Unreachable(f"{what}: the connection broke: try again") from error
+    except MinirunError:
+        answer.close()
+        raise
     finally:
         answer.release_conn()
-    if len(data) > limit:
-        answer.close()
-        raise Corrupt(f"{what} is larger than {limit} bytes")
     return data
 
 
@@ -62,7 +75,7 @@ def words_of(answer: urllib3.BaseHTTPResponse) -> tuple[str, str]:
     """Give the registry's code and words: distribution-spec, "Error Codes". On one line, without what a terminal obeys."""
     try:
         document = json.loads(read_all(answer, ERROR_MAX, "the answer"))
-    except (ValueError, RecursionError, Corrupt):
+    except (ValueError, RecursionError, Corrupt, Unreachable):
         return "", ""
     errors = document.get("errors") if isinstance(document, dict) else None
     first = errors[0] if isinstance(errors, list) and errors else None

@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 
     from .manifest import Descriptor, Platform
 
+    # Digests of configuration and layers -> manifest, its type, the sizes of the layers
+    Known = dict[tuple[str, ...], tuple[bytes, str, tuple[int, ...]]]
+
 IMAGES_MAX = 1000
+DOCUMENTS_MAX = 64 * 1024 * 1024  # bytes of all manifests and configurations of an archive: they are held in memory
 NESTING_MAX = 4
 # openat2(2): as if the archive were the root; no magic links. (linux/flags has them, for plans.)
 IN_ROOT = 0x10 | 0x02 | 0x01  # RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV
@@ -43,6 +47,7 @@ class ArchivedLayer(Record):
 
     member: str
     digest: str = ""
+    size: int = -1  # likewise, or -1
 
 
 class ArchivedImage(Record):
@@ -62,6 +67,7 @@ class Archive:
         self.what = what
         self._directory_fd = directory_fd
         self._wanted = wanted
+        self._room = DOCUMENTS_MAX
 
     def images(self) -> list[ArchivedImage]:
         """Find all images for the wanted platform. Raises Corrupt, NotSupported, NotFound (only other platforms)."""
@@ -97,10 +103,10 @@ class Archive:
         known = self._manifests_of_index() if self._exists("index.json") else {}
         return [self._docker_image(entry, known, f"{what}: image {i}") for i, entry in enumerate(entries)]
 
-    def _manifests_of_index(self) -> dict[tuple[str, ...], tuple[bytes, str]]:
+    def _manifests_of_index(self) -> Known:
         """Give what an OCI layout says of the images that docker's list names, by the digests of configuration and layers: with it,
         an image keeps the manifest by which registries know it."""
-        found: dict[tuple[str, ...], tuple[bytes, str]] = {}
+        found: Known = {}
         waiting = [(each, NESTING_MAX) for each in documents.read_index(self._read("index.json"), "index.json")]
         seen: set[str] = set()
         while waiting:
@@ -115,13 +121,13 @@ class Archive:
                 data = self._blob(descriptor)
                 manifest = documents.read_manifest(data, what)
                 key = (manifest.config.digest, *(layer.digest for layer in manifest.layers))
-                found.setdefault(key, (data, manifest.media_type))
+                found.setdefault(key, (data, manifest.media_type, tuple(layer.size for layer in manifest.layers)))
             elif descriptor.media_type in documents.INDEXES and nesting:
                 inner = documents.read_index(self._blob(descriptor), what)
                 waiting += [(each, nesting - 1) for each in inner]
         return found
 
-    def _docker_image(self, entry: Any, known: dict[tuple[str, ...], tuple[bytes, str]], what: str) -> ArchivedImage:
+    def _docker_image(self, entry: Any, known: Known, what: str) -> ArchivedImage:
         if not isinstance(entry, dict):
             raise Corrupt(f"{what} is no object")
         config = entry.get("Config")
@@ -136,11 +142,14 @@ class Archive:
         if expected and digest_of(data) != expected:
             raise Corrupt(f"{self.what}: {_shown(config)}: the digest doesn't match, the content was changed")
         key = (digest_of(data), *(_digest_in_path(each) for each in members))
-        manifest_data, manifest_type = known.get(key, (b"", ""))
+        manifest_data, manifest_type, sizes = known.get(key, (b"", "", (-1,) * len(members)))
         return ArchivedImage(
             names=tuple(self._name(name) for name in names),
             config_data=data,
-            layers=tuple(ArchivedLayer(member=each, digest=_digest_in_path(each)) for each in members),
+            layers=tuple(
+                ArchivedLayer(member=each, digest=_digest_in_path(each), size=size)
+                for each, size in zip(members, sizes, strict=True)
+            ),
             manifest_data=manifest_data,
             manifest_type=manifest_type,
         )
@@ -220,7 +229,8 @@ class Archive:
             names=names,
             config_data=self._blob(manifest.config),
             layers=tuple(
-                ArchivedLayer(member=_member_of(layer.digest), digest=layer.digest) for layer in manifest.layers
+                ArchivedLayer(member=_member_of(layer.digest), digest=layer.digest, size=layer.size)
+                for layer in manifest.layers
             ),
             manifest_data=data,
             manifest_type=manifest.media_type,
@@ -230,15 +240,21 @@ class Archive:
         data = self._read(_member_of(descriptor.digest))
         if digest_of(data) != descriptor.digest:
             raise Corrupt(f"{self.what}: blob {descriptor.digest}: the digest doesn't match, the content was changed")
+        if len(data) != descriptor.size:
+            raise Corrupt(
+                f"{self.what}: blob {descriptor.digest} has {len(data)} bytes, not {descriptor.size} as is said of it"
+            )
         return data
 
     # ---- members
 
     def _exists(self, member: str) -> bool:
         try:
-            os.stat(member, dir_fd=self._directory_fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
+            os.close(syscalls.openat2(self._directory_fd, member, os.O_PATH | os.O_NOFOLLOW, resolve=IN_ROOT))
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return False
+            raise
         return True
 
     def _read(self, member: str) -> bytes:
@@ -247,6 +263,11 @@ class Archive:
             data = file.read(documents.DOCUMENT_MAX + 1)
         if len(data) > documents.DOCUMENT_MAX:
             raise Corrupt(f"{self.what}: {_shown(member)} is larger than {documents.DOCUMENT_MAX} bytes")
+        self._room -= len(data)
+        if self._room < 0:
+            raise Corrupt(
+                f"{self.what}: its manifests and configurations are larger than {DOCUMENTS_MAX} bytes together"
+            )
         return data
 
 

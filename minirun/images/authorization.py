@@ -16,12 +16,13 @@ Sources: RFC 9110, 11.6.1; distribution's documentation "Token Authentication Sp
 from __future__ import annotations
 
 import base64
+import ipaddress
 import urllib.parse
 
 from ..errors import Corrupt
 from . import manifest as documents
 from .answers import Refused, check, read_all, words_of
-from .transport import Transport, origin
+from .transport import Transport, join, origin, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 TOKEN_MAX = 1024 * 1024  # bytes of an answer with a token
 CLIENT = "minirun"
+_SHARED = frozenset({"ac", "co", "com", "edu", "go", "gov", "ne", "net", "nom", "or", "org"})
 # What servers that only know GET have been seen to answer to POST: no such thing in several words, and "who are you?".
 _NO_OAUTH = frozenset({400, 401, 404, 405, 501})
 
@@ -64,12 +66,13 @@ class Authorization:
 
     def _token(self, asked: dict[str, str], scope: str, credentials: Credentials | None) -> str:
         realm = asked.get("realm", "")
-        parts = urllib.parse.urlsplit(realm)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if not realm.lower().startswith(("https://", "http://")):
             raise Corrupt(f"{self._name} names no place to log in at: {realm[:200]!a}")
-        if parts.scheme == "http" and not self._transport.endpoint.is_plain and not _is_loopback(parts.hostname):
+        parts = urllib.parse.urlsplit(join(realm, realm))
+        host = parts.hostname or ""
+        if parts.scheme == "http" and not self._transport.endpoint.is_plain and not _is_loopback(host):
             raise Corrupt(f"{self._name} wants a login without TLS at {parts.netloc!a}: not done")
-        if credentials is not None and not self._may_know(parts.hostname):
+        if credentials is not None and not self._may_know(host):
             credentials = None
         service = asked.get("service", "")
         scopes = (scope or asked.get("scope", "")).split()
@@ -90,7 +93,7 @@ class Authorization:
             return True
         if any(part.isdigit() for part in (own.rpartition(".")[2], host.rpartition(".")[2])) or ":" in own + host:
             return False  # addresses have no domain
-        return "." in own and own.split(".")[-2:] == host.split(".")[-2:]
+        return "." in own and _domain_of(own) == _domain_of(host)
 
     def _ask_for_token(
         self, realm: str, service: str, scopes: list[str], credentials: Credentials | None
@@ -114,7 +117,7 @@ class Authorization:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = self._transport.request("POST", realm, headers, urllib.parse.urlencode(form).encode())
         if answer.status in _NO_OAUTH and not credentials.identity_token:
-            answer.drain_conn()
+            pass_over(answer)
             return None
         return self._token_document(answer, realm)
 
@@ -137,7 +140,19 @@ def _basic(credentials: Credentials) -> str:
 
 
 def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, which may well begin with "127."
+        return False
+
+
+def _domain_of(host: str) -> list[str]:
+    """Give the labels that somebody has registered: two, and three below co.uk, com.au and their like, which are everybody's."""
+    labels = host.split(".")
+    is_shared = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SHARED
+    return labels[-3 if is_shared else -2 :]
 
 
 def _challenges(text: str) -> dict[str, dict[str, str]]:

@@ -7,7 +7,8 @@ Owns: parsing them, the "config" object that comes out. Leaves to others: whole 
     VOLUME ["/a"] | VOLUME /a /b     WORKDIR /srv               STOPSIGNAL SIGTERM
     HEALTHCHECK --interval=5s --timeout=1s --start-period=1m --start-interval=1s --retries=2 CMD ... | HEALTHCHECK NONE
 
-$NAME and ${NAME} stand for what earlier ENV changes have set, outside single quotes, as in a Dockerfile.
+$NAME and ${NAME} stand for what earlier ENV changes have set, outside single quotes, as in a Dockerfile; ${NAME:-word} is the word
+where that is nothing, ${NAME:+word} where it is something.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 
 from ..errors import InvalidInput
+from ..signals import number_of
 from ..units import parse_span, whole_number
 
 TYPE_CHECKING = False
@@ -109,7 +111,10 @@ def _user(config: Config, rest: str) -> None:
 
 
 def _stop_signal(config: Config, rest: str) -> None:
-    config["StopSignal"] = _single(rest, config)
+    signal = _single(rest, config)
+    if number_of(signal) is None:
+        raise ValueError(f"there is no signal {signal}")
+    config["StopSignal"] = signal
 
 
 def _volume(config: Config, rest: str) -> None:
@@ -232,7 +237,8 @@ def _words(text: str, variables: dict[str, str]) -> list[str]:
 
 
 def _variables(config: Config) -> dict[str, str]:
-    return dict(each.split("=", 1) for each in config.get("Env", []))
+    pairs = (each.partition("=") for each in config.get("Env", []))  # a name without a value is an image's own business
+    return {name: value for name, _, value in pairs}
 
 
 def _expand(text: str, variables: dict[str, str], *, split: bool) -> list[str]:
@@ -272,10 +278,14 @@ def _variable(text: str, at: int, variables: dict[str, str]) -> tuple[str, int]:
     """Read a variable behind the "$" at `at`: its value, and where the text goes on."""
     if text.startswith("{", at):
         end = text.find("}", at)
-        name = text[at + 1 : end]
-        if end < 0 or not name or not set(name) <= NAME:
-            raise ValueError("only $NAME and ${NAME} can be used")
-        return variables.get(name, ""), end + 1
+        name, colon, rest = text[at + 1 : end].partition(":")
+        if end < 0 or not name or not set(name) <= NAME or (colon and rest[:1] not in ("-", "+")):
+            raise ValueError("only $NAME, ${NAME}, ${NAME:-word} and ${NAME:+word} can be used")
+        value = variables.get(name, "")
+        if colon:
+            word = _expand(rest[1:], variables, split=False)[0]
+            value = (value or word) if rest[0] == "-" else (word if value else "")
+        return value, end + 1
     end = at
     while end < len(text) and text[end] in NAME:
         end += 1

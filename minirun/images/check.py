@@ -56,22 +56,28 @@ def fingerprint(images: Images, image: Image) -> str:
 
 
 def damaged_blobs(images: Images) -> Iterator[tuple[str, str]]:
-    """Give (digest, sentence) for each blob that an image wants and that is missing or changed. Blocks while all is read."""
+    """Give (digest, sentence) for each blob that an image wants and that is missing or changed. Blocks while all is read.
+
+    An image may be removed meanwhile: what nobody wants any more is no damage.
+    """
     for digest in sorted(images.wanted_blobs()):
-        try:
-            descriptor = os.open(images.blobs.path(digest), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError as error:
-            yield digest, "is missing" if isinstance(error, FileNotFoundError) else f"can't be read: {error.strerror}"
-            continue
-        try:
-            found = digest_of_file(descriptor)
-        except OSError as error:
-            yield digest, f"can't be read: {error.strerror}"
-            continue
-        finally:
-            os.close(descriptor)
-        if found != digest:
-            yield digest, f"has changed: its digest is {found}"
+        problem = _problem_of(images.blobs.path(digest), digest)
+        if problem and digest in images.wanted_blobs():
+            yield digest, problem
+
+
+def _problem_of(path: str, digest: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        return "is missing" if isinstance(error, FileNotFoundError) else f"can't be read: {error.strerror}"
+    try:
+        found = digest_of_file(descriptor)
+    except OSError as error:
+        return f"can't be read: {error.strerror}"
+    finally:
+        os.close(descriptor)
+    return "" if found == digest else f"has changed: its digest is {found}"
 
 
 class Link(Record):

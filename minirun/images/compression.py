@@ -6,7 +6,10 @@ may come out. Leaves to others: what the bytes are. xz and bzip2 are recognised 
 
 from __future__ import annotations
 
-from ..errors import Corrupt, NotSupported
+import os
+
+from ..errors import Corrupt, InvalidInput, NotSupported
+from ..units import whole_number
 from .digest import PIECE
 
 TYPE_CHECKING = False
@@ -33,6 +36,7 @@ ZSTD_STEP = 1024  # bytes taken at once: each 4 of them may become a block of 12
 # gzip itself reaches 1032:1. What is beyond both bounds is nothing but a bomb, or zeros that could as well come as a plain tar.
 BOMB_BYTES = 4 * 1024**3
 BOMB_RATIO = 400
+EXPANSION = "MINIRUN_MAX_EXPANSION"  # the variable that sets another ratio
 
 
 def is_gzip(start: bytes) -> bool:
@@ -62,6 +66,7 @@ def pieces(read: Source, start: bytes) -> Iterator[bytes]:
             start = read(PIECE)
         return
     taken, given = 0, 0
+    ratio = _ratio()
 
     def counted() -> Iterator[bytes]:
         nonlocal taken
@@ -73,9 +78,20 @@ def pieces(read: Source, start: bytes) -> Iterator[bytes]:
 
     for plain in (_gunzipped if kind == "gzip" else _unzstd)(counted()):
         given += len(plain)
-        if given > BOMB_BYTES and given > BOMB_RATIO * taken:
-            raise Corrupt(f"it expands more than {BOMB_RATIO}-fold: this is a decompression bomb")
+        if given > BOMB_BYTES and given > ratio * taken:
+            raise Corrupt(
+                f"it expands more than {ratio}-fold: this is a decompression bomb, or {EXPANSION}=N allows N-fold"
+            )
         yield plain
+
+
+def _ratio() -> int:
+    """Give how many bytes may come out of one, once there are many. Raises InvalidInput."""
+    text = os.environ.get(EXPANSION, "")
+    ratio = whole_number(text, 10**9) if text else BOMB_RATIO
+    if not ratio:
+        raise InvalidInput(f"{EXPANSION}={text[:100]!a}: it is how many bytes may come out of one: a number")
+    return ratio
 
 
 def _gunzipped(source: Iterator[bytes]) -> Iterator[bytes]:

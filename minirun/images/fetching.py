@@ -13,8 +13,9 @@ import urllib3
 
 from ..errors import Corrupt, MinirunError
 from ..light import suppress
+from .answers import Unreachable
 from .layers import host_error
-from .transport import PAUSE_SECONDS, Unreachable
+from .transport import PAUSE_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,11 +58,13 @@ class Fetcher:
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
+        self._registry.give_up()
         for answer in tuple(self._answers):
             with suppress(RuntimeError):  # it has been read to its end meanwhile
                 answer.shutdown()  # whoever reads from it reads the end
         for thread in self._threads:
             thread.join()
+        self._registry.go_on()
 
     def _work(self) -> None:
         while True:
@@ -108,7 +111,7 @@ class Fetcher:
                 else:
                     _skip(answer, part.written)
             since, then = time.monotonic(), part.written
-            while data := answer.read(READ_BYTES):
+            while data := answer.read1(READ_BYTES):  # what is there: one that trickles isn't waited for
                 if self._stopped.is_set():
                     raise Stopped("given up")
                 part.write(data)

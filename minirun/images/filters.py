@@ -96,7 +96,12 @@ def _by_dangling(images: Images, values: Sequence[str]) -> Test:
     for value in values:
         if value not in (*_TRUE, *_FALSE):
             raise InvalidInput(f"invalid filter 'dangling={value}': it is true or false")
-    return lambda image: any((not image.tags) == (value in _TRUE) for value in values)
+
+    def test(image: Image) -> bool:
+        """docker calls one that only a digest leads to dangling, and shows it among those that aren't as well."""
+        return any(not image.tags if value in _TRUE else image.tags or image.digests for value in values)
+
+    return test
 
 
 def _by_label(images: Images, values: Sequence[str]) -> Test:

@@ -10,30 +10,34 @@ from __future__ import annotations
 import os
 import time
 
-from . import changes, configuration, layers, platform
+from . import changes, configuration, layers
 from .adding import Addition
-from .manifest import Platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .compression import Source
+    from .manifest import Platform
     from .store import Images
 
 
-def import_archive(images: Images, read: Source, what: str, name: str, requested: Sequence[str], message: str) -> str:
-    """Make an image and give its id; `name` is a full reference or "". Raises as images/layers does, then nothing has changed."""
+def import_archive(
+    images: Images, read: Source, what: str, name: str, requested: Sequence[str], message: str, wanted: Platform
+) -> str:
+    """Make an image for a platform and give its id; `name` is a full reference or "".
+
+    Raises as images/layers does, then nothing has changed.
+    """
     settings = changes.apply(requested)
     with images.snapshots.stage() as stage:
         addition = Addition(images.blobs, images.snapshots, stage)
         kept = os.open(f"{stage.path}/layer", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             layer = addition.read_layer(read, what, below="", unpack=True, keep=kept, needs_end_mark=True)
-            host = platform.host()
             document = configuration.write(
                 config=settings,
-                platform=Platform(os=host.os, architecture=host.architecture),
+                platform=wanted,
                 created_ns=time.time_ns(),
                 diff_id=layer.diff_id,
                 comment=message or f"Imported from {what}",

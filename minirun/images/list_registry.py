@@ -17,7 +17,6 @@ import json
 from ..errors import Conflict, Corrupt, InvalidInput, MinirunError, NotFound
 from ..record import Record
 from . import manifest as documents
-from .answers import read_all
 from .digest import digest_of
 from .lists import Entry, Lists, index_of, platform_of
 from .pulling import answering
@@ -93,6 +92,7 @@ def inspect(lists: Lists, name: str, image: str, registries: Registries, *, verb
     reference = parse(name)
     with answering(reference, registries, _wanted(reference)) as (registry, fetched):
         if not verbose:
+            documents.read_json(fetched.data, f"manifest {fetched.digest}")
             return fetched.data.decode()
         if fetched.media_type not in documents.INDEXES:
             return json.dumps(_description(_read(registry, reference, fetched.data, fetched.media_type)), indent=4)
@@ -172,11 +172,7 @@ def _read(registry: Registry, reference: Reference, data: bytes, media_type: str
     if media_type in documents.INDEXES:
         raise InvalidInput(f"{_full(reference)} is a manifest list")
     manifest = documents.read_manifest(data, what)
-    answer, _ = registry.blob(manifest.config.digest)
-    content = read_all(answer, documents.DOCUMENT_MAX, f"{what}: configuration")
-    if digest_of(content) != manifest.config.digest:
-        raise Corrupt(f"{what}: the configuration's digest doesn't match, the content was changed")
-    settings = documents.read_json(content, f"{what}: configuration")
+    settings = documents.read_json(registry.configuration(manifest.config), f"{what}: configuration")
     if not isinstance(settings, dict):
         raise Corrupt(f"{what}: the configuration is no object")
 

@@ -98,6 +98,8 @@ def _take(addition: Addition, archive: Archive, layer: ArchivedLayer, diff_id: s
             result = addition.read_layer(file.read, what, below=below, unpack=unpack, interrupt=bool)
         if layer.digest and result.digest != layer.digest:
             raise Corrupt(f"{what}: the digest doesn't match, the content was changed ({result.digest})")
+        if layer.size >= 0 and result.size != layer.size:
+            raise Corrupt(f"{what} has {result.size} bytes, its manifest says {layer.size}")
         if result.diff_id != diff_id:
             raise Corrupt(f"{what}: the content doesn't match the image's configuration ({result.diff_id})")
         addition.add_file(result.digest, descriptor)

@@ -6,12 +6,12 @@ Owns: `log_in`, what users call a server. Leaves to others: keeping them (images
 from __future__ import annotations
 
 from ..errors import InvalidInput, MinirunError
-from .answers import Refused
+from .answers import Refused, Unreachable
 from .credentials import Credentials
 from .reference import DEFAULT_DOMAIN, parse
 from .registries import Registries
 from .registry import Registry
-from .transport import Transport, Unreachable
+from .transport import Transport
 
 
 class _Given:

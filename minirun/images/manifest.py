@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 DOCUMENT_MAX = 4 * 1024 * 1024  # bytes of a manifest, index or configuration; registries have the same bound
+DEPTH_MAX = 100  # of a document within a document
 LAYERS_MAX = 127  # the names of so many lower directories fit a mount option page; docker has the same limit
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -66,7 +67,7 @@ class Manifest(Record):
 def read_json(data: bytes, what: str) -> dict[str, Any] | list[Any]:
     """Parse a document; raises Corrupt when it is no JSON object or array, or nested beyond reason."""
     try:
-        document = json.loads(data)
+        document = json.loads(data.decode(), parse_constant=_no_number)
         json.dumps(
             document, ensure_ascii=False
         ).encode()  # "\\ud800" alone is no character: UnicodeEncodeError, a ValueError
@@ -74,6 +75,8 @@ def read_json(data: bytes, what: str) -> dict[str, Any] | list[Any]:
         raise Corrupt(f"{what} is no JSON: {_short(error)}") from error
     if not isinstance(document, (dict, list)):
         raise Corrupt(f"{what} is no JSON object")
+    if _is_deep(document):
+        raise Corrupt(f"{what} is no JSON: nested too deeply")
     return document
 
 
@@ -191,6 +194,26 @@ def _string(value: Any, what: str) -> str:
     if not isinstance(value, str):
         raise Corrupt(f"{what} is no string")
     return value
+
+
+def _no_number(text: str) -> None:
+    """Python reads NaN and Infinity; JSON hasn't got them."""
+    raise ValueError(f"{text} is no number")
+
+
+def _is_deep(document: Any) -> bool:
+    """Is it nested so deeply that somebody who reads it again, deeper in the stack, might fail?"""
+    level = [document]
+    for _ in range(DEPTH_MAX):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _short(error: Exception) -> str:

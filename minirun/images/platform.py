@@ -30,7 +30,27 @@ MACHINES = {
     "riscv64": ("riscv64", ""),
     "s390x": ("s390x", ""),
     "loongarch64": ("loong64", ""),
+    "x86-64": ("amd64", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
 }
+ARCHITECTURES = frozenset(
+    (
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mipsle",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+    )
+)
 ARM_VARIANTS = ("v8", "v7", "v6", "v5")
 
 
@@ -45,10 +65,14 @@ def parse_platform(text: str) -> Platform:
     """Read os/architecture/variant, or an architecture alone, as users write it. Raises InvalidInput."""
     names = text.lower().split("/")
     if not 0 < len(names) <= 3 or not all(
-        name and name.isascii() and name.replace("_", "").isalnum() for name in names
+        name and name.isascii() and name.replace("_", "").replace("-", "").isalnum() for name in names
     ):
         raise InvalidInput(f'invalid platform "{ascii(text)[1:-1]}": it is written as linux/amd64 or linux/arm64/v8')
     if len(names) == 1:
+        if names == ["linux"]:
+            return host()
+        if names[0] not in ARCHITECTURES and names[0] not in MACHINES:
+            raise InvalidInput(f'"{names[0]}": unknown operating system or architecture: invalid argument')
         names = ["linux", *names]
     os_name, machine, *variant = names
     architecture, implied = MACHINES.get(machine, (machine, ""))
@@ -76,10 +100,17 @@ def is_attestation(candidate: Descriptor) -> bool:
 
 def _rank(offered: Platform, wanted: Platform) -> int | None:
     """0 is exact, more is worse, None doesn't run."""
-    if offered.os != wanted.os or offered.architecture != wanted.architecture:
+    if offered.os != wanted.os:
         return None
-    if wanted.architecture == "amd64":
-        return {"": 0, "v1": 0}.get(offered.variant)  # v2 and above may use instructions that this processor lacks
+    if wanted.architecture == "amd64" and offered.architecture == "386":
+        return 50  # its processors and kernels run both
+    if offered.architecture != wanted.architecture:
+        return None
+    if wanted.architecture == "amd64":  # one above what is wanted may use instructions that this processor lacks
+        levels = ("", "v1", "v2", "v3", "v4")
+        asked = max(levels.index(wanted.variant), 1) if wanted.variant in levels else 1
+        level = max(levels.index(offered.variant), 1) if offered.variant in levels else asked + 1
+        return asked - level if level <= asked else None
     if wanted.architecture == "arm64":
         return 0 if offered.variant in ("", "v8", "8") else None
     if wanted.architecture == "arm":

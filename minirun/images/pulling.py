@@ -15,25 +15,25 @@ from __future__ import annotations
 import os
 from contextlib import closing
 
+from .. import database
 from ..errors import Corrupt, Exhausted, MinirunError, NotFound, NotSupported
 from ..jsontext import loads
 from ..light import ExitStack, contextmanager
 from ..record import Record
 from . import configuration, layers
 from . import manifest as documents
-from .adding import Addition, Vanished, chain_ids_above
-from .answers import Refused, read_all
+from .adding import Addition, Vanished, chain_ids_above, index_entries, set_digest, set_tag
+from .answers import Refused, Unreachable
 from .credentials import Keychain
-from .digest import chain_ids, digest_of
+from .digest import chain_ids
 from .fetching import Fetcher
 from .incoming import Incoming
 from .layers import Layer
-from .manifest import Descriptor
 from .platform import choose, host
 from .reference import DEFAULT_TAG
 from .registries import Registries
 from .registry import Fetched, Registry
-from .transport import Transport, Unreachable
+from .transport import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from .adding import NewImage
     from .fetching import Progress
     from .incoming import Part
-    from .manifest import Platform
+    from .manifest import Descriptor, Platform
     from .reference import Reference
     from .store import Images
 
@@ -51,7 +51,7 @@ NESTING_MAX = 4
 
 
 class Pulled(Record):
-    """What came: the image, the digest by which the registry knows what was asked for, and whether any layer was fetched."""
+    """What came: the image, the digest by which the registry knows what was asked for, and whether the name is new to it."""
 
     id: str
     digest: str
@@ -72,11 +72,17 @@ def pull(
     images: Images, reference: Reference, platform: Platform | None, progress: Progress, registries: Registries
 ) -> Pulled:
     """Bring one image. Raises NotFound, Refused, Unreachable, Corrupt, Exhausted; then nothing has changed, and what was
-    verified or
-    fetched so far is kept for the next try. Blocks."""
+    verified or fetched so far is kept for the next try. Blocks.
+    """
     wanted = reference.digest or reference.tag or DEFAULT_TAG
     with answering(reference, registries, wanted) as (registry, fetched):
+        asked = f"{reference.name}@{wanted}" if reference.digest else wanted
+        progress("", f"{asked}: Pulling from {reference.path}", 0, 0)
         found = _find(registry, fetched, platform)
+        before = _led_to(images, reference, found.digest)
+        if _adopt(images, reference, found):
+            image_id = found.manifest.config.digest
+            return Pulled(id=image_id, digest=found.digest, is_new=before != image_id)
         for attempt in range(ATTEMPTS):
             try:
                 return _take(images, registry, reference, found, progress)
@@ -112,7 +118,7 @@ def answering(reference: Reference, registries: Registries, wanted: str) -> Iter
         with closing(registry):
             try:
                 fetched = registry.manifest(wanted)
-            except (NotFound, Refused, Unreachable) as error:
+            except MinirunError as error:  # of a mirror that lies, too: the registry itself is asked next
                 failures.append(error)
                 if endpoint.domain and not isinstance(error, Unreachable):
                     break  # the registry itself has spoken
@@ -124,7 +130,7 @@ def answering(reference: Reference, registries: Registries, wanted: str) -> Iter
 
 def _worded(failures: list[MinirunError], reference: Reference, wanted: str) -> MinirunError:
     """Give the reason of the last address that said one, in docker's words where docker has some."""
-    last = next((each for each in reversed(failures) if not isinstance(each, Unreachable)), failures[0])
+    last = next((each for each in reversed(failures) if not isinstance(each, Unreachable)), failures[-1])
     name = reference.familiar_name
     if isinstance(last, Refused) and last.status in (401, 403):
         return type(last)(
@@ -184,7 +190,7 @@ def _read(registry: Registry, digest: str, fetched: Fetched, platform: Platform 
         raise NotSupported(
             f"{what} has {len(manifest.layers)} layers; {documents.LAYERS_MAX} are the most that can be mounted"
         )
-    config_data = _document(registry, manifest.config)
+    config_data = registry.configuration(manifest.config)
     settings = configuration.read(config_data, f"configuration {manifest.config.digest}")
     if len(settings.diff_ids) != len(manifest.layers):
         raise Corrupt(f"{what} has {len(manifest.layers)} layers, its configuration names {len(settings.diff_ids)}")
@@ -195,15 +201,32 @@ def _read(registry: Registry, digest: str, fetched: Fetched, platform: Platform 
     )
 
 
-def _document(registry: Registry, descriptor: Descriptor) -> bytes:
-    """Fetch a configuration; it is small, and verified."""
-    if descriptor.size > documents.DOCUMENT_MAX:
-        raise Corrupt(f"configuration {descriptor.digest} is larger than {documents.DOCUMENT_MAX} bytes")
-    answer, _ = registry.blob(descriptor.digest)
-    data = read_all(answer, documents.DOCUMENT_MAX, f"configuration {descriptor.digest}")
-    if digest_of(data) != descriptor.digest:
-        raise Corrupt(f"configuration {descriptor.digest}: the digest doesn't match, the content was changed")
-    return data
+# ---- an image that is here
+
+
+def _led_to(images: Images, reference: Reference, digest: str) -> str:
+    """Give the id of the image that the name leads to at present, "" for none."""
+    query, values = "SELECT image_id FROM tags WHERE name = ?", [reference.full]
+    if reference.digest:
+        query, values = "SELECT image_id FROM digests WHERE repository = ? AND digest = ?", [reference.name, digest]
+    row = images.connection.execute(query, values).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _adopt(images: Images, reference: Reference, found: Found) -> bool:
+    """Give an image that is whole here its name. Its id says what its layers hold, however they are packed there."""
+    image_id = found.manifest.config.digest
+    with database.transaction(images.connection):
+        row = images.connection.execute(
+            "SELECT manifest_digest, blobs FROM images WHERE id = ?", (image_id,)
+        ).fetchone()
+        if row is None or not all(images.blobs.has(each) for each in (image_id, row[0], *loads(row[1]))):
+            return False
+        set_digest(images.connection, reference.name, found.digest, image_id)
+        if not reference.digest:
+            set_tag(images.connection, reference.full, image_id, how="pull")
+        images.blobs.write_index(index_entries(images.connection))
+    return True
 
 
 # ---- layers
@@ -236,7 +259,7 @@ def _take(images: Images, registry: Registry, reference: Reference, found: Found
             raise layers.host_error(error, "publish the image") from error
         for part in parts.values():
             part.discard()
-    return Pulled(id=new.id, digest=found.digest, is_new=bool(parts))
+    return Pulled(id=new.id, digest=found.digest, is_new=True)
 
 
 def _unpack(
@@ -288,7 +311,10 @@ def _read_one(
             part.rewind()
             descriptor, read = part.fd, part.read
         else:
-            descriptor = os.open(images.blobs.path(layer.digest), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                descriptor = os.open(images.blobs.path(layer.digest), os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError as error:
+                raise Vanished from error
             stack.callback(os.close, descriptor)
             read = lambda size: os.read(descriptor, size)  # noqa: E731
         done = 0

@@ -8,8 +8,9 @@ A layer that the repository has is skipped; one that another repository of the r
 
 from __future__ import annotations
 
+import io
 import os
-import time
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -20,15 +21,15 @@ from ..light import contextmanager
 from ..record import Record
 from . import manifest as documents
 from .adding import set_digest
-from .answers import Refused
+from .answers import Refused, Unreachable
 from .credentials import Keychain
 from .platform import check_platform
 from .registry import PUSH, Registry
-from .transport import AGAIN, ATTEMPTS, PAUSE_SECONDS, Transport, Unreachable
+from .transport import AGAIN, ATTEMPTS, PAUSE_SECONDS, Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from .fetching import Progress
     from .image import Image
@@ -67,11 +68,16 @@ def push(images: Images, reference: Reference, platform: str, progress: Progress
         blobs = list({layer.digest: (layer, diff_id[7:19]) for layer, diff_id in pairs}.values())
         for layer, name in blobs:
             progress(name, "Preparing", 0, layer.size)
+        sending = _Sending(images, registry, progress)
         with ThreadPoolExecutor(AT_A_TIME, "push") as threads:
-            work = [threads.submit(_send, images, registry, layer, name, sources, progress) for layer, name in blobs]
-            for each in work:
-                each.result()
-        _send(images, registry, manifest.config, "", {}, lambda *_: None)
+            try:
+                for each in [threads.submit(sending.send, layer, name, sources) for layer, name in blobs]:
+                    each.result()
+            except BaseException:
+                sending.give_up()  # or the error would be said when all other layers are there
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+        _Sending(images, registry, lambda *_: None).send(manifest.config, "", {})
         registry.put_manifest(reference.tag or "latest", data, media_type)
     with transaction(images.connection):
         set_digest(images.connection, reference.name, digest, image.id)
@@ -84,11 +90,12 @@ def _image_of(images: Images, reference: Reference) -> Image:
             raise NotFound("cannot push a digest reference")
         return images.resolve(reference.full)
     except NotFound as error:
-        raise NotFound(
-            f"An image does not exist locally with the tag: {reference.familiar_name}"
-            if not reference.digest
-            else str(error)
-        ) from error
+        if reference.digest:
+            raise
+        others = "SELECT 1 FROM tags WHERE name >= ?1 || ':' AND name < ?1 || ';' LIMIT 1"
+        if images.connection.execute(others, (reference.name,)).fetchone():
+            raise NotFound(f"tag does not exist: {reference.familiar}") from error
+        raise NotFound(f"An image does not exist locally with the tag: {reference.familiar_name}") from error
 
 
 @contextmanager
@@ -123,49 +130,83 @@ def _other_repositories(images: Images, reference: Reference) -> dict[str, str]:
     return found
 
 
-def _send(
-    images: Images, registry: Registry, blob: Descriptor, name: str, sources: dict[str, str], progress: Progress
-) -> None:
-    """Bring one blob, unless it is there; begins again when the connection breaks or the registry is busy.
+class _Sending:
+    """Blobs on their way to one repository, by several threads."""
 
-    `name` is the layer's for users: docker shows what it contains, not how it is compressed.
-    """
-    for attempt in range(ATTEMPTS):
-        try:
-            if registry.has_blob(blob.digest):
-                progress(name, "Layer already exists", blob.size, blob.size)
+    def __init__(self, images: Images, registry: Registry, progress: Progress) -> None:
+        self._images = images
+        self._registry = registry
+        self._progress = progress
+        self._given_up = threading.Event()
+
+    def give_up(self) -> None:
+        """Let everything that is under way end soon."""
+        self._given_up.set()
+        self._registry.give_up()
+
+    def send(self, blob: Descriptor, name: str, sources: dict[str, str]) -> None:
+        """Bring one blob, unless it is there; begins again when the connection breaks or the registry is busy.
+
+        `name` is the layer's for users: docker shows what it contains, not how it is compressed.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                if self._registry.has_blob(blob.digest):
+                    self._progress(name, "Layer already exists", blob.size, blob.size)
+                    return
+                source = sources.get(blob.digest, "")
+                location = self._begin(blob.digest, source)
+                if not location:
+                    self._progress(name, f"Mounted from {source}", blob.size, blob.size)
+                    return
+                self._upload(blob, location, name)
+            except (Unreachable, Refused) as error:
+                busy = isinstance(error, Unreachable) or error.status in AGAIN
+                if not busy or attempt == ATTEMPTS - 1:
+                    raise
+                self._progress(name, "Retrying", 0, blob.size)
+                if self._given_up.wait(PAUSE_SECONDS * 2**attempt):
+                    raise
+            else:
+                self._progress(name, "Pushed", blob.size, blob.size)
                 return
-            source = sources.get(blob.digest, "")
-            location = registry.mount_or_start(blob.digest, source)
-            if not location:
-                progress(name, f"Mounted from {source}", blob.size, blob.size)
+
+    def _begin(self, digest: str, source: str) -> str:
+        """Ask for the blob to be taken over from `source`, else where to upload it: a neighbour may be gone, or be closed to us."""
+        if source:
+            try:
+                return self._registry.mount_or_start(digest, source)
+            except NotFound:
+                pass
+            except Refused as error:
+                if error.status in AGAIN:
+                    raise
+        return self._registry.mount_or_start(digest, "")
+
+    def _upload(self, blob: Descriptor, location: str, name: str) -> None:
+        size = self._images.blobs.size_bytes(blob.digest)
+        with _Content(self._images.blobs.path(blob.digest), self._given_up) as file:
+            if size <= MONOLITHIC_MAX:
+                self._progress(name, "Pushing", 0, blob.size)
+                self._registry.upload(location, blob.digest, file, size)
                 return
-            _upload(images, registry, blob, location, lambda done: progress(name, "Pushing", done, blob.size))
-        except (Unreachable, Refused) as error:
-            busy = isinstance(error, Unreachable) or error.status in AGAIN
-            if not busy or attempt == ATTEMPTS - 1:
-                raise
-            progress(name, "Retrying", 0, blob.size)
-            time.sleep(PAUSE_SECONDS * 2**attempt)
-        else:
-            progress(name, "Pushed", blob.size, blob.size)
-            return
+            offset = 0
+            while piece := file.read(PIECE_BYTES):
+                location = self._registry.upload_piece(location, piece, offset)
+                offset += len(piece)
+                self._progress(name, "Pushing", offset, blob.size)
+            with open(os.devnull, "rb") as nothing:
+                self._registry.upload(location, blob.digest, nothing, 0)
 
 
-def _upload(
-    images: Images, registry: Registry, blob: Descriptor, location: str, progress: Callable[[int], None]
-) -> None:
-    path = images.blobs.path(blob.digest)
-    size = images.blobs.size_bytes(blob.digest)
-    with open(path, "rb") as file:
-        if size <= MONOLITHIC_MAX:
-            progress(0)
-            registry.upload(location, blob.digest, file, size)
-            return
-        offset = 0
-        while piece := file.read(PIECE_BYTES):
-            location = registry.upload_piece(location, piece, offset)
-            offset += len(piece)
-            progress(offset)
-        with open(os.devnull, "rb") as nothing:
-            registry.upload(location, blob.digest, nothing, 0)
+class _Content(io.FileIO):
+    """A file that can't be read any more once another part of the push has failed."""
+
+    def __init__(self, path: str, given_up: threading.Event) -> None:
+        super().__init__(path, "rb")
+        self._given_up = given_up
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._given_up.is_set():
+            raise Unreachable("given up")
+        return super().read(-1 if size is None else size) or b""

@@ -15,15 +15,16 @@ from contextlib import closing
 
 import urllib3
 
-from ..errors import Corrupt, MinirunError, NotFound
+from ..errors import Corrupt, Exhausted, MinirunError, NotFound
 from ..jsontext import loads
 from ..light import suppress
+from .answers import Unreachable
 from .credentials import Keychain
 from .incoming import Incoming
-from .layers import host_error
+from .layers import free_bytes, host_error
 from .reference import familiar, parse
 from .registry import Registry
-from .transport import Transport, Unreachable
+from .transport import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _replace(images: Images, registry: Registry, digest: str, *, is_manifest: bo
             if is_manifest:
                 file.write(registry.manifest(digest).data)
             else:
-                _copy(registry, digest, file.fileno())
+                _copy(registry, digest, file.fileno(), free_bytes(incoming))
             file.flush()
             os.fchmod(file.fileno(), 0o644)
             os.fsync(file.fileno())
@@ -89,11 +90,15 @@ def _replace(images: Images, registry: Registry, digest: str, *, is_manifest: bo
             os.unlink(partial)
 
 
-def _copy(registry: Registry, digest: str, descriptor: int) -> None:
+def _copy(registry: Registry, digest: str, descriptor: int, left: int) -> None:
+    """Write a blob, of `left` bytes at most. Raises Exhausted, Corrupt, Unreachable."""
     answer, _ = registry.blob(digest)
     hasher = hashlib.sha256()
     try:
         while data := answer.read(READ_BYTES):
+            left -= len(data)
+            if left < 0:
+                raise Exhausted(f"{registry.address}: it sends more than there is room for")
             hasher.update(data)
             view = memoryview(data)
             while view:
@@ -101,6 +106,9 @@ def _copy(registry: Registry, digest: str, descriptor: int) -> None:
     except urllib3.exceptions.HTTPError as error:
         answer.close()
         raise Unreachable(f"{registry.address}: the connection broke: try again") from error
+    except BaseException:
+        answer.close()
+        raise
     answer.release_conn()
     if hasher.hexdigest() != digest[7:]:
         raise Corrupt(f"{registry.address} has something else under {digest}")

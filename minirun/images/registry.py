@@ -14,11 +14,11 @@ import urllib.parse
 from ..errors import Corrupt
 from ..record import Record
 from . import manifest as documents
-from .answers import Refused, check, read_all
+from .answers import Refused, Unreachable, check, read_all
 from .authorization import Authorization
 from .digest import digest_of
 from .reference import is_digest
-from .transport import Transport, origin
+from .transport import ATTEMPTS, Transport, join, origin, pass_over
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import urllib3
 
     from .authorization import Keychain
+    from .manifest import Descriptor
 
 
 ACCEPT = ", ".join((documents.DOCKER_MANIFEST, documents.DOCKER_LIST, documents.OCI_MANIFEST, documents.OCI_INDEX))
@@ -57,6 +58,14 @@ class Registry:
         """Where it is, for messages."""
         return self._transport.endpoint.base
 
+    def give_up(self) -> None:
+        """Let no request wait or begin any more, until `go_on`: whoever wants something gets Unreachable."""
+        self._transport.give_up()
+
+    def go_on(self) -> None:
+        """Let requests be made again."""
+        self._transport.go_on()
+
     def close(self) -> None:
         """Close all connections."""
         self._transport.close()
@@ -67,14 +76,13 @@ class Registry:
         """Ask whether this is a registry that knows us; raises Refused, Unreachable."""
         answer = self._send("GET", f"{self.address}/v2/")
         self._check(answer, "talk to the registry", (200,))
-        answer.drain_conn()
+        pass_over(answer)
 
     def manifest(self, tag_or_digest: str) -> Fetched:
         """Fetch a manifest or index; verified when it is asked for by its digest. Raises NotFound, Refused, Corrupt."""
         what = f"manifest {tag_or_digest}"
-        answer = self._send("GET", self._url(f"manifests/{tag_or_digest}"), {"Accept": ACCEPT})
-        self._check(answer, f"fetch {self.repository}:{tag_or_digest}", (200,))
-        data = read_all(answer, documents.DOCUMENT_MAX, what)
+        tried = f"fetch {self.repository}{'@' if is_digest(tag_or_digest) else ':'}{tag_or_digest}"
+        answer, data = self._read(self._url(f"manifests/{tag_or_digest}"), tried, what, {"Accept": ACCEPT})
         digest = digest_of(data)
         if is_digest(tag_or_digest) and digest != tag_or_digest:
             raise Corrupt(f"{what}: the digest doesn't match: the registry gave {digest}")
@@ -86,17 +94,14 @@ class Registry:
         found: list[str] = []
         url = self._url("tags/list")
         for _ in range(1000):
-            answer = self._send("GET", url)
-            self._check(answer, f"list the tags of {self.repository}", (200,))
-            document = documents.read_json(
-                read_all(answer, documents.DOCUMENT_MAX, "the list of tags"), "the list of tags"
-            )
+            answer, data = self._read(url, f"list the tags of {self.repository}", "the list of tags")
+            document = documents.read_json(data, "the list of tags")
             names = document.get("tags") if isinstance(document, dict) else None
             found += [name for name in names or () if isinstance(name, str)]
             following = _next_page(answer.headers.get("Link", ""))
             if not following:
                 return found
-            target = urllib.parse.urljoin(url, following)
+            target = join(url, following)
             if origin(target) != origin(url):
                 raise Corrupt(f"the list of tags goes on at another host: {origin(target)}")
             url = target
@@ -106,22 +111,34 @@ class Registry:
         """Open a blob from `offset` on: the answer to read from, and where it really begins (0: the server has no ranges)."""
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         answer = self._send("GET", self._url(f"blobs/{digest}"), headers)
-        if answer.status == 416:
-            answer.drain_conn()
+        if answer.status == 416 and offset:
+            pass_over(answer)
             return self.blob(digest)
         self._check(answer, f"fetch the blob {digest}", (200, 206))
         if answer.status == 200:
             return answer, 0
         begin = answer.headers.get("Content-Range", "").removeprefix("bytes ").partition("-")[0]
         if begin != str(offset):
-            answer.release_conn()
+            answer.close()
             raise Corrupt(f"blob {digest}: the registry was asked for bytes from {offset} on and sent others")
         return answer, offset
+
+    def configuration(self, descriptor: Descriptor) -> bytes:
+        """Fetch an image's configuration, verified. Raises NotFound, Refused, Corrupt."""
+        what = f"configuration {descriptor.digest}"
+        if descriptor.size > documents.DOCUMENT_MAX:
+            raise Corrupt(f"{what} is larger than {documents.DOCUMENT_MAX} bytes")
+        _, data = self._read(self._url(f"blobs/{descriptor.digest}"), f"fetch the blob {descriptor.digest}", what)
+        if digest_of(data) != descriptor.digest:
+            raise Corrupt(f"{what}: the digest doesn't match, the content was changed")
+        if len(data) != descriptor.size:
+            raise Corrupt(f"{what} has {len(data)} bytes, its manifest says {descriptor.size}")
+        return data
 
     def has_blob(self, digest: str) -> bool:
         """Say whether the registry has a blob in this repository."""
         answer = self._send("HEAD", self._url(f"blobs/{digest}"))
-        answer.drain_conn()
+        pass_over(answer)
         if answer.status in (200, 404):
             return answer.status == 200
         self._check(answer, f"ask for the blob {digest}", (200,))
@@ -135,9 +152,9 @@ class Registry:
         scope = f"{self._scope} repository:{source}:{PULL}" if source else self._scope
         answer = self._send("POST", self._url("blobs/uploads/") + (f"?{query}" if query else ""), scope=scope)
         self._check(answer, f"begin to upload {digest}", (201, 202))
-        location = self._location(answer)
-        answer.drain_conn()
-        return "" if answer.status == 201 else location
+        location = self._location(answer) if answer.status == 202 else ""
+        pass_over(answer)
+        return location
 
     def upload(self, location: str, digest: str, content: IO[bytes], size: int) -> None:
         """Send a blob in one piece; raises Refused, Unreachable: then begin again."""
@@ -146,7 +163,7 @@ class Registry:
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         answer = self._send("PUT", url, headers, content)
         self._check(answer, f"upload {digest}", (201, 204))
-        answer.drain_conn()
+        pass_over(answer)
 
     def upload_piece(self, location: str, piece: bytes, offset: int) -> str:
         """Send a part of a blob, and give where the next one goes."""
@@ -158,7 +175,7 @@ class Registry:
         answer = self._send("PATCH", location, headers, piece)
         self._check(answer, "upload a part of a blob", (202, 204))
         following = self._location(answer)
-        answer.drain_conn()
+        pass_over(answer)
         return following
 
     def put_manifest(self, tag_or_digest: str, data: bytes, media_type: str) -> None:
@@ -166,18 +183,33 @@ class Registry:
         headers = {"Content-Type": media_type, "Content-Length": str(len(data))}
         answer = self._send("PUT", self._url(f"manifests/{tag_or_digest}"), headers, data)
         self._check(answer, f"upload the manifest {self.repository}:{tag_or_digest}", (201, 202))
-        answer.drain_conn()
+        pass_over(answer)
 
     # ---- requests
+
+    def _read(
+        self, url: str, tried: str, what: str, headers: Mapping[str, str] | None = None
+    ) -> tuple[urllib3.BaseHTTPResponse, bytes]:
+        """Fetch a document: it is small, so one that broke off is fetched again from its beginning."""
+        for attempt in range(ATTEMPTS):
+            answer = self._send("GET", url, headers)
+            self._check(answer, tried, (200,))
+            try:
+                return answer, read_all(answer, documents.DOCUMENT_MAX, what)
+            except Unreachable:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                self._transport.pause(attempt)
+        raise AssertionError("unreachable")
 
     def _url(self, rest: str) -> str:
         return f"{self.address}/v2/{self.repository}/{rest}"
 
     def _location(self, answer: urllib3.BaseHTTPResponse) -> str:
         location = answer.headers.get("Location", "")
-        target = urllib.parse.urljoin(f"{self.address}/", location)
         if not location:
             raise Corrupt(f"{self.address} doesn't say where to upload to")
+        target = join(f"{self.address}/", location)
         if self.address.startswith("https:") and not target.startswith("https:"):
             raise Corrupt(f"{self.address} wants an upload without TLS: not done")
         return target
@@ -202,11 +234,11 @@ class Registry:
             if answer.status != 401 or not ours:
                 return answer
             if attempt:
-                answer.drain_conn()
+                pass_over(answer)
                 said = "denied: requested access to the resource is denied"
                 raise Refused(f"{self._named()}: {said}", 401, "DENIED")
             challenge = answer.headers.get("WWW-Authenticate", "")
-            answer.drain_conn()
+            pass_over(answer)
             authorization = self._who.answer_to(challenge, scope)
             if not authorization:
                 raise Refused(

@@ -15,6 +15,7 @@ Times are zero and the order is fixed, so that the same images give the same arc
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from tarfile import DIRTYPE, PAX_FORMAT, USTAR_FORMAT, TarInfo
@@ -30,6 +31,7 @@ from .reference import id_prefix, parse
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from io import FileIO
     from typing import Any
 
     from .image import Image
@@ -42,9 +44,14 @@ BLOCK = 512
 def save(images: Images, names: Sequence[str], platform: str) -> Iterator[bytes]:
     """Give the archive piece by piece; what can't be saved is said before the first. Raises NotFound, InvalidInput, Corrupt."""
     with database.transaction(images.connection):
-        chosen = _choose(images, names, platform)
-        opened = _open(images, chosen)
-    return _archive(opened, _documents(images, chosen))
+        for digest in _digests(_choose(images, names, platform)):
+            if not images.blobs.has(digest):
+                raise _unreadable(digest, "it is missing")
+    return _archive(images, names, platform)
+
+
+def _digests(chosen: Sequence[_Chosen]) -> list[str]:
+    return sorted({each for one in chosen for each in (one.image.id, one.manifest, *one.layers)})
 
 
 class _Chosen:
@@ -88,19 +95,6 @@ def _meant(images: Images, wanted: str) -> list[tuple[Image, str]]:
     return [(images.resolve(wanted), "")]
 
 
-def _open(images: Images, chosen: Sequence[_Chosen]) -> dict[str, int]:
-    """Open every blob once, so that nothing that is removed meanwhile is missing later."""
-    opened: dict[str, int] = {}
-    try:
-        for digest in sorted({each for one in chosen for each in (one.image.id, one.manifest, *one.layers)}):
-            opened[digest] = os.open(images.blobs.path(digest), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        for descriptor in opened.values():
-            os.close(descriptor)
-        raise Corrupt(f"blob {digest} can't be read: {error.strerror}: remove the image and load it again") from error
-    return opened
-
-
 def _documents(images: Images, chosen: Sequence[_Chosen]) -> list[tuple[str, bytes]]:
     manifests, entries = [], []
     repositories: dict[str, dict[str, str]] = {}
@@ -136,25 +130,42 @@ def _documents(images: Images, chosen: Sequence[_Chosen]) -> list[tuple[str, byt
     ]
 
 
-def _archive(opened: dict[str, int], documents: Sequence[tuple[str, bytes]]) -> Iterator[bytes]:
-    try:
+def _archive(images: Images, names: Sequence[str], platform: str) -> Iterator[bytes]:
+    """Every blob gets a further name while nobody can remove it, so that none is missing later, however many there are."""
+    with images.snapshots.stage() as stage:
+        with database.transaction(images.connection):
+            chosen = _choose(images, names, platform)
+            digests = _digests(chosen)
+            for digest in digests:
+                try:
+                    os.link(images.blobs.path(digest), f"{stage.path}/{digest[7:]}")
+                except FileNotFoundError as error:
+                    raise _unreadable(digest, "it is missing") from error
+            documents = _documents(images, chosen)
         yield _header("blobs", directory=True) + _header("blobs/sha256", directory=True)
-        for digest, descriptor in opened.items():
-            size = os.fstat(descriptor).st_size
-            yield _header(_path(digest), size)
-            at = 0
-            while piece := os.pread(descriptor, PIECE, at):
-                at += len(piece)
-                yield piece
-            if at != size:
-                raise Corrupt(f"blob {digest} changed while it was read")
-            yield bytes(-size % BLOCK)
+        for digest in digests:
+            with open(f"{stage.path}/{digest[7:]}", "rb", buffering=0) as file:
+                yield from _blob(file, digest)
         for name, data in documents:
             yield _header(name, len(data)) + data + bytes(-len(data) % BLOCK)
         yield bytes(2 * BLOCK)
-    finally:
-        for descriptor in opened.values():
-            os.close(descriptor)
+
+
+def _blob(file: FileIO, digest: str) -> Iterator[bytes]:
+    """Give one member, verified while it is read: what is damaged here isn't to spread."""
+    size = os.fstat(file.fileno()).st_size
+    yield _header(_path(digest), size)
+    hasher = hashlib.sha256()
+    while piece := file.read(PIECE):
+        hasher.update(piece)
+        yield piece
+    if hasher.hexdigest() != digest[7:]:
+        raise _unreadable(digest, "it has changed")
+    yield bytes(-size % BLOCK)
+
+
+def _unreadable(digest: str, why: str) -> Corrupt:
+    return Corrupt(f"blob {digest} can't be saved: {why}: 'minirun system check --repair' may bring it back")
 
 
 def _header(name: str, size: int = 0, *, directory: bool = False) -> bytes:

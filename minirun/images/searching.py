@@ -14,11 +14,11 @@ import urllib.parse
 from ..errors import Corrupt, InvalidInput, MinirunError
 from ..record import Record
 from . import manifest as documents
-from .answers import check, read_all
+from .answers import Unreachable, check, read_all
 from .login import domain_of
 from .reference import DEFAULT_DOMAIN
 from .registries import Registries
-from .transport import Transport, Unreachable
+from .transport import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

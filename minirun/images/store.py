@@ -131,16 +131,25 @@ class Images:
     # ---- verbs
 
     def import_archive(
-        self, stream: Stream, reference: str = "", changes: Sequence[str] = (), message: str = ""
+        self,
+        stream: Stream,
+        reference: str = "",
+        changes: Sequence[str] = (),
+        message: str = "",
+        *,
+        platform: str = "",
     ) -> Image:
         """Make an image with one layer of the archive of a root file system (tar, gzip or plain); blocks.
 
-        Raises InvalidInput (name, changes), Corrupt, Exhausted, MinirunError; then nothing is left behind.
+        It is for `platform`, this host's unless it is set. Raises InvalidInput (name, changes, platform), Corrupt, Exhausted,
+        MinirunError; then nothing is left behind.
         """
         from .importing import import_archive
+        from .platform import host, parse_platform
 
         name = new_name(reference) if reference else ""
-        return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message))
+        wanted = parse_platform(platform) if platform else host().replace(variant="")
+        return self.resolve(import_archive(self, stream.read, _name_of(stream), name, changes, message, wanted))
 
     def load(
         self, stream: Stream, progress: Callable[[str], None] | None = None, *, platform: str = ""
@@ -292,6 +301,12 @@ class Images:
         from .history import history
 
         return history(self, wanted, platform)
+
+    def last_tagged_ns(self, image: Image) -> int:
+        """Give when a name was last made to lead to an image, 0 for never."""
+        from .tag_history import last_tagged_ns
+
+        return last_tagged_ns(self.connection, image.id)
 
     def log(self, name: str) -> list_[Move]:
         """Give what a name has led to, the newest first. Raises NotFound, InvalidInput."""

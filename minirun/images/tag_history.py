@@ -39,6 +39,12 @@ class Move(Record):
         return self.image_id[7:19]
 
 
+def last_tagged_ns(connection: sqlite3.Connection, image_id: str) -> int:
+    """Give when a name was last made to lead to an image, 0 for never."""
+    query = "SELECT coalesce(max(moved_ns), 0) FROM tag_history WHERE image_id = ?"
+    return int(connection.execute(query, (image_id,)).fetchone()[0])
+
+
 def note(connection: sqlite3.Connection, name: str, image_id: str, how: str) -> None:
     """Write down that a full name leads to an image ("" for none) from now on. In the caller's transaction. Again the same is
     no move.

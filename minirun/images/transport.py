@@ -11,19 +11,24 @@ bytes as stored.
 from __future__ import annotations
 
 import random
+import socket
 import ssl
+import threading
 import time
 import urllib.parse
 import urllib.request
+import weakref
 
 import urllib3
 
 from .. import __version__
-from ..errors import MinirunError
+from ..errors import Corrupt, MinirunError
+from ..light import suppress
+from .answers import Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from typing import IO
 
     from .registries import Endpoint
@@ -35,6 +40,7 @@ ATTEMPTS = 5
 PAUSE_SECONDS = 0.5  # before the second attempt; doubled each time
 PAUSE_MAX_SECONDS = 60.0
 REDIRECTS_MAX = 5
+UNREAD_MAX = 64 * 1024  # bytes that are read of an answer nobody wants, so that its connection can be used again
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _SECRET = ("authorization", "cookie")
@@ -42,17 +48,14 @@ _SECRET = ("authorization", "cookie")
 _FINAL = (urllib3.exceptions.SSLError, urllib3.exceptions.NewConnectionError)
 
 
-class Unreachable(MinirunError):
-    """No answer: the connection failed, or broke, as often as it was tried."""
-
-
 class Transport:
     """Connections to one endpoint and to where it sends us. Safe for use by several threads."""
 
-    def __init__(self, endpoint: Endpoint, pause: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self._pause = pause
-        self._own = _pool(endpoint.base, _context(endpoint))
+        self._given_up = threading.Event()
+        self._live = _Live()
+        self._own = self._live.pool(endpoint.base, _context(endpoint))
         self._others: dict[str, urllib3.PoolManager] = {}
         if not endpoint.verify:  # as the administrator has said, or on this host: nothing to warn of at each request
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
@@ -73,18 +76,34 @@ class Transport:
         repeatable = method in ("GET", "HEAD")
         for attempt in range(attempts if repeatable else 1):
             last = attempt == (attempts if repeatable else 1) - 1
+            if self._given_up.is_set():
+                raise Unreachable(f"{origin(url)}: given up")
             try:
                 answer = self._follow(method, url, dict(headers or {}), body)
             except urllib3.exceptions.HTTPError as error:
                 if last or isinstance(error, _FINAL):
                     raise self._unreachable(url, error) from error
-                self._wait(attempt, "")
+                self.pause(attempt)
                 continue
             if answer.status not in AGAIN or last:
                 return answer
-            answer.drain_conn()
-            self._wait(attempt, answer.headers.get("Retry-After", ""))
+            pass_over(answer)
+            self.pause(attempt, answer.headers.get("Retry-After", ""))
         raise AssertionError("unreachable")
+
+    def give_up(self) -> None:
+        """Let no request wait or begin any more, until `go_on`: whoever wants something gets Unreachable."""
+        self._given_up.set()
+        self._live.cut()
+
+    def go_on(self) -> None:
+        """Let requests be made again."""
+        self._given_up.clear()
+
+    def pause(self, attempt: int, retry_after: str = "") -> None:
+        """Wait before one more attempt, longer after each; as long as the server says, up to a minute."""
+        seconds = PAUSE_SECONDS * 2**attempt * random.uniform(0.8, 1.2)  # noqa: S311 -- many clients shall not come at once
+        self._given_up.wait(min(max(seconds, _seconds_of(retry_after)), PAUSE_MAX_SECONDS))
 
     def close(self) -> None:
         """Close all connections."""
@@ -109,10 +128,8 @@ class Transport:
             target = answer.headers.get("Location", "")
             if answer.status not in _MOVED or method not in ("GET", "HEAD") or not target:
                 return answer
-            answer.drain_conn()
-            target = urllib.parse.urljoin(url, target)
-            if urllib.parse.urlsplit(target).scheme not in ("http", "https"):
-                raise MinirunError(f"{_shown(url)} leads to {_shown(target)}, which is no web address")
+            pass_over(answer)
+            target = join(url, target)
             if url.startswith("https:") and not target.startswith("https:"):
                 raise MinirunError(f"{_shown(url)} leads from TLS to plain HTTP: not followed")
             if origin(target) != origin(url):
@@ -133,12 +150,8 @@ class Transport:
                 context = _context(self.endpoint.replace(client=(), base=place))
             else:
                 context = None if is_plain else ssl.create_default_context()
-            self._others[place] = _pool(url, context)
+            self._others[place] = self._live.pool(url, context)
         return self._others[place]
-
-    def _wait(self, attempt: int, retry_after: str) -> None:
-        seconds = PAUSE_SECONDS * 2**attempt * random.uniform(0.8, 1.2)  # noqa: S311 -- many clients shall not come at once
-        self._pause(min(max(seconds, _seconds_of(retry_after)), PAUSE_MAX_SECONDS))
 
     def _unreachable(self, url: str, error: Exception) -> Unreachable:
         place = origin(url)
@@ -162,6 +175,54 @@ class Transport:
         return Unreachable(f"{place}: {_shown(text)}")
 
 
+class _Live:
+    """The connections of a transport, so that a thread that waits for an answer need not be waited for."""
+
+    def __init__(self) -> None:
+        self._connections: weakref.WeakSet[urllib3.connection.HTTPConnection] = weakref.WeakSet()
+        self._lock = threading.Lock()
+        live = self
+
+        class Plain(urllib3.connection.HTTPConnection):
+            def connect(self) -> None:
+                super().connect()
+                live.add(self)
+
+        class Secure(urllib3.connection.HTTPSConnection):
+            def connect(self) -> None:
+                super().connect()
+                live.add(self)
+
+        class PlainPool(urllib3.HTTPConnectionPool):
+            ConnectionCls = Plain
+
+        class SecurePool(urllib3.HTTPSConnectionPool):
+            ConnectionCls = Secure
+
+        self._classes = {"http": PlainPool, "https": SecurePool}
+
+    def pool(self, url: str, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+        """Give connections to an address, which are known here from then on."""
+        manager = _pool(url, context)
+        manager.pool_classes_by_scheme = self._classes
+        return manager
+
+    def add(self, connection: urllib3.connection.HTTPConnection) -> None:
+        """Note one that has been made."""
+        with self._lock:
+            self._connections.add(connection)
+
+    def cut(self) -> None:
+        """Let all of them end: who reads from one reads the end, who writes fails. shutdown(2)"""
+        with self._lock:
+            for connection in self._connections:
+                with suppress(OSError):  # the other side was faster
+                    if connection.sock is not None:
+                        socket.socket.shutdown(
+                            connection.sock, socket.SHUT_RDWR
+                        )  # below TLS, which another thread is using
+
+
 def origin(url: str) -> str:
     """Give scheme, host and port of an address: what a secret is bound to. RFC 6454"""
     parts = urllib.parse.urlsplit(url)
@@ -169,6 +230,29 @@ def origin(url: str) -> str:
     host = parts.hostname or ""
     port = parts.port or default
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}" + (f":{port}" if port != default else "")
+
+
+def join(url: str, target: str) -> str:
+    """Give the address that a registry's answer to `url` leads to. Raises Corrupt when that is none of the web's."""
+    try:
+        joined = urllib.parse.urljoin(url, target)
+        parts = urllib.parse.urlsplit(joined)
+        if parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port > 0):
+            return joined
+    except ValueError:  # brackets without an address, a port that is no number
+        pass
+    raise Corrupt(f"{_shown(url)} leads to {_shown(target)}, which is no web address")
+
+
+def pass_over(answer: urllib3.BaseHTTPResponse) -> None:
+    """Have done with an answer: its connection is used again when little of the body is left, else closed."""
+    try:
+        is_short = len(answer.read(UNREAD_MAX)) < UNREAD_MAX
+    except urllib3.exceptions.HTTPError:
+        is_short = False
+    if not is_short:
+        answer.close()
+    answer.release_conn()
 
 
 def _context(endpoint: Endpoint) -> ssl.SSLContext | None:

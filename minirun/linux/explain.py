@@ -155,8 +155,10 @@ _STDIO = ("/dev/null", "pipes", "a terminal", "the caller's own")
 _LABELS: dict[str, Callable[..., str]] = {
     "TAKE": lambda name, slot, descriptor: f"descriptor {descriptor}",
     "OPEN": lambda name, slot, beneath, path, flags: name.path(beneath, _text(path)),
-    "OVERLAY": lambda name, *_: "the root",
-    "OVERLAY_ID_MAPPED": lambda name, *_: "the root",
+    "OVERLAY": lambda name, slot, mountpoint, base, lowers, upper, *_: "the root" if upper else "an image",
+    "OVERLAY_ID_MAPPED": lambda name, slot, users, mountpoint, base, lowers, upper, *_: (
+        "the root" if upper else "an image"
+    ),
     "ROOT_BIND": lambda name, *_: "the root",
     "FILESYSTEM": lambda name, slot, kind, source, options, attributes: _text(kind),
     "TREE": lambda name, slot, beneath, path, recursive: name.path(beneath, _text(path)),
@@ -201,7 +203,9 @@ _SENTENCES: dict[str, Callable[..., str]] = {
         + _inside(*options)
     ),
     "OVERLAY_ID_MAPPED": lambda name, slot, userns, mountpoint, base, lowers, upper, work, options: (
-        f"make an overlay, {_count(len(lowers), 'layer')} of {base} with mapped ids, changes in {upper}{_inside(*options)}"
+        f"make an overlay, {_count(len(lowers), 'layer')} of {base} with mapped ids"
+        + (f", changes in {upper}" if upper else ", read-only")
+        + _inside(*options)
     ),
     "ROOT_BIND": lambda name, slot, mountpoint, source: f"mount directory {source} on {mountpoint}",
     "FILESYSTEM": lambda name, slot, kind, source, options, attributes: (

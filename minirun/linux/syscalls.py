@@ -217,6 +217,16 @@ def mount(source: Text, target: Text, kind: Text, flags: int, options: Text) -> 
     _checked(lib.mr_volume_mount(*texts, flags, os.fsencode(options)), "mount", target)
 
 
+def bind(
+    source: Text, target: Text, *, recursive: bool, attributes: int, cleared: int, propagations: Sequence[int]
+) -> None:
+    """Mount a directory on another one, with MOUNT_ATTR_* and then MS_* propagations, in one step: nobody sees it without."""
+    places = os.fsencode(source), os.fsencode(target)
+    _checked(
+        lib.mr_volume_bind(*places, recursive, attributes, cleared, propagations, len(propagations)), "mount", target
+    )
+
+
 def unmount(target: Text) -> bool:
     """Take the topmost mount at `target` out of the tree; its users keep it. False when there is none. umount2(2), MNT_DETACH."""
     import errno

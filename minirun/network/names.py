@@ -42,8 +42,13 @@ ff02::2\tip6-allrouters
 """
 
 
-def hosts_text(hostname: str, endpoint: Endpoint | None, extra_hosts: Iterable[str] = ()) -> str:
-    """Give /etc/hosts: localhost, `extra_hosts` (name:address, name=address), the container's own name.
+def hosts_text(
+    hostname: str,
+    endpoint: Endpoint | None,
+    extra_hosts: Iterable[str] = (),
+    linked: Iterable[tuple[str, str]] = (),
+) -> str:
+    """Give /etc/hosts: localhost, `extra_hosts` (name:address, name=address), `linked` (address, names), the container's own name.
 
     Raises InvalidInput for a name or address that is none, or for host-gateway without a bridge.
     """
@@ -57,6 +62,8 @@ def hosts_text(hostname: str, endpoint: Endpoint | None, extra_hosts: Iterable[s
             lines += [f"{gateway}\t{name}\n" for gateway in gateways if gateway]
         else:
             lines.append(f"{address}\t{name}\n")
+    for address, names in linked:
+        lines.append(f"{address}\t{' '.join(_checked(name, '--link') for name in names.split(' '))}\n")
     if endpoint is not None and hostname:
         names = _checked(hostname, "host name")
         short = hostname.partition(".")[0]

@@ -46,7 +46,8 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
     if operation.name == "HOOK":
         return StartFailed(f"error running createContainer hook: {hook_failure(attempt, error)}")
     if operation.name == "RLIMIT" and error == errno.EPERM:
-        return NotSupported(f"{attempt}: this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)")
+        reason = "this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)"
+        return NotSupported(f"{attempt}: {os.strerror(error)}: {reason}")
     if operation.name in ("CLONE", "USER_NAMESPACE") and error in (errno.ENOSPC, errno.EUSERS):
         return Exhausted(f"{attempt}: the host allows no more of them: see /proc/sys/user/max_*_namespaces")
     if operation.name == "OVERLAY_ID_MAPPED" and error == errno.EINVAL:

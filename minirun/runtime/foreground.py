@@ -22,6 +22,7 @@ else:
 
 # Not ours to pass on: the kernel's word about ourselves, and what nobody can catch.
 _OURS = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGURG, signal.SIGTTIN, signal.SIGTTOU}
+_ENDS = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 _PIECE = 65536
 
 
@@ -29,10 +30,12 @@ class Foreground:
     """From before a program starts to its end: a context, in which every signal that we get is sent on to it.
 
     What comes before the program runs is kept until then: else it would end us and leave the container. So is what comes
-    after its end: nobody is left to get it, and what is still to be done is done.
+    after its end: nobody is left to get it, and what is still to be done is done. But whoever asks for the end a second time
+    before the program runs gets it (KeyboardInterrupt): a container can hold up a process that comes in.
     """
 
     def __init__(self) -> None:
+        self._is_starting = True
         self._pid = 0
         self._terminal = -1
         self._early: list[int] = []
@@ -54,6 +57,9 @@ class Foreground:
             _resize(self._terminal)
         elif not self._pid:
             self._early.append(number)
+            if self._is_starting and sum(early in _ENDS for early in self._early) > 1:
+                self._is_starting = False  # once: what is undone now is not to be interrupted
+                raise KeyboardInterrupt
         else:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, number)
@@ -63,7 +69,7 @@ class Foreground:
 
         `terminal`, its pty master, is connected with our stdin and stdout.
         """
-        self._pid, self._terminal = pid, terminal
+        self._pid, self._terminal, self._is_starting = pid, terminal, False
         while self._early:
             self._take(self._early.pop(0), None)
         if terminal >= 0:
@@ -72,8 +78,9 @@ class Foreground:
             finally:
                 self._terminal = -1
                 os.close(terminal)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        self._pid = 0  # from now on nothing is sent there: once it is waited for, the number may be somebody else's
         _, status = os.waitpid(pid, 0)
-        self._pid = 0  # by now it may be somebody else's number
         code = os.waitstatus_to_exitcode(status)
         return code if code >= 0 else 128 - code
 

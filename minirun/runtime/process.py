@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "minirun-spawn")
 NO_OPERATION = 0xFFFFFFFF
+_SIGKILL = 9
 MESSAGE = Struct("=IIiiQQ")  # struct mr_message: kind operation error pid value time
 
 
@@ -49,7 +50,7 @@ def spawn(plan: Plan, *, preserved: int = 0, stages: Mapping[int, Callable[[int]
 
     Of our descriptors those from 3 on, `preserved` many, go along under their numbers (passed_on.check says whether they may).
     `stages` says what is to be done at each STAGE of the plan, with the process id; what it raises ends the start and is
-    raised here. Raises SpawnFailed; then nothing is left of the process. Blocks.
+    raised here. Raises SpawnFailed; then nothing is left of the process. Blocks; KeyboardInterrupt ends it.
     """
     plan_fd = syscalls.memory_file("minirun-plan", plan.encode())
     try:
@@ -65,6 +66,9 @@ def spawn(plan: Plan, *, preserved: int = 0, stages: Mapping[int, Callable[[int]
         os.close(plan_fd)
     try:
         return _listen(ours, stages or {})
+    except KeyboardInterrupt:  # who waits for what a container holds up hears nothing else
+        os.kill(pid, _SIGKILL)
+        raise
     finally:
         ours.close()
         os.waitpid(pid, 0)

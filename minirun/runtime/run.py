@@ -109,7 +109,9 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     spec = container.bundle().spec
     process = process.replace(capabilities=bundles.granted(spec.replace(process=process)))
     plan = compile_exec(spec.replace(process=process), _target(container, process, options))
-    syscalls.set_subreaper(not options.detach)
+    syscalls.set_subreaper(
+        True
+    )  # its number is nobody else's as long as it is ours; what is left at our end goes to who reaps for us
     with ExitStack() as stack:
         foreground = None if options.detach else stack.enter_context(Foreground())
         try:

@@ -138,6 +138,8 @@ class Mount(Record):
     `part` is the path of a directory in the source, which others may change: links in it are followed inside the source.
     A source that is a symbolic link is itself what is mounted with `source_nofollow`; with `copy_symlink` the same link is
     made at the destination, and nothing mounted. `destination_nofollow`: a link there is mounted on, not followed. crun(1).
+    `layers` are directories, the top first and relative to the placement's base: an overlay of them is what is mounted, of type
+    "bind" and without a source.
     `of_lender`: the source lies in the mount namespace of another container, `Placement.namespaces["mount"]`.
     """
 
@@ -162,6 +164,7 @@ class Mount(Record):
     source_nofollow: bool = False
     destination_nofollow: bool = False
     of_lender: bool = False
+    layers: tuple[str, ...] = ()
 
 
 class Hook(Record):
@@ -336,10 +339,13 @@ class NetDevice(Record):
     inside: str
 
 
+CLOCKS = ("monotonic", "boottime")
+
+
 class TimeOffset(Record):
     """What a clock of the time namespace is ahead of the host's. time_namespaces(7)."""
 
-    clock: str  # monotonic, boottime
+    clock: str  # one of CLOCKS
     seconds: int = 0
     nanoseconds: int = 0
 

@@ -172,6 +172,15 @@ _AARCH64 = (
     ),
 )
 
+# Calls of other machines, which profiles for all machines name: 32-bit Arm, MIPS, PowerPC, RISC-V, s390, PA-RISC, and four
+# numbers that were reserved or had a name only for a while. Separated by white space. syscalls(2)
+ELSEWHERE = """
+    _perfctr arm_fadvise64_64 arm_sync_file_range breakpoint cachectl cacheflush get_tls getpagesize multiplexer or1k_atomic
+    osf_syscall pciconfig_iobase pciconfig_read pciconfig_write perfctr recv riscv_flush_icache riscv_hwprobe rtas
+    s390_guarded_storage s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr s390_sthyi send set_tls spu_create spu_run
+    subpage_prot swapcontext switch_endian sync_file_range2 sys_debug_setcontext syscall sysmips timerfd usr26 usr32 utrap_install
+"""
+
 _TABLES = {"x86_64": _X86_64, "i386": _I386, "aarch64": _AARCH64}
 
 

@@ -13,6 +13,17 @@ import os
 
 from ..errors import InvalidInput, MinirunError, NotSupported
 from ..linux import syscalls
+from ..linux.flags import (
+    MOUNT_ATTR__ATIME,
+    MOUNT_ATTR_NOATIME,
+    MOUNT_ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_RELATIME,
+    MOUNT_ATTR_STRICTATIME,
+)
 from ..linux.syscalls import reason_within
 from ..record import Record
 
@@ -25,7 +36,7 @@ _NEEDS = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
 _SECRETS = ("password=", "password2=", "pass=")  # mount.cifs(8)
 _PLAIN_BIND = frozenset(("bind", "rbind", "rw", "defaults"))
 
-_MS_REMOUNT, _MS_BIND, _MS_REC = 0x20, 0x1000, 0x4000
+_MS_BIND, _MS_REC, _MS_NODIRATIME = 0x1000, 0x4000, 0x800
 # mount(2). What isn't here is the file system's own business.
 _FLAGS = {
     "ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "sync": 0x10, "mand": 0x40, "dirsync": 0x80,
@@ -36,6 +47,14 @@ _OPPOSITES = {
     "rw": "ro", "suid": "nosuid", "dev": "nodev", "exec": "noexec", "async": "sync", "nomand": "mand", "atime": "noatime",
     "diratime": "nodiratime", "norelatime": "relatime", "nostrictatime": "strictatime",
 }  # fmt: skip
+# What a bind is given of them, and how its times of access are kept: the first that is asked for counts, or relatime. mount(2)
+_ATTRIBUTES = {0x1: MOUNT_ATTR_RDONLY, 0x2: MOUNT_ATTR_NOSUID, 0x4: MOUNT_ATTR_NODEV, 0x8: MOUNT_ATTR_NOEXEC}
+_TIMES = {
+    0x1000000: MOUNT_ATTR_STRICTATIME,
+    0x400: MOUNT_ATTR_NOATIME,
+    0x200000: MOUNT_ATTR_RELATIME,
+    _MS_NODIRATIME: 0,
+}
 _PROPAGATIONS = {"unbindable": 0x20000, "private": 0x40000, "slave": 0x80000, "shared": 0x100000}
 _BY_NETWORK = ("nfs", "cifs")
 
@@ -81,19 +100,16 @@ def mount(path: str, options: Options) -> None:
     flags, propagations, data = _split(options.words)
     if options.type in _BY_NETWORK:
         data = [_resolved(path, word) for word in data]
-    text = ",".join(data)
     try:
-        syscalls.mount(options.device, path, options.type, flags, text)
-        try:
-            if flags & _MS_BIND and flags & ~(
-                _MS_BIND | _MS_REC
-            ):  # a bind takes its other flags from the second call only
-                syscalls.mount("", path, "", flags & ~_MS_REC | _MS_REMOUNT, text)
-            for propagation in propagations:
-                syscalls.mount("", path, "", propagation, "")
-        except OSError:
-            unmount(path)
-            raise
+        if flags & _MS_BIND:
+            _bind(options.device, path, flags, propagations)
+        else:
+            syscalls.mount(options.device, path, options.type, flags, ",".join(data))
+            try:
+                _propagate(path, propagations)
+            except OSError:
+                unmount(path)
+                raise
     except OSError as error:
         shown = ",".join(f"{word.partition('=')[0]}=********" if word.startswith(_SECRETS) else word for word in data)
         what = (
@@ -102,6 +118,38 @@ def mount(path: str, options: Options) -> None:
             + (f", data: {shown}" if data else "")
         )
         raise failure(path, f"failed to mount local volume: {what}: {reason_within(error.errno or 0)}") from error
+
+
+def _bind(source: str, path: str, flags: int, propagations: list[int]) -> None:
+    """Mount a directory as two calls of mount(2) would, of which the second says all flags anew, but in one step: were we killed in
+    between, the next container would write to what is to be read only."""
+    attributes = cleared = 0
+    if flags & ~(_MS_BIND | _MS_REC):
+        attributes = sum(attribute for flag, attribute in _ATTRIBUTES.items() if flags & flag)
+        cleared = sum(_ATTRIBUTES.values()) & ~attributes
+    if flags & sum(_TIMES):
+        attributes |= next((attribute for flag, attribute in _TIMES.items() if flags & flag), 0)
+        nodiratime = MOUNT_ATTR_NODIRATIME if flags & _MS_NODIRATIME else 0
+        attributes |= nodiratime
+        cleared |= MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME & ~nodiratime
+    syscalls.bind(
+        source, path, recursive=bool(flags & _MS_REC), attributes=attributes, cleared=cleared, propagations=propagations
+    )
+
+
+def _propagate(path: str, propagations: list[int]) -> None:
+    for propagation in propagations:
+        syscalls.mount("", path, "", propagation, "")
+
+
+def complete(path: str, options: Options) -> None:
+    """Give what is mounted there the propagations that `mount` gives last, and may have been killed before. Raises MinirunError."""
+    flags, propagations, _ = _split(options.words)
+    try:
+        if not flags & _MS_BIND:
+            _propagate(path, propagations)
+    except OSError as error:
+        raise failure(path, f"change its propagation: {reason_within(error.errno or 0)}") from error
 
 
 def failure(path: str, why: str) -> MinirunError:

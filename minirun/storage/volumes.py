@@ -176,7 +176,9 @@ class Volumes:
         from . import mounting
 
         self.settle_locked(name)
-        if not mounting.is_mounted(self.data(name)):
+        if mounting.is_mounted(self.data(name)):
+            mounting.complete(self.data(name), options)
+        else:
             self.mark(name, "mounted")
             mounting.mount(self.data(name), options)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SO_PEERPIDFD = 77  # asm-generic/socket.h, Linux 6.5; not in Python's socket module yet
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children", "user", "uts")
 # Lines of /proc/PID/status that must be equal, where the kernel has them: identity, capabilities, what may be asked of the kernel,
-# memory nodes (processors can be taken on). proc_pid_status(5)
+# who follows each call (strace -f shall see the command), memory nodes (processors can be taken on). proc_pid_status(5)
 EQUAL = (
     *(
         "Uid",
@@ -35,6 +35,7 @@ EQUAL = (
         "NoNewPrivs",
         "Seccomp",
         "Seccomp_filters",
+        "TracerPid",
     ),
     *("Speculation_Store_Bypass", "SpeculationIndirectBranch", "Mems_allowed", "THP_enabled", "untag_mask"),
 )

@@ -7,6 +7,7 @@ Where the service manager listens, it starts the process and there is no lock.
 
 from __future__ import annotations
 
+import _signal
 import _socket
 import fcntl
 import os
@@ -106,12 +107,17 @@ def find(path: str) -> State | None:
 
 
 def _listener(path: str) -> int:
-    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+    """Give who listens at `path`, 0 for nobody. MinirunError when so many wait there already that nobody can be at work."""
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC | _socket.SOCK_NONBLOCK)
     try:
         socket.connect(path)
         return int.from_bytes(socket.getsockopt(_socket.SOL_SOCKET, _socket.SO_PEERCRED, _PEER)[:4], sys.byteorder)
     except (FileNotFoundError, ConnectionRefusedError):
         return 0
+    except BlockingIOError as error:
+        raise MinirunError(
+            f"connect to {path}: its queue is full, so whoever listens there hangs: kill that process"
+        ) from error
     finally:
         socket.close()
 
@@ -172,7 +178,12 @@ def stop(path: str) -> bool:
     if found is None:
         return False
     with suppress(ProcessLookupError):
-        os.kill(found.pid, _SIGTERM)
+        process = os.pidfd_open(found.pid)
+        try:
+            if _listener(path) == found.pid:  # and so it was the process behind the descriptor
+                _signal.pidfd_send_signal(process, _SIGTERM)
+        finally:
+            os.close(process)
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:
         lock = Lock(path)

@@ -27,6 +27,7 @@ EXCLUDED = (
     *(
         "images.authorization",
         "images.credentials",
+        "images.downloading",
         "images.fetching",
         "images.incoming",
         "images.login",

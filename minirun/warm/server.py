@@ -4,8 +4,8 @@
 
 Owns: the loop. Leaves to others: what is asked (request), by whom (caller), becoming a command (worker), when to go (watch).
 
-    a connection    -> the caller's facts are compared -> SEEN, fork -> the worker takes the token: ACCEPTED, and runs the command
-                                                       \\-> COLD
+    a connection    -> its facts are compared -> its request: SEEN, fork -> the worker takes the token: ACCEPTED, and runs it
+                                              \\-> COLD
     a worker        stops -> STOPPED; ends -> EXITED; its caller has ended -> it is killed; its caller is stopped -> it is stopped
     nobody served for long, package changed, SIGTERM  -> no socket any more; the last workers end; the end
 
@@ -48,6 +48,7 @@ class Command:
         self.socket = socket
         self.since = time.monotonic()
         self.peer: caller.Peer | None = None
+        self.facts: caller.Facts | None = None
         self.worker = 0
         self.token = -1  # who takes it runs the command
         self.is_stopped = False
@@ -63,9 +64,7 @@ class Command:
 
     def is_taken(self) -> bool:
         """Say whether somebody runs the command by now."""
-        poll = select.poll()
-        poll.register(self.token, select.POLLIN)
-        return self.token >= 0 and not poll.poll(0)
+        return self.token >= 0 and not _is_ready(self.token)
 
 
 class Server:
@@ -152,7 +151,13 @@ class Server:
         socket = _socket.socket(fileno=descriptor)
         command = self.commands[descriptor] = Command(socket)
         self.poll.register(descriptor, select.POLLIN)
-        self._hear(command)
+        try:  # before anything that it sends is taken: to look at a descriptor, or to close it, can take for ever
+            command.peer = caller.peer_of(socket)
+            command.facts = caller.check(command.peer, self.facts)
+        except (Rejected, OSError):
+            self._refuse(command)
+        else:
+            self._hear(command)
 
     def _await_killed(self) -> None:
         """Whoever has killed a command, waited for it and calls the next finds nobody at work any more, if that is quick."""
@@ -207,14 +212,17 @@ class Server:
         """Fork a worker, which doesn't come back. Raises Rejected, OSError."""
         if asked.home != self.home or asked.program not in PROGRAMS:
             raise Rejected("another installation")
+        peer, facts = command.peer, command.facts
+        assert peer is not None
+        assert facts is not None
+        if _is_ready(peer.pidfd):  # whoever asks now is another one
+            raise Rejected("its end")
         command.token = os.dup(asked.token)
-        command.peer = caller.peer_of(command.socket)
-        facts = caller.check(command.peer, self.facts)
         request.answer(command.socket, SEEN)
         parent = os.getpid()
         worker = self._fork(facts)
         if worker == 0:
-            become(asked, command.socket, command.peer, facts, parent, self._highest(asked))
+            become(asked, command.socket, peer, facts, parent, self._highest(asked))
         command.worker = worker
 
     def _fork(self, facts: caller.Facts) -> int:
@@ -281,6 +289,13 @@ class Server:
                     os.kill(command.worker, _signal.SIGSTOP)
                 elif command.by_us and not is_stopped:
                     os.kill(command.worker, _signal.SIGCONT)
+
+
+def _is_ready(descriptor: int) -> bool:
+    """Say whether something can be read of it; of a pidfd: whether its process has ended."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _inode(path: str) -> tuple[int, int]:

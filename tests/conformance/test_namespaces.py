@@ -220,6 +220,37 @@ def test_devices_and_file_systems_are_there_in_a_user_namespace(box: Box) -> Non
     assert box.shell(script) == "1\n1,3"
 
 
+@pytest.fixture
+def shared_box(make_box, runtime) -> Box:
+    """A bundle on a host all of whose mounts are shared, as systemd has them."""
+    words = ("unshare", "-m", "--propagation", "private", "sh", "-c", 'mount --make-rshared / && exec "$@"', "sh")
+    found: Box = make_box(Runtime(runtime.name, (*words, *runtime.words)))
+    return found
+
+
+@pytest.mark.parametrize("is_mapped", [False, True], ids=["the host's users", "users of its own"])
+def test_no_mount_is_tied_to_those_of_a_host_that_shares_its_own(shared_box: Box, is_mapped: bool) -> None:
+    """What is mounted on a peer's, devices and root among them, is mounted on the host's."""
+    if is_mapped:
+        shared_box.in_user_namespace(100000)
+    script = "grep -e ' shared:' -e ' master:' /proc/self/mountinfo || wc -l < /proc/self/mountinfo"
+    assert shared_box.shell(script).isdecimal()
+
+
+def test_a_private_mount_is_private_where_the_root_follows_the_host(shared_box: Box, tmp_path: Path) -> None:
+    shared_box.linux["rootfsPropagation"] = "rslave"
+    shared_box.mount("/tied", "bind", str(tmp_path), "rbind", "rslave")
+    shared_box.mount("/private", "bind", str(tmp_path), "rbind", "rprivate")
+    lines = shared_box.shell("grep -e ' /tied ' -e ' /private ' /proc/self/mountinfo").splitlines()
+    assert [" master:" in line for line in lines] == [True, False]
+
+
+def test_message_queues_belong_to_root_of_the_user_namespace(box: Box) -> None:
+    box.in_user_namespace(100000)
+    box.mount("/dev/mqueue", "mqueue", "mqueue")
+    assert box.shell("stat -c %u:%g /dev/mqueue; touch /dev/mqueue/queue; stat -c %u /dev/mqueue/queue") == "0:0\n0"
+
+
 def test_a_new_user_namespace_without_mappings_is_an_error(box: Box) -> None:
     box.namespace("user")
     assert box.create(check=False).returncode == 1

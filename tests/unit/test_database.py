@@ -91,6 +91,7 @@ def test_a_data_root_of_the_first_format_is_still_read(tmp_path: Path) -> None:
     old.execute("DROP TABLE tag_history")
     for table in ("digests", "volumes", "events"):
         old.execute(f"DROP TABLE {table}")
+    old.execute("DROP INDEX containers_with_links")
     for column in ("restart_count", "restart_delay_ms", "restart_at_ns", "stopped_by_hand"):
         old.execute(f"ALTER TABLE containers DROP COLUMN {column}")
     old.execute("PRAGMA user_version = 1")
@@ -98,6 +99,7 @@ def test_a_data_root_of_the_first_format_is_still_read(tmp_path: Path) -> None:
     now = database.connect(path, _schema, _steps)
     assert now.execute("SELECT count(*) FROM tag_history").fetchone() == (0,)
     assert now.execute("SELECT count(*) FROM containers WHERE restart_count > 0").fetchone() == (0,)
+    assert "containers_with_links" in str(now.execute("SELECT name FROM sqlite_schema").fetchall())
     now.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -33,10 +32,12 @@ def forget(minirun: MinirunCommand) -> Iterator[None]:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory on the disk: these images are large."""
+    """A directory in memory: these images are large, and each program waits for the disk after each."""
     directory = Path(tempfile.mkdtemp(prefix="minirun-clients-", dir="/var/tmp"))
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", directory], check=True)
     yield directory
-    shutil.rmtree(directory, ignore_errors=True)
+    subprocess.run(["umount", "-l", directory], check=True)
+    directory.rmdir()
 
 
 def run(*words: str | Path, **options: object) -> str:
@@ -51,7 +52,7 @@ def run(*words: str | Path, **options: object) -> str:
 
 @pytest.fixture(scope="module")
 def docker() -> Iterator[Docker]:
-    with private_docker(Path(tempfile.mkdtemp(prefix="minirun-docker-", dir="/var/tmp")), in_memory=False) as daemon:
+    with private_docker(Path(tempfile.mkdtemp(prefix="minirun-docker-", dir="/var/tmp"))) as daemon:
         yield daemon
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..confirm import agreed, conditions, tell_reclaimed, tell_removed
+from ..confirm import agreed, conditions, tell_failures, tell_reclaimed, tell_removed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,4 +16,4 @@ def run(invocation: Invocation) -> int:
         pruned = engine.prune_containers(conditions(invocation.parsed))
     tell_removed("Containers", pruned.removed)
     tell_reclaimed(pruned.reclaimed_bytes)
-    return 0
+    return tell_failures(pruned.failures)

@@ -52,7 +52,8 @@ def _tree(invocation: Invocation) -> int:
             raise InvalidInput(f"--{name} is not yet supported with --tree")
     nodes = []
     with invocation.engine() as engine:
-        used = {container.image_id for container in engine.rows.all()}
+        rows = engine.rows.all()
+        used = {row.image_id for row in rows} | {mount.image_id for row in rows for mount in row.config.image_mounts}
         for image in engine.images.list(_filters(parsed)):
             variant = engine.images.configuration(image).get("variant")
             parts = (image.os, image.architecture, variant if isinstance(variant, str) else "")

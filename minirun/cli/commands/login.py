@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 
 
 def run(invocation: Invocation) -> int:
-    from ...engine.login import known_user, log_in
+    from ...engine.login import Refused, known_user, log_in, log_in_again
 
     parsed = invocation.parsed
     server = parsed.arguments[0] if parsed.arguments else ""
+    if not any(parsed.text(name) for name in ("username", "password")) and not parsed.flag("password-stdin"):
+        try:
+            if log_in_again(server):
+                say("Authenticating with existing credentials...\nLogin Succeeded")
+                return 0
+        except Refused as error:
+            warn(f"Login did not succeed, error: {error}")
     username, password = _asked(parsed, lambda: known_user(server))
     if warning := log_in(server, username, password):
-        warn(f"\n{warning}\n")
+        for line in ("", *warning.splitlines(), ""):
+            warn(line)
     say("Login Succeeded")
     return 0
 
@@ -36,7 +44,7 @@ def _asked(parsed: Parsed, known: Callable[[], str]) -> tuple[str, str]:
             raise BadCall("conflicting options: cannot specify both --password and --password-stdin")
         if not username:
             raise BadCall("the --password-stdin option requires --username to be set")
-        return username, sys.stdin.read().removesuffix("\n").removesuffix("\r")
+        return username, sys.stdin.buffer.read().decode(errors="replace").removesuffix("\n").removesuffix("\r")
     if password:
         warn("WARNING! Using --password via the CLI is insecure. Use --password-stdin.")
     if username and password:

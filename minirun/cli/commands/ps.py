@@ -35,12 +35,16 @@ def run(invocation: Invocation) -> int:
             write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))
             return 0
         names = engine.image_names() if containers else set()
-        sizes = parsed.flag("size") or ".Size" in template
+        exposing: dict[str, tuple[str, ...]] = {}
+        links = {} if truncate else engine.link_names()
+        sizes = parsed.flag("size") or ".Size" in template or "json .}}" in template.replace(" }", "}")
         columns = container_columns(
             truncate=truncate,
+            names=lambda container: ",".join((container.name, *links.get(container.id, ()))),
             image=lambda container: image_shown(container, names, truncate=truncate),
             size=(lambda container: _size(engine, container)) if sizes else (lambda _: "0B"),
             health=lambda container: _health(engine, container),
+            exposed=lambda container: _exposed(engine, container, exposing),
         )
         default = (*PS_TABLE, "Size") if sizes else PS_TABLE
         write(show(columns, containers, template, default))
@@ -53,6 +57,15 @@ def _health(engine: Engine, container: Container) -> str:
     from ...engine.health import status
 
     return status(engine, container)
+
+
+def _exposed(engine: Engine, container: Container, known: dict[str, tuple[str, ...]]) -> set[tuple[str, int]]:
+    """Give the ports that a container exposes; `known` has those of images that were asked for before: hundreds share a few."""
+    from ...engine.query import exposed_by_image, exposed_ports
+
+    if container.image_id not in known:
+        known[container.image_id] = exposed_by_image(engine, container.image_id)
+    return exposed_ports(container, known[container.image_id])
 
 
 def _size(engine: Engine, container: Container) -> str:

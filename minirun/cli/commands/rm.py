@@ -16,6 +16,10 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
 
         def remove(name: str) -> None:
+            if parsed.flag("link"):
+                engine.unlink(name)
+                say(name)
+                return
             try:
                 engine.remove(name, force=force, volumes=parsed.flag("volumes"))
             except NotFound as error:

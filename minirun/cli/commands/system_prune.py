@@ -38,7 +38,7 @@ def run(invocation: Invocation) -> int:
         tell_removed("Images", image_lines(images.removed))
     tell_reclaimed(containers.reclaimed_bytes + volumes.reclaimed_bytes + images.reclaimed_bytes)
     tell_kept(images.kept)
-    return tell_failures(volumes.failures)
+    return tell_failures((*containers.failures, *volumes.failures))
 
 
 def warning(parsed: Parsed) -> str:

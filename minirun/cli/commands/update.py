@@ -16,8 +16,6 @@ def run(invocation: Invocation) -> int:
     if not invocation.parsed.values:
         raise WrongCommand("you must provide one or more flags when using this command")
     limits = Limits(**invocation.parsed.fields())
-    if invocation.parsed.number("pids-limit") == 0:  # docker's other word for no limit
-        limits = limits.replace(pids_limit=-1)
     with invocation.engine() as engine:
 
         def update(name: str) -> None:

@@ -16,7 +16,7 @@ from .typed import Map, Nil, Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 
@@ -131,8 +131,11 @@ class Evaluation:
         first, *rest = command.operands
         if isinstance(first, Function):
             return self._call(first, rest, dot, piped)
+        if isinstance(first, Literal) and first.value is None:
+            raise self._fail(first, "nil", "nil is not a command")
         value = self._value(first, dot)
         if callable(value):
+            self._check_count(first, value, len(rest) + len(piped))
             arguments = [_plain(self._value(operand, dot)) for operand in rest]
             return self._guarded(first, lambda: value(*arguments, *piped))
         if rest or piped:
@@ -141,6 +144,7 @@ class Evaluation:
 
     def _call(self, function: Function, operands: list[Node], dot: Any, piped: tuple[Any, ...]) -> Any:
         work = FUNCTIONS[function.name]
+        self._check_count(function, work, len(operands) + len(piped))
         if function.name in LAZY:  # and, or: what isn't needed isn't looked at
 
             def values() -> Iterator[Any]:
@@ -151,6 +155,16 @@ class Evaluation:
             return self._guarded(function, lambda: work(values()))
         arguments = [_plain(self._value(operand, dot)) for operand in operands]
         return self._guarded(function, lambda: work(*arguments, *piped))
+
+    def _check_count(self, node: Node, work: Callable[..., Any], count: int) -> None:
+        """Refuse too few or too many arguments, in Go's words."""
+        name = _text_of(node).rpartition(".")[2]
+        code = work.__code__
+        takes_more = bool(code.co_flags & 0x04) or name in LAZY  # *arguments; inspect, CO_VARARGS
+        least = code.co_argcount - len(work.__defaults__ or ())
+        if count < least or (count > code.co_argcount and not takes_more):
+            wanted = f"at least {least}" if takes_more else str(least)
+            raise self._fail(node, _text_of(node), f"wrong number of args for {name}: want {wanted} got {count}")
 
     def _guarded(self, node: Node, work: Any) -> Any:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from ..present import quoted
-from .typed import LIST, MAP, Nil, Struct
+from .typed import LIST, MAP, Map, Nil, Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def _same(left: Any, right: Any) -> bool:
 
 
 def _comparable(left: Any, right: Any) -> None:
-    kinds = [(bool if isinstance(value, bool) else str if isinstance(value, str) else float) for value in (left, right)]
-    if kinds[0] is not kinds[1]:
+    if type(left) is not type(right):
         raise CallError("incompatible types for comparison")
 
 
@@ -117,6 +116,8 @@ def _len(value: Any) -> int:
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, dict):
+            if not isinstance(key, str):
+                raise CallError(f"value has type {_go_type(key)}; should be string")
             # Go gives the zero value of what the map holds: "" where all values are strings, as for labels.
             missing = "" if all(isinstance(item, str) for item in value.values()) else None
             value = value.get(key, missing)
@@ -140,9 +141,14 @@ def _index(value: Any, *keys: Any) -> Any:
 def _slice(value: Any, *bounds: int) -> Any:
     if not isinstance(value, (str, list, tuple)):
         raise CallError(f"can't slice item of type {type(value).__name__}")
-    low, high = (*bounds, *(0, len(value))[len(bounds) :])[:2]
-    if not 0 <= low <= high <= len(value):
-        raise CallError(f"index out of range: {high}")
+    if len(bounds) > 2:
+        raise CallError(f"too many slice indexes: {len(bounds)}")
+    low, high = map(_whole, (*bounds, *(0, len(value))[len(bounds) :]))
+    for bound in (low, high):
+        if not 0 <= bound <= len(value):
+            raise CallError(f"index out of range: {bound}")
+    if low > high:
+        raise CallError(f"invalid slice index: {low} > {high}")
     return value[low:high]
 
 
@@ -151,7 +157,13 @@ def _slice(value: Any, *bounds: int) -> Any:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise CallError(f"wrong type for value; expected string; got {type(value).__name__}")
+        raise CallError(f"wrong type for value; expected string; got {_go_type(value)}")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise CallError(f"wrong type for value; expected int; got {_go_type(value)}")
     return value
 
 
@@ -164,7 +176,7 @@ def _join(parts: Any, separator: str) -> str:
 
 
 def _split(text: str, separator: str) -> list[str]:
-    return _text(text).split(separator) if separator else list(text)
+    return _text(text).split(separator) if _text(separator) else list(text)
 
 
 def _title(text: str) -> str:
@@ -177,11 +189,11 @@ def _title(text: str) -> str:
 
 
 def _pad(text: str, before: int, after: int) -> str:
-    return " " * before + text + " " * after if _text(text) else text
+    return " " * _whole(before) + text + " " * _whole(after) if _text(text) else text
 
 
 def _truncate(text: str, length: int) -> str:
-    return _text(text)[: max(0, length)]
+    return _text(text)[: max(0, _whole(length))]
 
 
 def _print(*values: Any) -> str:
@@ -227,49 +239,69 @@ def _urlquery(*values: Any) -> str:
 
 
 def _printf(format_: str, *values: Any) -> str:
-    """Go's Sprintf for %v %s %q %d %t %x %X %o %b %c %f %e %g, with flags, width and precision."""
+    """Go's Sprintf for %v %s %q %d %t %T %x %X %o %b %c %U %f %e %g, with flags, width, precision, `*` and `[n]`."""
     out: list[str] = []
-    rest = list(values)
+    used, ordered = 0, True  # how many values were taken; was none of them named by its number?
     place = 0
+    _text(format_)
     while place < len(format_):
         letter = format_[place]
         place += 1
         if letter != "%":
             out.append(letter)
             continue
-        start = place
-        while place < len(format_) and format_[place] in "+-# 0123456789.":
+        flags = ""
+        while place < len(format_) and format_[place] in "+-# 0123456789.*[":
+            if format_[place] == "*" and used < len(values):
+                flags += str(_whole(values[used]))
+                used += 1
+            elif format_[place] == "[" and (end := format_.find("]", place)) > 0:
+                number = format_[place + 1 : end]
+                used = int(number) - 1 if number.isascii() and number.isdecimal() and len(number) < 9 else len(values)
+                ordered, place = False, end
+            else:
+                flags += format_[place]
             place += 1
         if place >= len(format_):
             out.append("%!(NOVERB)")
             break
-        verb, flags = format_[place], format_[start:place]
+        verb = format_[place]
         place += 1
         if verb == "%":
             out.append("%")
-        elif not rest:
-            out.append(f"%!{verb}(MISSING)")
+        elif not 0 <= used < len(values):
+            out.append(f"%!{verb}(MISSING)" if ordered else f"%!{verb}(BADINDEX)")
         else:
-            out.append(_verb(verb, flags, rest.pop(0)))
-    if rest:
-        out.append("%!(EXTRA " + ", ".join(f"{_go_type(value)}={written(value)}" for value in rest) + ")")
+            out.append(_verb(verb, flags, values[used]))
+            used += 1
+    if ordered and used < len(values):
+        out.append("%!(EXTRA " + ", ".join(f"{_go_type(value)}={written(value)}" for value in values[used:]) + ")")
     return "".join(out)
 
 
 def _verb(verb: str, flags: str, value: Any) -> str:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     text: str | None = None
-    if verb in "vs" and not (is_number and verb == "s"):
+    if verb == "v" and "#" in flags and isinstance(value, str):
+        text = quoted(value)
+    elif verb in "vs" and not (is_number and verb == "s"):
         text = written(value)
+    elif verb == "T":
+        text = _go_type(value)
     elif verb == "q" and isinstance(value, str):
         text = quoted(value)
+    elif verb == "q" and isinstance(value, (list, tuple)):
+        text = "[" + " ".join(_verb(verb, "", item) for item in value) + "]"
+    elif verb == "U" and is_number:
+        text = f"U+{value:04X}"
     elif verb == "t" and isinstance(value, bool):
         text = written(value)
     elif verb in "xX" and isinstance(value, str):
-        digits = value.encode("utf-8", "surrogateescape").hex()
+        octets = value.encode("utf-8", "surrogateescape")
+        digits = octets.hex(" ") if " " in flags else octets.hex()
         text = digits.upper() if verb == "X" else digits
     if text is not None:
-        width = flags.replace("0", "", 1) if flags.startswith("0") else flags
+        width = (flags.replace("0", "", 1) if flags.startswith("0") else flags).replace(" ", "")
         return str(("%" + width.replace("+", "").replace("#", "") + "s") % text)
     if is_number and verb in "dxXob" and isinstance(value, int):
         if verb == "b":
@@ -283,9 +315,10 @@ def _verb(verb: str, flags: str, value: Any) -> str:
 
 
 def _go_type(value: Any) -> str:
-    return {bool: "bool", int: "int", float: "float64", str: "string", type(None): "<nil>"}.get(
-        type(value), "interface {}"
-    )
+    names = {bool: "bool", int: "int", float: "float64", str: "string", type(None): "<nil>"}
+    if isinstance(value, (list, tuple)):
+        return "[]string" if all(isinstance(item, str) for item in value) else "[]interface {}"
+    return names.get(type(value), "map[string]string" if isinstance(value, Map) else "interface {}")
 
 
 LAZY = ("and", "or")

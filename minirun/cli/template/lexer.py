@@ -150,6 +150,9 @@ class _Action:
                 break
             self.place += 1
         word = self.text[start : self.place]
+        digits = word.lstrip("+-")
+        if digits[:1] == "0" and digits.isdecimal() and digits.strip("0"):
+            word = word.replace("0", "0o", 1)  # Go reads 017 as C does
         try:
             return int(word, 0)
         except ValueError:

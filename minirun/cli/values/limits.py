@@ -8,6 +8,7 @@ from __future__ import annotations
 from ...engine.config import DeviceRate, DeviceWeight, Ulimit
 from ...errors import InvalidInput
 from ...units import parse_size, whole_number
+from .scalars import integer
 
 _CPU_MAX = (1 << 31) - 1  # what the host has is seen at the start
 _ULIMITS = (
@@ -78,6 +79,12 @@ def _set(text: str, what: str) -> str:
     return text
 
 
+def processes(text: str) -> int:
+    """Read how many processes there may be; nothing and less stands for no limit, -1."""
+    number = integer(text)
+    return number if number > 0 else -1
+
+
 def log_driver(text: str) -> str:
     """Read where output goes: lines of JSON in a file, or nowhere. `local` is docker's file that no other program reads."""
     if text not in ("json-file", "local", "none", ""):
@@ -89,7 +96,7 @@ _LOG_TEXTS = ("env", "env-regex", "labels", "labels-regex", "tag")
 
 
 def log_option(text: str) -> tuple[tuple[str, int | str], ...]:
-    """Read `max-size=10m` or `max-file=3`: the field and its value. Sizes here count in thousands, as docker's do."""
+    """Read `max-size=10m`, `max-file=3` and the others: the field and its value. Sizes here count in thousands, as docker's do."""
     key, equals, value = text.partition("=")
     if key == "max-size" and equals:
         if value == "-1":
@@ -103,10 +110,36 @@ def log_option(text: str) -> tuple[tuple[str, int | str], ...]:
         if not files:
             raise InvalidInput("max-file cannot be less than 1 or more than 1000")
         return (("log_max_files", files),)
+    if key == "compress" and equals:
+        return _log_compression(value)
+    if key == "mode" and equals:
+        if value not in ("", "blocking", "non-blocking"):
+            raise InvalidInput(f"logger: logging mode not supported: {value}")
+        return (("log_mode", value),)
+    if key == "max-buffer-size" and equals:
+        try:
+            parse_size(value)
+        except InvalidInput as error:
+            raise InvalidInput(f"error parsing option max-buffer-size: {error}") from error
+        return (("log_buffer", value),)
     if key in _LOG_TEXTS and equals:
         return ((f"log_{key.replace('-', '_')}", value),)
-    known = ", ".join(("max-file", "max-size", *_LOG_TEXTS))
+    known = ", ".join(("compress", "max-buffer-size", "max-file", "max-size", "mode", *_LOG_TEXTS))
     raise InvalidInput(f"unknown log opt '{key}' for json-file log driver: there are {known}")
+
+
+def _log_compression(value: str) -> tuple[tuple[str, int | str], ...]:
+    from ...command_line import boolean
+
+    try:
+        wanted = boolean(value)
+    except InvalidInput as error:
+        raise InvalidInput(f"log option compress: '{value}' is neither true nor false") from error
+    if wanted:
+        raise InvalidInput(
+            "log option compress: old files of a log stay as they are here; max-size and max-file bound them"
+        )
+    return ()
 
 
 def bytes_rate(text: str) -> tuple[DeviceRate, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from ...command_line import boolean
-from ...engine.config import BindMount, Device, TmpfsMount, VolumeMount
+from ...engine.config import BindMount, Device, ImageMount, TmpfsMount, VolumeMount
 from ...errors import InvalidInput
 from ...units import parse_size
 
@@ -29,7 +29,7 @@ _TMPFS_WORDS = (
 _TMPFS_VALUES = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks")
 
 if TYPE_CHECKING:
-    Fields = tuple[tuple[str, tuple[BindMount | TmpfsMount | VolumeMount, ...]], ...]
+    Fields = tuple[tuple[str, tuple[BindMount | TmpfsMount | VolumeMount | ImageMount, ...]], ...]
 
 
 def volume(text: str) -> Fields:
@@ -83,7 +83,7 @@ def _bind(parts: list[str], text: str) -> tuple[BindMount, ...]:
 
 
 def mount(text: str) -> Fields:
-    """Read `type=volume|bind|tmpfs,key=value,...`: the field that it belongs to, and the mount. Raises InvalidInput."""
+    """Read `type=volume|bind|tmpfs|image,key=value,...`: the field that it belongs to, and the mount. Raises InvalidInput."""
     values: dict[str, str] = {}
     maps: dict[str, dict[str, str]] = {"volume-label": {}, "volume-opt": {}}
     for part in _parts(text):
@@ -111,6 +111,9 @@ def mount(text: str) -> Fields:
         raise InvalidInput(f"invalid mount '{text}': consistency is one of {', '.join(filter(None, _CONSISTENCIES))}")
     if kind == "tmpfs":
         return (("tmpfs", (_tmpfs_of(values, target, read_only),)),)
+    if kind == "image":
+        part = _part("image-subpath", values.get("image-subpath", ""), text)
+        return (("image_mounts", (ImageMount(name=values["source"], target=target, part=part),)),)
     if kind == "volume":
         return (("volumes", (_volume_of(values, maps, target, read_only, text),)),)
     return (("binds", (_bind_of(values, target, read_only),)),)
@@ -132,16 +135,16 @@ def _parts(text: str) -> list[str]:
 
 
 def _check_mixture(kind: str, keys: tuple[str, ...]) -> None:
-    if kind not in ("volume", "bind", "tmpfs"):
-        raise InvalidInput(f"mount type '{kind}' is unknown here: use volume, bind or tmpfs")
+    if kind not in ("volume", "bind", "tmpfs", "image"):
+        raise InvalidInput(f"mount type '{kind}' is unknown here: use volume, bind, tmpfs or image")
     for key in keys:
         family, dash, _ = key.partition("-")
         if dash and family != kind:
             raise InvalidInput(f"cannot mix '{family}-*' options with mount type '{kind}'")
     if kind == "tmpfs" and "source" in keys:
         raise InvalidInput('invalid mount config for type "tmpfs": field Source must not be specified')
-    if kind == "bind" and "source" not in keys:
-        raise InvalidInput('invalid mount config for type "bind": field Source must not be empty')
+    if kind in ("bind", "image") and "source" not in keys:
+        raise InvalidInput(f'invalid mount config for type "{kind}": field Source must not be empty')
 
 
 def _tmpfs_of(values: dict[str, str], target: str, read_only: bool) -> TmpfsMount:
@@ -189,9 +192,7 @@ _SUBMOUNTS = {"enabled": "", "disabled": "disabled", "writable": "writable", "re
 def _volume_of(
     values: dict[str, str], maps: dict[str, dict[str, str]], target: str, read_only: bool, text: str
 ) -> VolumeMount:
-    part = values.get("volume-subpath", "")
-    if part.startswith("/") or ".." in part.split("/"):
-        raise InvalidInput(f"invalid mount '{text}': volume-subpath must be a relative path inside the volume")
+    part = _part("volume-subpath", values.get("volume-subpath", ""), text)
     return VolumeMount(
         name=values.get("source", ""),
         target=target,
@@ -206,6 +207,13 @@ def _volume_of(
     )
 
 
+def _part(key: str, path: str, text: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        inside = key.partition("-")[0]
+        raise InvalidInput(f"invalid mount '{text}': {key} must be a relative path inside the {inside}")
+    return path
+
+
 _MOUNT_SWITCHES = ("readonly", "volume-nocopy", "bind-nonrecursive")  # their value is "" for no
 _MOUNT_KEYS = {
     "type": "type", "source": "source", "src": "source", "target": "target", "dst": "target", "destination": "target",
@@ -213,6 +221,7 @@ _MOUNT_KEYS = {
     "bind-nonrecursive": "bind-nonrecursive", "bind-recursive": "bind-recursive", "tmpfs-size": "tmpfs-size",
     "tmpfs-mode": "tmpfs-mode", "volume-nocopy": "volume-nocopy", "volume-label": "volume-label", "volume-opt": "volume-opt",
     "volume-driver": "volume-driver", "volume-subpath": "volume-subpath",
+    "image-subpath": "image-subpath",
 }  # fmt: skip
 
 

@@ -79,6 +79,19 @@ def extra_host(text: str) -> tuple[str, ...]:
     return (f"{name}:{bare}",)
 
 
+def link(text: str) -> tuple[str, ...]:
+    """Read `container[:alias]`; the alias becomes a name in /etc/hosts. Raises InvalidInput."""
+    if not text:
+        raise InvalidInput("empty string specified for links")
+    name, _, alias = text.partition(":")
+    alias = alias or name.removeprefix("/")
+    if not name or ":" in alias:
+        raise InvalidInput(f"bad format for links: {text}")
+    if not _HOST_LETTERS.issuperset(alias) or alias[0] in "-.":
+        raise InvalidInput(f'invalid alias "{alias}" for a link: letters, digits, dots, hyphens and underscores')
+    return (f"{name}:{alias}",)
+
+
 def dns_server(text: str) -> tuple[str, ...]:
     """Read the address of a name server."""
     bare = text.strip()

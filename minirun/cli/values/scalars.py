@@ -102,6 +102,11 @@ def restart_policy(text: str) -> tuple[tuple[str, str | int], ...]:
     return (("restart_policy", name or "no"), ("restart_retries", retries))
 
 
+def new_restart_policy(text: str) -> tuple[tuple[str, str | int], ...]:
+    """Read the policy that `update` gives."""
+    return restart_policy(text)
+
+
 def image_document(text: str) -> str:
     """Which of an image's documents: its configuration or its manifest."""
     if text not in ("config", "manifest"):
@@ -140,19 +145,6 @@ def directory(text: str) -> str:
 def tail(text: str) -> int | None:
     """Read how many lines to show from the end; None means all: docker takes whatever isn't a number from 0 for `all`."""
     return whole_number(text, _LARGEST)
-
-
-def prune_condition(text: str) -> tuple[tuple[str, str], ...]:
-    """Read a condition of a prune: its instant has to be one."""
-    ((name, value),) = filter_condition(text)
-    if name == "until":
-        from .times import instant
-
-        try:
-            instant(value)
-        except InvalidInput as error:
-            raise InvalidInput(f'failed to parse value as time or duration: "{value}"') from error
-    return ((name, value),)
 
 
 def filter_condition(text: str) -> tuple[tuple[str, str], ...]:

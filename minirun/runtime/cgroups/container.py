@@ -62,7 +62,7 @@ class ContainerCgroup(Record):
     ) -> ContainerCgroup:
         """Decide where a container's cgroup will be. InvalidInput for a path that the driver doesn't take."""
         annotations = annotations or {}
-        delegated = _name(annotations, DELEGATED)
+        delegated = _name(annotations, DELEGATED, slash=True)
         if driver == "disabled":
             if delegated:
                 raise NotSupported(f"annotation {DELEGATED}: cgroups are disabled for this container")
@@ -265,9 +265,9 @@ class ContainerCgroup(Record):
         return self.path.removesuffix(f"/{self.subgroup}") if self.subgroup else self.path
 
 
-def _name(annotations: Mapping[str, str], key: str) -> str:
-    """Give the name of a cgroup that an annotation asks for, or ""."""
-    name = annotations.get(key, "")
+def _name(annotations: Mapping[str, str], key: str, *, slash: bool = False) -> str:
+    """Give the name of a cgroup that an annotation asks for, or ""; one `slash` may stand before it."""
+    name = annotations.get(key, "").removeprefix("/" * slash)
     if name in (".", "..") or "/" in name or "\0" in name:
         raise InvalidInput(f"annotation {key}: {name[:64]!r} isn't the name of a cgroup")
     return name

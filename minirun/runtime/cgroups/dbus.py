@@ -165,7 +165,10 @@ def decode(data: bytes) -> Message:
         reader.align(8)
         if len(data) - reader.position != body_length:
             raise ValueError("its length is wrong")
-        return Message(kind, found, tuple(_Reader(data[reader.position :], order).values(found.get(_SIGNATURE, ""))))
+        signature = found.get(_SIGNATURE, "")
+        if not isinstance(signature, str):
+            raise ValueError("its signature is of another type")
+        return Message(kind, found, tuple(_Reader(data[reader.position :], order).values(signature)))
     except (ValueError, LookupError, struct.error, RecursionError) as error:
         raise ConnectionError(f"D-Bus: the peer sent a malformed message: {error}") from error
 

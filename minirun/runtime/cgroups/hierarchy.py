@@ -16,6 +16,7 @@ A start without limits imports nothing of this package but this module.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ...errors import InvalidInput, NotSupported
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 DIRECTORY = "minirun"
 _COUNTING = ("memory", "io", "pids")
+_SECONDS_TO_LEAVE = 2.0
 
 
 class Cgroup(Record):
@@ -174,15 +176,28 @@ class Hierarchy:
     def destroy(self, timeout_seconds: float = 10.0) -> None:
         """Remove our directory, when no container is left in it; OSError (EBUSY) otherwise. For uninstallation and tests.
 
-        Waits for monitors that are about to leave.
+        Waits a moment for monitors that are about to leave; others, which some process keeps for its next container, are ended.
         """
         if os.path.isdir(self.root):
-            from . import files
-
-            files.wait(self.root, lambda events: events.get("populated") == "0", timeout_seconds)
+            self._end_monitors(timeout_seconds)
         for path in (self.confined, f"{self.root}/monitors", self.root):
             with suppress(FileNotFoundError):
                 os.rmdir(path)
+
+    def _end_monitors(self, timeout_seconds: float) -> None:
+        from . import files, members
+
+        def wait(seconds: float) -> None:
+            files.wait(self.root, lambda events: events.get("populated") == "0", seconds)
+
+        monitors = f"{self.root}/monitors"
+        try:
+            wait(min(timeout_seconds, _SECONDS_TO_LEAVE))
+        except TimeoutError:
+            if set(members.processes(self.root)) - set(members.processes(monitors)):
+                raise OSError(errno.EBUSY, "containers run in it", self.root) from None
+            members.kill(monitors)
+            wait(timeout_seconds)
 
     def _apply(self, path: str, settings: Iterable[tuple[str, str, bool]]) -> None:
         from . import controllers
@@ -198,6 +213,8 @@ class Hierarchy:
             self._count(f"{self.confined}/any")
             # Twice, when two do this at once: both filters agree.
             devices.attach(self.confined, devices.DEFAULT)
+        except NotSupported as error:
+            return str(error)
         except OSError as error:
             return error.strerror or str(error)
         return ""
@@ -210,14 +227,25 @@ class Hierarchy:
 
 
 def make(path: str) -> str:
-    """Make a cgroup, with those above it when they are missing; no error when it is there. Gives the path."""
+    """Make a cgroup, with those above it when they are missing; no error when it is there. Gives the path. NotSupported."""
     try:
-        os.mkdir(path, 0o755)
+        try:
+            os.mkdir(path, 0o755)
+        except FileNotFoundError:
+            os.makedirs(path, mode=0o755, exist_ok=True)
     except FileExistsError:
         pass
-    except FileNotFoundError:
-        os.makedirs(path, mode=0o755, exist_ok=True)
+    except OSError as error:
+        why = (error.strerror or "").lower()
+        raise NotSupported(f"make the cgroup {path}: {why}{_ADVICE.get(error.errno or 0, '')}") from error
     return path
+
+
+# cgroup-v2.rst, "Core Interface Files"
+_ADVICE = {
+    errno.EAGAIN: "; cgroup.max.descendants or cgroup.max.depth of a cgroup above allows no more",
+    errno.EROFS: "; this cgroup tree isn't ours to change: mount it writable",
+}
 
 
 def check_name(name: str) -> None:

@@ -75,10 +75,11 @@ def _child() -> tuple[Step, ...]:
     return (
         namespaces.become_root_inside,
         namespaces.join,
-        namespaces.root_cgroup,
+        namespaces.late_ones,
         mounts.trees_of_host,
         mounts.stop_propagation,
         mounts.null_device,
+        mounts.images,
         mounts.root,
         mounts.mounts,
         mounts.devices_elsewhere,

@@ -196,7 +196,7 @@ class Context:
 
     def is_early(self, mount: Mount) -> bool:
         """Is the tree cloned ahead of everything else: it stays tied to the host's, or the child can't reach or map it later?"""
-        if self.in_user_namespace or mount.id_map or mount.of_lender:
+        if self.in_user_namespace or mount.id_map or mount.of_lender or mount.layers:
             return True
         return bool(mount.propagation & TIED) and _has_ties(mount)
 

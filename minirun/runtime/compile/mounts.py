@@ -54,10 +54,13 @@ def prepare(context: Context) -> Iterator[Operation]:
         yield from _mapped_layers(context)
     elif context.in_user_namespace:
         yield plan.tree(ROOT, plan.HOST, context.spec.root.path, True)
+        yield plan.attributes(ROOT, 0, 0, _kept_ties(context), True)
     if "network" not in context.joined_kinds:
         yield from _made_outside(context)
     for mount, slot in context.early_trees():
-        if not _is_cloned_by_child(context, mount):
+        if mount.layers and context.in_user_namespace:
+            yield from _mapped_image(context, mount, slot)
+        elif not _is_cloned_by_child(context, mount):
             yield from _tree(mount, slot)
             if mount.id_map:
                 yield from _map_ids(context, mount, slot)
@@ -70,7 +73,9 @@ def _nodes_of_host(context: Context) -> Iterator[Operation]:
     if FIRST_TREE + len(context.early) + len(nodes) > plan.SLOTS:
         raise NotSupported(f"{len(nodes)} devices in a user namespace, which takes a mount for each, aren't supported")
     for number, node in enumerate(nodes):
-        yield plan.tree(_node_slot(context, number), plan.HOST, node.source or node.path, False)
+        slot = _node_slot(context, number)
+        yield plan.tree(slot, plan.HOST, node.source or node.path, False)
+        yield plan.attributes(slot, 0, 0, flags.MS_PRIVATE)
 
 
 def enter(context: Context) -> Iterator[Operation]:
@@ -91,6 +96,16 @@ def _mapped_layers(context: Context) -> Iterator[Operation]:
     yield plan.user_namespace(USER_NAMESPACE, map_lines(linux.uid_mappings), map_lines(linux.gid_mappings))
     layers = (place.base, place.lowers, place.upper, place.work)
     yield plan.overlay_id_mapped(ROOT, USER_NAMESPACE, place.mountpoint, *layers, place.overlay_options)
+
+
+def _mapped_image(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
+    """The layers of another image, as the root's own. Of what is detached no part can be cloned before Linux 6.15; open_tree(2)."""
+    if mount.part:
+        raise NotSupported("image-subpath can't go with a user namespace of the container's own: mount the whole image")
+    linux, place = context.spec.linux, context.placement
+    yield plan.user_namespace(USER_NAMESPACE, map_lines(linux.uid_mappings), map_lines(linux.gid_mappings))
+    layers = (place.base, mount.layers, "", "")
+    yield plan.overlay_id_mapped(slot, USER_NAMESPACE, place.mountpoint, *layers, place.overlay_options)
 
 
 def _map_ids(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
@@ -126,6 +141,8 @@ def _tree(mount: Mount, slot: int) -> Iterator[Operation]:
 
 def _is_cloned_by_child(context: Context, mount: Mount) -> bool:
     """A tree that shall only stay tied to the host's can be cloned in the child's own namespace, before the ties are cut."""
+    if mount.layers:
+        return not context.in_user_namespace
     return mount.of_lender or (bool(mount.propagation & TIED) and not context.in_user_namespace and not mount.id_map)
 
 
@@ -137,7 +154,7 @@ def trees_of_host(context: Context) -> Iterator[Operation]:
     for mount, slot in context.early_trees():
         if mount.of_lender:
             yield from _tree_of_lender(mount, slot)
-        elif _is_cloned_by_child(context, mount):
+        elif not mount.layers and _is_cloned_by_child(context, mount):
             yield from _tree(mount, slot)
 
 
@@ -148,15 +165,23 @@ def _tree_of_lender(mount: Mount, slot: int) -> Iterator[Operation]:
     """
     yield plan.open_(MOUNT, plan.HOST, "/proc/self/ns/mnt", os.O_RDONLY)
     yield plan.setns(LENDER, flags.CLONE_NEWNS)
-    yield plan.open_(slot, plan.HOST, mount.source, os.O_PATH | os.O_NOFOLLOW)
+    yield plan.open_(slot, plan.HOST, "/", os.O_PATH | os.O_DIRECTORY)
+    yield plan.open_(slot, slot, mount.source, os.O_PATH | os.O_NOFOLLOW)  # no link of its leads to what is ours
     yield plan.tree(slot, slot, "", False)
     yield plan.setns(MOUNT, flags.CLONE_NEWNS)
 
 
 def stop_propagation(context: Context) -> Iterator[Operation]:
     """Before the first mount is made: none of the container's may reach the host. What was cloned above stays tied."""
-    tied = context.spec.linux.rootfs_propagation & TIED
-    yield plan.propagation((flags.MS_SLAVE if tied else flags.MS_PRIVATE) | flags.MS_REC)
+    yield plan.propagation(_kept_ties(context) | flags.MS_REC)
+
+
+def _kept_ties(context: Context) -> int:
+    """Give what the root is to the host's mounts. A clone of a mount that is shared, as systemd has all of them, is its peer:
+
+    what is mounted on the one is mounted on the other. mount_namespaces(7)
+    """
+    return flags.MS_SLAVE if context.spec.linux.rootfs_propagation & TIED else flags.MS_PRIVATE
 
 
 def null_device(context: Context) -> Iterator[Operation]:
@@ -166,6 +191,16 @@ def null_device(context: Context) -> Iterator[Operation]:
     """
     if context.spec.linux.masked_paths:
         yield plan.open_(NULL, plan.HOST, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+
+
+def images(context: Context) -> Iterator[Operation]:
+    """Other images that are shown in this one: beneath the root on the same directory, from where the pivot takes them away."""
+    place = context.placement
+    for mount, slot in context.early_trees():
+        if mount.layers and not context.in_user_namespace:
+            layers = (place.base, mount.layers, "", "")
+            yield plan.overlay(slot, place.mountpoint, *layers, place.overlay_options)
+            yield plan.tree(slot, slot, mount.part, False)
 
 
 def root(context: Context) -> Iterator[Operation]:
@@ -265,7 +300,7 @@ def _attributes(context: Context, mount: Mount, slot: int, *, is_early: bool) ->
     recursive = mount.recursive
     if is_early and not propagation:
         propagation, recursive = flags.MS_PRIVATE, True  # cloned while it was tied to the host's
-    elif propagation == flags.MS_PRIVATE and not is_early:
+    elif propagation == flags.MS_PRIVATE == _kept_ties(context) and not is_early:
         propagation = 0  # what everything is by now
     if changed or taken:
         yield plan.attributes(slot, changed, taken | _cleared_first(changed), 0, False)

@@ -7,7 +7,8 @@ Leaves to others: what happens in them (mounts, network, process).
     enter     setns for pid, user and time, which hold for children, or cost the host's privileges
     clone3    the new ones, so that a new user namespace owns all others
     parent    uid_map, gid_map
-    child     the new ids' root; setns for the others; a cgroup namespace, rooted where the child is
+    child     the new ids' root; setns for the others; a cgroup namespace, rooted where the child is; in a user namespace that
+              of IPC, whose message queues belong to who makes it
 
 A mount namespace that isn't the container's own, joined by path or the runtime's, is the last to be entered (mounts.move_in).
 """
@@ -32,14 +33,15 @@ _HOLD_FOR_CHILDREN = ("pid", "user", "time")
 
 
 def clone_flags(spec: Spec) -> int:
-    """New namespaces from birth, but for the cgroup's: it is rooted where its maker is, so the child makes it itself.
+    """New namespaces from birth, but for those that the child makes itself (`late_ones`).
 
     Mounts are made in a new one always, whatever namespace the container lives in at last.
     """
     wanted = flags.CLONE_NEWNS
     for namespace in spec.linux.namespaces:
-        if not namespace.path and namespace.kind != "cgroup":
+        if not namespace.path:
             wanted |= flags.NAMESPACES[namespace.kind]
+    wanted &= ~_late_flags(spec)
     if spec.linux.time_offsets:
         wanted &= ~flags.CLONE_NEWTIME  # made ahead: its clocks can be set only as long as it has no process
     return wanted
@@ -130,10 +132,23 @@ def join(context: Context) -> Iterator[Operation]:
         yield from _join(context)
 
 
-def root_cgroup(context: Context) -> Iterator[Operation]:
-    """The child is in its cgroup from birth, so a namespace made now has that as its root. clone3 would take the parent's."""
-    if context.spec.linux.has_new("cgroup"):
-        yield plan.unshare(flags.CLONE_NEWCGROUP)
+def late_ones(context: Context) -> Iterator[Operation]:
+    """Make the namespaces that would take something of the parent's from clone3."""
+    if wanted := _late_flags(context.spec):
+        yield plan.unshare(wanted)
+
+
+def _late_flags(spec: Spec) -> int:
+    """Give the namespaces that are made by the child.
+
+    It is in its cgroup from birth, so a cgroup namespace made now has that as its root. And a namespace of IPC gives its message
+    queues to the user who makes it: by now that is root of the user namespace, in which the host's has no number.
+    """
+    linux = spec.linux
+    wanted = flags.CLONE_NEWCGROUP if linux.has_new("cgroup") else 0
+    if linux.has_new("ipc") and any(item.kind == "user" for item in linux.namespaces):
+        wanted |= flags.CLONE_NEWIPC
+    return wanted
 
 
 def names(context: Context) -> Iterator[Operation]:

@@ -10,7 +10,7 @@ from os.path import normpath
 
 from ...errors import InvalidInput, NotSupported
 from ...linux import flags
-from ..spec import DeviceNode, Linux, MemoryPolicy, Namespace, NetDevice, Resources, TimeOffset
+from ..spec import CLOCKS, DeviceNode, Linux, MemoryPolicy, Namespace, NetDevice, Resources, TimeOffset
 from .mounts import mappings
 from .reader import INT64, MAX_ID, UINT32, shown
 from .resources import resources
@@ -177,7 +177,7 @@ def _is_interface(name: str) -> bool:
 def _time_offsets(section: Section) -> tuple[TimeOffset, ...]:
     found = []
     for clock, item in section.named_sections("timeOffsets"):
-        if clock not in ("monotonic", "boottime"):
+        if clock not in CLOCKS:
             raise InvalidInput(f"{item.path}: only the clocks monotonic and boottime have offsets")
         found.append(
             TimeOffset(

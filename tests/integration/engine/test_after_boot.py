@@ -158,4 +158,7 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path):
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
     said = [line for line in done.stderr.splitlines() if "minirun" in line]
     assert (done.returncode, said) == (0, [])
-    assert f"ExecStart={program} system start-all\nExecStop={program} system stop-all\n" in unit.read_text()
+    assert f"ExecStart=-{program} system start-all\nExecStop={program} system stop-all\n" in unit.read_text()
+    assert "enable --now minirun-warm.socket minirun.service" in makefile, (
+        "or it would stop nothing before the first reboot"
+    )

@@ -61,7 +61,7 @@ CASES = [
     (["stop", "nobody"], 1, "No such container: nobody"),
     (["start", "nobody"], 1, "No such container: nobody"),
     (["rm", "nobody"], 1, "No such container: nobody"),
-    (["kill", "nobody"], 1, "No such container: nobody"),
+    (["kill", "nobody"], 1, "Error: cannot kill container: nobody: No such container: nobody"),
     (["logs", "nobody"], 1, "No such container: nobody"),
     (["exec", "nobody", "true"], 1, "No such container: nobody"),
     (["attach", "nobody"], 1, "No such container: nobody"),

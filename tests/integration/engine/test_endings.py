@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from minirun import Engine
+from minirun import Engine, MinirunError
 from minirun.engine.config import ContainerConfig
 from minirun.engine.life import settle
 from minirun.engine.session import wait
@@ -70,7 +70,7 @@ def test_a_container_that_cannot_be_settled_stops_no_command_about_others(roots,
         broken.setattr("minirun.engine.remove.erase", refuse)
         with Engine(str(roots.root), str(roots.run_root)) as engine:
             assert engine.container(container_id).status == "removing"
-            with pytest.raises(OSError, match="remove it"):
+            with pytest.raises(MinirunError, match=r"remove container \w+: remove it"):
                 engine.remove(container_id)
     assert minirun("ps", "-aq").stdout == ""
 

@@ -44,6 +44,27 @@ def test_the_life_of_a_container_is_told_in_order(minirun, busybox, begin):
     ]  # fmt: skip
 
 
+def test_looks_and_copies_are_told_and_the_end_by_force(minirun, busybox, begin, tmp_path):
+    minirun("run", "-d", "--name", "told", "--network", "none", busybox, "sleep", "600")
+    minirun("top", "told")
+    minirun("cp", "told:/etc/passwd", str(tmp_path / "file"))
+    minirun("cp", str(tmp_path / "file"), "told:/file")
+    minirun("export", "-o", str(tmp_path / "archive"), "told")
+    minirun("commit", "-p=false", "-m", "why", "told", "told-image")
+    minirun("rm", "-f", "told")
+    minirun("rmi", "told-image")
+    assert actions(minirun, begin) == [
+        "container create", "network connect", "container start", "container top", "container archive-path",
+        "container extract-to-dir", "container export", "image tag", "container commit", "container kill", "container die",
+        "network disconnect", "container destroy", "image untag", "image delete",
+    ]  # fmt: skip
+    template = "{{json .Actor.Attributes}}"
+    shown = minirun("events", "--since", begin, "--until", "0s", "-f", "event=commit", "--format", template)
+    attributes = json.loads(shown.stdout)
+    assert (attributes["comment"], attributes["imageRef"]) == ("why", "told-image:latest")
+    assert list(attributes) == sorted(attributes)
+
+
 def test_a_line_reads_as_docker_has_it(minirun, busybox, begin):
     minirun("run", "--rm", "--name", "three", "-l", "tier=web", busybox, "sh", "-c", "exit 3", check=False)
     lines = minirun("events", "--since", begin, "--until", "0s", "-f", "event=die").stdout.splitlines()
@@ -51,7 +72,7 @@ def test_a_line_reads_as_docker_has_it(minirun, busybox, begin):
     image = re.escape(busybox)
     assert re.fullmatch(
         rf"\d{{4}}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{{9}}(Z|[+-]\d\d:\d\d) container die [0-9a-f]{{64}} "
-        rf"\(exitCode=3, image={image}, minirun\.fixture=\w+, name=three, tier=web\)",
+        rf"\(execDuration=\d+, exitCode=3, image={image}, minirun\.fixture=\w+, name=three, tier=web\)",
         lines[0],
     )
     event = json.loads(
@@ -59,7 +80,9 @@ def test_a_line_reads_as_docker_has_it(minirun, busybox, begin):
     )
     assert (event["status"], event["Action"], event["Type"], event["scope"]) == ("die", "die", "container", "local")
     labels = {"tier": "web", "minirun.fixture": event["Actor"]["Attributes"]["minirun.fixture"]}  # the image's too
-    assert event["Actor"]["Attributes"] == {"exitCode": "3", "image": busybox, "name": "three", **labels}
+    attributes = event["Actor"]["Attributes"]
+    assert attributes.pop("execDuration").isdecimal()
+    assert attributes == {"exitCode": "3", "image": busybox, "name": "three", **labels}
     assert event["timeNano"] // 10**9 == event["time"]
 
 
@@ -136,6 +159,11 @@ def test_values_of_one_filter_are_alternatives_and_filters_fit_together(minirun,
 def test_a_filter_that_is_none_is_refused(minirun):
     done = minirun("events", "--until", "0s", "-f", "colour=red", check=False)
     assert (done.returncode, done.stderr) == (1, "Error: invalid filter 'colour'\n")
+
+
+def test_a_beginning_after_the_end_is_refused_in_dockers_words(minirun):
+    done = minirun("events", "--since", "20", "--until", "10.5", check=False)
+    assert (done.returncode, done.stderr) == (1, "Error: `since` time (20) cannot be after `until` time (10)\n")
 
 
 def test_what_others_do_is_seen_within_a_tenth_of_a_second(minirun, busybox):

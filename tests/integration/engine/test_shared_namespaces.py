@@ -92,6 +92,22 @@ def test_the_hosts_shared_memory_comes_with_its_ipc(minirun, busybox):
     assert " /dev/shm " not in minirun("run", "--rm", *NONE, "--ipc", "none", "busybox", "cat", "/proc/mounts").stdout
 
 
+def test_a_lender_leads_nobody_along_a_link_into_a_process(minirun, busybox, run_container):
+    """/proc/self is there whoever looks: of a borrower that is not complete yet, and holds what is the host's."""
+    lender = run_container(*NONE, "--ipc", "shareable", "--privileged", "busybox", "sleep", "1000")
+    minirun(
+        "exec",
+        lender,
+        "sh",
+        "-c",
+        "umount -l /dev; mv /dev /before; ln -s /proc/self/root/before /dev; mkdir -p /before/shm",
+    )
+    borrow = ("--ipc", f"container:{lender}", "--pid", f"container:{lender}")
+    done = minirun("run", "--rm", *NONE, *borrow, "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert "/dev/shm" in done.stderr
+
+
 def test_the_memory_of_another_container(minirun, busybox, run_container):
     lender = run_container(*NONE, "--ipc", "shareable", "--shm-size", "1m", "busybox", "sleep", "1000")
     first = run_container(*NONE, "--ipc", f"container:{lender}", "busybox", "sleep", "1000")

@@ -15,7 +15,7 @@ from minirun.storage.schema import SCHEMA as SNAPSHOTS
 from minirun.storage.snapshots import Snapshots
 
 # What images ask of the engine's table.
-CONTAINERS = "CREATE TABLE containers (id TEXT PRIMARY KEY, image_id TEXT NOT NULL, status TEXT NOT NULL)"
+CONTAINERS = "CREATE TABLE containers (id TEXT PRIMARY KEY, image_id TEXT NOT NULL, status TEXT NOT NULL, config TEXT)"
 
 
 def open_store(root: Path) -> Images:

@@ -372,6 +372,25 @@ def flip_blob(kind):
     return change
 
 
+def resize_layer(members, index):
+    document = json.loads(members[f"blobs/sha256/{index['manifests'][0]['digest'][7:]}"])
+    document["layers"][0]["size"] += 1
+    rewrite_manifest(members, index, layers=document["layers"])
+
+
+def swollen(members, index):
+    """Many images whose configurations are as large as one may be."""
+    kind = index["manifests"][0]["mediaType"]
+    document = json.loads(members[f"blobs/sha256/{index['manifests'][0]['digest'][7:]}"])
+    config = members[f"blobs/sha256/{document['config']['digest'][7:]}"]
+    manifests = []
+    for number in range(17):
+        padded = config[:-1] + b', "n": "' + b"x" * (4 * 1024 * 1024 - len(config) - 30) + b'%05d"}' % number
+        document["config"].update(blob(members, padded, document["config"]["mediaType"]))
+        manifests.append(blob(members, json.dumps(document).encode(), kind))
+    return manifests
+
+
 OCI_LIES = {
     "manifest changed": (flip_blob("manifest"), "the digest doesn't match"),
     "configuration changed": (flip_blob("config"), "the digest doesn't match"),
@@ -384,6 +403,9 @@ OCI_LIES = {
         lambda m, i: rewrite_manifest(m, i, mediaType="application/vnd.docker.distribution.manifest.v2+json"),
         "of another type than its index says",
     ),
+    "sizes that differ": (lambda m, i: i["manifests"][0].update(size=7), "not 7 as is said of it"),
+    "a layer of another size": (lambda m, i: resize_layer(m, i), "its manifest says"),
+    "too many documents": (lambda m, i: i.update(manifests=swollen(m, i)), "larger than 67108864 bytes together"),
     "schema 1": (lambda m, i: rewrite_manifest(m, i, schemaVersion=1), "old schema 1"),
     "digest is a path": (
         lambda m, i: i["manifests"][0].update(digest="sha256:../../../etc/passwd"),

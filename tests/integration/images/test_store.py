@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from minirun.errors import Conflict, Corrupt, InvalidInput, MinirunError, NotFound
-from minirun.images import adding, compression
+from minirun.images import adding, compression, layers
 from minirun.images.check import fingerprint
 from tests.conftest import CHECKOUT
 from tests.corpora.archives import tar
@@ -29,8 +30,48 @@ def bring(store, data=ROOTFS, name="thing", **more):
     return store.import_archive(io.BytesIO(data), name, **more)
 
 
+def test_an_import_can_be_for_another_machine(store):
+    image = bring(store, platform="linux/arm64/v8")
+    assert (image.os, image.architecture) == ("linux", "arm64")
+    assert store.configuration(image)["variant"] == "v8"
+    assert "variant" not in store.configuration(bring(store, name="here"))
+    with pytest.raises(InvalidInput, match="invalid platform"):
+        bring(store, platform="linux/../x")
+
+
 def use(store, image, status="running", container_id="c0ffee" + "0" * 58):
-    store.connection.execute("INSERT INTO containers VALUES (?, ?, ?)", (container_id, image.id, status))
+    store.connection.execute("INSERT INTO containers VALUES (?, ?, ?, '{}')", (container_id, image.id, status))
+
+
+# ---- save
+
+
+def test_more_images_are_saved_than_files_may_be_open(store):
+    names = [f"many:{number}" for number in range(20)]
+    for name in names:
+        bring(store, tar.archive(tar.file(name)), name)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 10, limits[1]))
+    try:
+        archive = b"".join(store.save(names))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert os.listdir(f"{store.snapshots.root}/staging") == []
+    assert archive.count(b'"RepoTags"') == 20
+
+
+@pytest.mark.parametrize("which", ["config", "layer"])
+def test_what_is_damaged_is_neither_saved_nor_shown(store, which):
+    image = bring(store)
+    layer = store.connection.execute("SELECT blobs FROM images").fetchone()[0][2:73]
+    with open(store.blobs.path(image.id if which == "config" else layer), "r+b") as file:
+        file.seek(30)
+        file.write(b"!")
+    with pytest.raises(Corrupt, match="it has changed: 'minirun system check --repair'"):
+        b"".join(store.save(["thing"]))
+    if which == "config":
+        with pytest.raises(Corrupt, match="has changed"):
+            store.document("thing", "config")
 
 
 # ---- import
@@ -203,16 +244,40 @@ def test_a_further_name_only_goes_itself(store):
     assert store.resolve("other").tags == ("other:latest",)
 
 
-def test_an_id_takes_all_names_of_one_repository(store):
+def know(store, image, repository, digest="sha256:" + "5" * 64):
+    """Let the image have been pulled from a repository or pushed there."""
+    adding.set_digest(store.connection, f"docker.io/library/{repository}", digest, image.id)
+    return f"{repository}@{digest}"
+
+
+def test_an_id_takes_the_one_name_and_the_digests_of_its_repository(store):
     image = bring(store)
-    store.tag("thing", "thing:2")
-    assert store.remove(image.id[7:19])[:2] == ["Untagged: thing:2", "Untagged: thing:latest"]
+    digest = know(store, image, "thing")
+    assert store.remove(image.id[7:19])[:3] == ["Untagged: thing:latest", f"Untagged: {digest}", f"Deleted: {image.id}"]
     assert store.list() == []
 
 
-def test_an_id_with_names_in_several_repositories_must_be_forced(store):
+def test_with_the_last_name_of_a_repository_go_its_digests(store):
     image = bring(store)
-    store.tag("thing", "other")
+    digest, other = know(store, image, "thing"), know(store, image, "other")
+    store.tag("thing", "thing:2")
+    assert store.remove("thing:2") == ["Untagged: thing:2"]
+    assert store.remove("thing") == ["Untagged: thing:latest", f"Untagged: {digest}"]
+    assert store.resolve(image.id).digests == (other,)
+    assert store.remove(other)[:2] == [f"Untagged: {other}", f"Deleted: {image.id}"]
+
+
+def test_a_digest_goes_alone_while_names_are_left(store):
+    image = bring(store)
+    digest = know(store, image, "thing")
+    assert store.remove(digest) == [f"Untagged: {digest}"]
+    assert store.resolve("thing").digests == ()
+
+
+@pytest.mark.parametrize("second", ["other", "thing:2"])
+def test_an_id_with_several_names_must_be_forced(store, second):
+    image = bring(store)
+    store.tag("thing", second)
     with pytest.raises(Conflict, match=r"\(must be forced\) - image is referenced in multiple repositories"):
         store.remove(image.id)
     assert len(store.remove(image.id, force=True)) == 4
@@ -297,6 +362,23 @@ def test_a_layer_that_vanishes_while_it_is_loaded_is_unpacked_again(store, monke
     image = store.resolve("two")
     assert store.check(image) == []
     assert len(store.snapshots.lowers(image.chain_id)) == 2
+
+
+def test_a_layer_below_that_vanishes_while_one_is_unpacked_is_no_error(store, monkeypatch):
+    base = tar.archive(tar.file("base"))
+    store.load(io.BytesIO(pack(docker_old(Content(layers=[base], names=["base"])))))
+    read, calls = layers.read_layer, []
+
+    def read_late(*arguments, lowers=(), **more):
+        if lowers and not calls:
+            calls.append(store.remove("base"))
+        return read(*arguments, lowers=lowers, **more)
+
+    monkeypatch.setattr(layers, "read_layer", read_late)
+    two = Content(layers=[base, tar.archive(tar.file("more"))], names=["two"])
+    store.load(io.BytesIO(pack(docker_old(two))))
+    assert len(calls) == 1
+    assert store.check(store.resolve("two")) == []
 
 
 def test_an_error_while_publishing_undoes_everything(store, monkeypatch):

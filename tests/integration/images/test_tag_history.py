@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from minirun.errors import InvalidInput, NotFound
+from minirun.images.tag_history import last_tagged_ns
 from tests.corpora.archives import tar
 from tests.integration.images.conftest import open_store
 
@@ -36,6 +37,8 @@ def test_every_move_of_a_name_is_written_down(store):
     moments = [move.moved_ns for move in store.log("app")]
     assert moments == sorted(moments, reverse=True)
     assert abs(time.time_ns() - moments[0]) < 60e9
+    named = [last_tagged_ns(store.connection, image) for image in (first, second, "sha256:none")]
+    assert named == [moments[1], moments[2], 0]
     with pytest.raises(NotFound):
         store.log("never-there")
     with pytest.raises(InvalidInput, match="only a name has a history"):

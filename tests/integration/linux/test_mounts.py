@@ -5,7 +5,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import shutil
 import stat
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -305,3 +307,18 @@ def test_a_link_to_such_a_directory_is_refused_too(
 
 def test_the_working_directory(walk: Walk, container: Container) -> None:
     assert walk(container("sh", "-c", "pwd", tail=(p.directory_change("/data"),))).output == "/data\n"
+
+
+def test_what_others_make_meanwhile_is_there(driver: Path, container: Container, tmp_path: Path, rootfs: Path) -> None:
+    """Two containers of one volume need the same directory in it, and are started at the same time."""
+    deep = "/data/" + "/".join("abcdefghijklmnopqrstuvwxyz")
+    (tmp_path / "plan").write_bytes(container("true", steps=(p.directory(0, deep, 0o755),)).encode())
+    for _ in range(5):
+        reader, writer = os.pipe()
+        started = [subprocess.Popen([driver, tmp_path / "plan", str(writer)], pass_fds=(writer,)) for _ in range(4)]
+        os.close(writer)
+        for process in started:
+            process.wait(30)
+        with os.fdopen(reader) as file:
+            assert [line for line in file if line.startswith("failed")] == []
+        shutil.rmtree(rootfs / "data/a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -192,3 +193,20 @@ def test_into_a_container_that_ends_at_this_moment(oci: Oci) -> None:
             said = process.communicate(timeout=60)[1].decode()
             assert process.returncode in (0, 137, 255)
             assert any(sentence in said if sentence else said == "" for sentence in sentences), said
+
+
+def test_one_that_the_container_holds_up_can_be_ended(oci: Oci, container: str) -> None:
+    """What comes in can be stopped by whoever is there. The first ctrl-C is the program's, once it runs; the second one is ours."""
+    oci("pause", container)
+    frozen = Path(oci.cgroups()[0], "cgroup.procs")
+    held = oci.start_process("exec", "--ignore-paused", container, "sleep", "1000")
+    until("it to be in the cgroup", lambda: len(frozen.read_text().split()) == 2)
+
+    def ended() -> bool:
+        held.send_signal(signal.SIGINT)
+        return held.poll() is not None
+
+    until("its end", ended)
+    assert held.returncode == 130
+    oci("resume", container)
+    until("nobody but the first process", lambda: len(frozen.read_text().split()) == 1)

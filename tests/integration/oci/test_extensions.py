@@ -108,6 +108,20 @@ def test_an_unknown_system_call_can_be_an_error(oci: Oci) -> None:
     done = oci("run", ID, check=False)
     assert done.returncode == 1
     assert "linux.seccomp.syscalls[0].names: no system call that we know is called" in done.stderr
+    calls[0]["names"] = ["chroot", "s390_sthyi", "sync_file_range2"]  # other machines know those
+    oci.config("true", linux={"seccomp": profile}, annotations={"run.oci.seccomp_fail_unknown_syscall": "1"})
+    assert oci("run", ID).returncode == 0
+
+
+def test_clocks_of_a_new_time_namespace_are_set(oci: Oci) -> None:
+    offsets = {"run.oci.timens_offset": "boottime 1000000 0\nmonotonic 2000000 5"}
+    kinds = ("mount", "pid", "time")
+    oci.config("cat", "/proc/self/timens_offsets", namespaces=kinds, annotations=offsets)
+    assert oci("run", ID).stdout.split() == ["monotonic", "2000000", "5", "boottime", "1000000", "0"]
+    oci.config("true", namespaces=kinds[:2], annotations=offsets)
+    assert oci("run", ID).returncode == 0
+    oci.config("true", namespaces=kinds, annotations={"run.oci.timens_offset": "realtime 1 0"})
+    assert "must be like 'monotonic 3600 0'" in oci("run", ID, check=False).stderr
 
 
 def test_a_pidfd_goes_to_the_receiver(oci: Oci, tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -49,10 +51,11 @@ def manager(request: pytest.FixtureRequest) -> Iterator[Manager]:
         os.unlink(made.address)
 
 
-@pytest.fixture
-def say(oci: Oci) -> str:
-    """A program for the root file system that sends its words to $NOTIFY_SOCKET, one message each."""
-    source = oci.top / "say.c"
+@pytest.fixture(scope="module")
+def say_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program that sends its words to $NOTIFY_SOCKET, one message each."""
+    program = tmp_path_factory.mktemp("say") / "say"
+    source = program.with_suffix(".c")
     source.write_text(
         "#include <stdlib.h>\n#include <string.h>\n#include <sys/socket.h>\n#include <sys/un.h>\n"
         "int main(int n, char **words) { struct sockaddr_un to = { .sun_family = AF_UNIX };"
@@ -61,7 +64,14 @@ def say(oci: Oci) -> str:
         "for (int i = 1; i < n; i++)"
         "if (sendto(s, words[i], strlen(words[i]), 0, (void *)&to, sizeof to) < 0) return 4; return 0; }\n"
     )
-    subprocess.run(["gcc", "-static", "-o", oci.rootfs / "bin/say", source], check=True)
+    subprocess.run(["gcc", "-static", "-o", program, source], check=True)
+    return program
+
+
+@pytest.fixture
+def say(oci: Oci, say_program: Path) -> str:
+    """That program in the root file system."""
+    shutil.copy(say_program, oci.rootfs / "bin/say")
     return "say"
 
 
@@ -108,8 +118,10 @@ def test_a_program_that_is_never_ready_can_be_run_and_ended(oci: Oci, manager: M
 def test_another_user_may_tell(oci: Oci, manager: Manager, say: str) -> None:
     oci.config(say, "READY=1", process={"user": {"uid": 1000, "gid": 1000}}, root={"readonly": True})
     (oci.rootfs / "run").mkdir()
-    oci("run", "--detach", ID, env=manager.environment)
+    run = oci.start_process("run", "--detach", ID, env=manager.environment, stdin=subprocess.DEVNULL)
     assert "READY=1" in manager.receive()
+    assert manager.receive() == ["BARRIER=1"]  # it is waited for until we have closed what came with it
+    assert run.wait(30) == 0
 
 
 def test_the_program_cannot_change_the_socket(oci: Oci, manager: Manager) -> None:

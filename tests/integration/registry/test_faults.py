@@ -8,15 +8,18 @@ import os
 import socket
 import struct
 import threading
+import time
+from pathlib import Path
 
 import pytest
 import zstandard
 
 from minirun.errors import Corrupt, MinirunError, NotFound, NotSupported
-from minirun.images import fetching
-from minirun.images.answers import Refused
+from minirun.images import fetching, pulling
+from minirun.images.answers import Refused, Unreachable
+from minirun.images.downloading import download
+from minirun.images.registries import Registries
 from minirun.images.store import Images
-from minirun.images.transport import Unreachable
 from tests.integration.images.conftest import files_of, rows_of
 from tests.registries import OCI_INDEX, Fault, Faulty, Handler, Served, digest_of, index_of, layer_of
 
@@ -273,7 +276,7 @@ def test_a_known_blob_under_a_false_content_is_not_believed(store: Images, fault
     first, second = Served(one), Served(two)
     store.pull(faulty.add("a", "1", first))
     store.pull(faulty.add("a", "2", second))
-    liar = Served(one, rootfs={"type": "layers", "diff_ids": [digest_of(two)]})
+    liar = Served(one, rootfs={"type": "layers", "diff_ids": [digest_of(two)]}, author="liar")
     with pytest.raises(Corrupt, match="doesn't match the image's configuration"):
         store.pull(faulty.add("a", "3", liar))
 
@@ -368,7 +371,7 @@ def test_layers_of_zstd_are_read(store: Images, faulty: Faulty) -> None:
 
     content = layer_of({"file": os.urandom(300_000) + bytes(2_000_000)})
     assert store.pull(faulty.add("a", "1", Served(content, compress=frames))).is_new
-    cut = Served(content, compress=lambda data: frames(data)[:-3])
+    cut = Served(content, compress=lambda data: frames(data)[:-3], author="another")
     with pytest.raises(Corrupt, match="cut off"):
         store.pull(faulty.add("a", "2", cut))
 
@@ -457,3 +460,268 @@ def test_registries_words_do_not_reach_a_terminal(store: Images, faulty: Faulty)
     assert "\x1b" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "pull access denied" in str(caught.value)
+
+
+# ---- answers that are meant to hurt
+
+
+def test_a_registry_that_denies_each_range_is_given_up(store: Images, faulty: Faulty, image: Served) -> None:
+    name = faulty.add("a", "1", image)
+    faulty.faults.append(always("/blobs/", lambda handler: handler.answer(416, b"{}")))
+    with pytest.raises(Refused, match="416"):
+        store.pull(name)
+
+
+@pytest.mark.parametrize("place", ["http://[::1", "http://host:99999/", "http://host:x/", "ftp://host/"])
+@pytest.mark.parametrize("kind", ["redirect", "realm"])
+def test_what_is_no_address_is_not_followed(
+    store: Images, faulty: Faulty, image: Served, place: str, kind: str
+) -> None:
+    name = faulty.add("a", "1", image)
+    if kind == "redirect":
+        faulty.faults.append(
+            always("/manifests/", lambda handler: handler.answer(307, b"", headers={"Location": place}))
+        )
+    else:
+        challenge = {"WWW-Authenticate": f'Bearer realm="{place}",service="s"'}
+        faulty.faults.append(always("/manifests/", lambda handler: handler.answer(401, b"", headers=challenge)))
+    with pytest.raises(Corrupt, match=r"no web address|no place to log in"):
+        store.pull(name)
+
+
+def test_an_answer_that_nobody_wants_is_not_read_to_its_end(store: Images, faulty: Faulty, image: Served) -> None:
+    name = faulty.add("a", "1", image)
+    sent: list[int] = []
+    hung_up = threading.Event()
+
+    def flood(handler: Handler) -> None:
+        handler.send_response(503)
+        handler.send_header("Content-Length", str(1 << 40))
+        handler.end_headers()
+        try:
+            while len(sent) < 1000:
+                handler.wfile.write(bytes(1 << 20))
+                sent.append(1)
+        except OSError:
+            hung_up.set()
+        handler.close_connection = True
+
+    faulty.faults.append(once("/manifests/", flood))
+    assert store.pull(name).id == image.id
+    assert hung_up.wait(10)
+    assert len(sent) < 100
+
+
+def test_a_connection_that_trickles_is_dropped_and_resumed(
+    store: Images, faulty: Faulty, image: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "SLOW_SECONDS", 0.1)
+    name = faulty.add("a", "1", image)
+    data = image.blobs[image.layers[1]]
+    over = threading.Event()
+
+    def trickle(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        for place in range(len(data)):
+            if over.wait(0.02):
+                break
+            handler.wfile.write(data[place : place + 1])
+        handler.close_connection = True
+
+    faulty.faults.append(once(f"/blobs/{image.layers[1]}", trickle))
+    assert store.pull(name).id == image.id
+    assert not over.is_set()
+    over.set()
+    first, second = (headers.get("Range") for headers in faulty.requests(f"/blobs/{image.layers[1]}"))
+    assert first is None
+    assert second not in (None, "bytes=0-")
+
+
+def test_a_document_that_breaks_off_is_fetched_again(store: Images, faulty: Faulty, image: Served) -> None:
+    name = faulty.add("a", "1", image)
+    for part, data in (("/manifests/1", image.manifest), (f"/blobs/{image.id}", image.config)):
+        faulty.faults.append(once(part, lambda handler, data=data: handler.cut(data, len(data) // 2)))
+    assert store.pull(name).id == image.id
+
+
+def test_a_document_that_takes_for_ever_is_given_up(
+    store: Images, faulty: Faulty, image: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minirun.images.answers.READ_SECONDS", 0.05)
+    name = faulty.add("a", "1", image)
+    over = threading.Event()
+
+    def trickle(handler: Handler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000000")
+        handler.end_headers()
+        while not over.wait(0.01):
+            handler.wfile.write(b" ")
+        handler.close_connection = True
+
+    faulty.faults.append(always("/manifests/", trickle))
+    with pytest.raises(Unreachable, match="wasn't there after"):
+        store.pull(name)
+    over.set()
+
+
+def test_a_pull_that_has_failed_waits_for_no_busy_registry(
+    store: Images, faulty: Faulty, image: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("minirun.images.transport.PAUSE_MAX_SECONDS", 60.0)
+    name = faulty.add("a", "1", image)
+    waits = threading.Event()
+
+    def busy(handler: Handler) -> None:
+        handler.answer(503, b"{}", headers={"Retry-After": "60"})
+        waits.set()
+
+    def refuse(handler: Handler) -> None:
+        waits.wait(10)
+        handler.answer(403, b"{}")
+
+    faulty.faults.append(always(f"/blobs/{image.layers[1]}", busy))
+    faulty.faults.append(always(f"/blobs/{image.layers[0]}", refuse))
+    began = time.monotonic()
+    with pytest.raises(Refused):
+        store.pull(name)
+    assert time.monotonic() - began < 20
+
+
+def test_a_pull_that_has_failed_waits_for_no_answer(
+    store: Images, faulty: Faulty, image: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is interrupted from the keyboard doesn't."""
+    monkeypatch.setattr("minirun.images.transport.SILENCE_SECONDS", 30.0)
+    name = faulty.add("a", "1", image)
+    asked, over = threading.Event(), threading.Event()
+
+    def silent(handler: Handler) -> None:
+        asked.set()
+        over.wait(30)
+        handler.close_connection = True
+
+    def refuse(handler: Handler) -> None:
+        asked.wait(10)
+        handler.answer(403, b"{}")
+
+    faulty.faults.append(always(f"/blobs/{image.layers[1]}", silent))
+    faulty.faults.append(always(f"/blobs/{image.layers[0]}", refuse))
+    began = time.monotonic()
+    with pytest.raises(Refused):
+        store.pull(name)
+    assert time.monotonic() - began < 15
+    over.set()
+
+
+@pytest.mark.parametrize(
+    ("lie", "said"),
+    [
+        (lambda data: data.decode().encode("utf-16"), "no JSON"),
+        (lambda data: data[:-1] + b', "x": NaN}', "no number"),
+        (lambda data: data[:-1] + b', "x": ' + b"[" * 200 + b"]" * 200 + b"}", "nested too deeply"),
+    ],
+    ids=["utf-16", "NaN", "depth"],
+)
+@pytest.mark.parametrize("which", ["manifest", "config"])
+def test_what_another_reader_reads_differently_is_refused(
+    store: Images, faulty: Faulty, lie, said: str, which: str
+) -> None:
+    image = Served(layer_of({"a": b"b"}))
+    if which == "config":
+        told = image.config
+        image.config = lie(told)
+        image.blobs[digest_of(image.config)] = image.config
+        manifest = json.loads(image.manifest)
+        manifest["config"].update(digest=digest_of(image.config), size=len(image.config))
+        image.manifest = json.dumps(manifest).encode()
+    else:
+        image.manifest = lie(image.manifest)
+    with pytest.raises(Corrupt, match=said):
+        store.pull(faulty.add("a", "1", image))
+    nothing_changed(store)
+
+
+def test_a_configuration_of_another_size_is_refused(store: Images, faulty: Faulty, image: Served) -> None:
+    manifest = json.loads(image.manifest)
+    manifest["config"]["size"] += 1
+    image.manifest = json.dumps(manifest).encode()
+    with pytest.raises(Corrupt, match="its manifest says"):
+        store.pull(faulty.add("a", "1", image))
+
+
+def test_a_manifest_that_is_no_text_is_not_shown(store: Images, faulty: Faulty) -> None:
+    faulty.add_manifest("a", "1", b"\xff\xfe\x00")
+    with pytest.raises(Corrupt, match="no JSON"):
+        store.inspect_list(f"{faulty.name}/a:1")
+
+
+# ---- what is here already
+
+
+def test_an_image_that_is_here_in_another_packing_is_not_fetched(store: Images, faulty: Faulty) -> None:
+    content = layer_of({"a": b"b"})
+    store.pull(faulty.add("plain", "1", Served(content, compress=bytes)))
+    name = faulty.add("packed", "1", Served(content))
+    before = files_of(store)
+    faulty.seen.clear()
+    assert store.pull(name).is_new
+    assert not store.pull(name).is_new
+    assert not [path for _, path, _ in faulty.seen if "/blobs/" in path and "config" not in path][
+        2:
+    ]  # the configuration, twice
+    assert files_of(store) == before
+    assert store.resolve(name).tags == (f"{faulty.name}/packed:1", f"{faulty.name}/plain:1")
+
+
+def test_a_mirror_that_lies_is_passed_over(store: Images, faulty: Faulty, image: Served, tmp_path: Path) -> None:
+    mirror = Faulty()
+    try:
+        mirror.add_manifest("a", "1", b"no manifest")
+        mirror.content["/v2/a/manifests/1"] = ("application/json", bytes(5 << 20))
+        config = tmp_path / "registries.json"
+        config.write_text(json.dumps({"mirrors": {faulty.name: [f"http://{mirror.name}"]}}))
+        assert store.pull(faulty.add("a", "1", image), registries=Registries(str(config), ())).id == image.id
+        assert mirror.seen
+    finally:
+        mirror.end()
+
+
+def test_what_is_removed_while_it_is_wanted_is_fetched(
+    store: Images, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = layer_of({"shared": b"s"})
+    first, second = Served(shared), Served(shared, layer_of({"own": b"o"}), author="second")
+    store.pull(faulty.add("a", "1", first))
+    unpack = pulling._unpack
+    calls: list[list[str]] = []
+
+    def unpack_late(*arguments):
+        if not calls:
+            calls.append(store.remove(first.id, force=True))
+        return unpack(*arguments)
+
+    monkeypatch.setattr(pulling, "_unpack", unpack_late)
+    assert store.pull(faulty.add("b", "1", second)).id == second.id
+    assert len(calls) == 1
+    assert store.check(store.resolve(second.id)) == []
+
+
+# ---- import from the web
+
+
+def test_an_archive_is_imported_from_the_web(store: Images, faulty: Faulty) -> None:
+    content = layer_of({"a": b"b"})
+    faulty.content["/root.tar"] = ("application/x-tar", content)
+    with download(f"http://{faulty.name}/root.tar?key=s3cret") as stream:
+        image = store.import_archive(stream, "web", platform="linux/arm64")
+    assert image.layers == (digest_of(content),)
+    assert image.architecture == "arm64"
+    assert store.configuration(image)["history"][0]["comment"] == f"Imported from http://{faulty.name}/root.tar"
+    faulty.faults.append(always("/root.tar", lambda handler: handler.cut(content, 700)))
+    with download(f"http://{faulty.name}/root.tar") as stream, pytest.raises(Unreachable, match="broke"):
+        store.import_archive(stream, "cut")
+    with pytest.raises(NotFound), download(f"http://{faulty.name}/none"):
+        pass

@@ -52,6 +52,8 @@ def test_login_and_logout_keep_what_else_the_file_has(basic, command, nobody):
     done = command("login", "-u", USER, "--password-stdin", basic.name, stdin=f"{PASSWORD}\n")
     assert done.stdout == "Login Succeeded\n"
     assert f"WARNING! Your credentials are stored unencrypted in '{nobody}/config.json'." in done.stderr
+    assert "\\x0a" not in done.stderr
+    assert command("login", basic.name).stdout == "Authenticating with existing credentials...\nLogin Succeeded\n"
     found = json.loads((nobody / "config.json").read_text())
     assert found["psFormat"] == "x"
     assert base64.b64decode(found["auths"][basic.name]["auth"]).decode() == f"{USER}:{PASSWORD}"

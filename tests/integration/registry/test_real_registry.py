@@ -16,10 +16,9 @@ import pytest
 from minirun import Engine
 from minirun.engine import login
 from minirun.errors import MinirunError
-from minirun.images.answers import Refused
+from minirun.images.answers import Refused, Unreachable
 from minirun.images.registries import Registries
 from minirun.images.store import Images
-from minirun.images.transport import Unreachable
 from tests.dockerd import Docker
 from tests.registries import (
     PASSWORD,
@@ -393,7 +392,6 @@ def test_the_command_line_says_what_docker_says(
     ]
     again = minirun(tmp_path, "pull", f"{name}:latest").stdout.splitlines()
     assert again[1:] == [
-        f"{layer}: Already exists",
         f"Digest: {pushed.digest}",
         f"Status: Image is up to date for {name}:latest",
         f"{name}:latest",

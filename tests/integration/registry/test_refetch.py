@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from minirun import Engine
+from minirun.engine import check
 from tests.registries import Faulty, Handler, Served
 
 
@@ -96,3 +97,23 @@ def test_an_image_of_no_registry_is_loaded_again(
     (damage,) = engine.check(repair=True)
     assert damage.repair == ""
     assert "no repository is known" in damage.problem
+
+
+def test_what_is_removed_while_it_is_checked_is_no_damage(engine: Engine, faulty: Faulty, image: Served) -> None:
+    """The check is led by what was there when it began: images go before it has come to them."""
+    for half in (check._blobs, check._layers):
+        engine.pull(faulty.add("gone/app", "1", image))
+        chain = engine.images.snapshots.lowers(engine.images.resolve(image.id).chain_id)
+        for digest in (image.id, *image.layers):
+            if half is check._blobs:
+                blob(engine, digest).write_bytes(b"changed")
+        for name in chain:
+            Path(engine.images.snapshots.root, name, "more").write_text("changed")
+        damages = half(engine)
+        _, _, mend = next(damages)
+        engine.images.remove(image.id, force=True)
+        assert list(damages) == []
+        assert mend is not None
+        if half is check._layers:
+            assert mend() == "removed with its image"
+        assert engine.check() == []

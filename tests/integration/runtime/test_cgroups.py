@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from minirun.errors import NotSupported
 from minirun.runtime import devices
 from minirun.runtime.cgroups import Hierarchy, files, members
+from minirun.runtime.cgroups import hierarchy as hierarchy_module
+from minirun.runtime.cgroups.hierarchy import make
 from minirun.runtime.spec import Cpu, DeviceRule, Memory, Resources
 from tests.waiting import until
 
@@ -40,6 +43,34 @@ def test_a_cgroup_is_made_found_and_removed(hierarchy: Hierarchy) -> None:
     hierarchy.remove("x")
     assert not os.path.exists(made.path)
     hierarchy.remove("x")
+
+
+def test_one_that_can_not_be_made_says_where_and_why(hierarchy: Hierarchy) -> None:
+    limit = Path(hierarchy.confined, "cgroup.max.descendants")
+    make(hierarchy.confined)
+    limit.write_text("0")
+    with pytest.raises(NotSupported, match=r"make the cgroup .*/confined/x: .*; cgroup\.max\.descendants"):
+        make(f"{hierarchy.confined}/x")
+
+
+def test_a_monitor_that_is_kept_for_later_does_not_keep_the_directory(
+    hierarchy: Hierarchy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some process has it ready for its next container: it waits for as long as that lives."""
+    monkeypatch.setattr(hierarchy_module, "_SECONDS_TO_LEAVE", 0.1)
+    with subprocess.Popen(["sleep", "60"]) as spare:
+        Path(hierarchy.monitors, "cgroup.procs").write_text(str(spare.pid))
+        begin = time.monotonic()
+        hierarchy.destroy()
+        assert time.monotonic() - begin < 5
+        assert spare.wait(10) == -9
+    assert not os.path.exists(hierarchy.root)
+
+
+def test_a_container_that_runs_keeps_it(hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes]) -> None:
+    with pytest.raises(OSError, match="containers run"):
+        hierarchy.destroy(0.1)
+    assert sleeper.poll() is None
 
 
 def test_processes_are_listed_frozen_and_killed(hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes]) -> None:

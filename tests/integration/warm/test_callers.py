@@ -11,10 +11,29 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tests import hosts
+
+TRACER = """
+import ctypes, os, sys
+ptrace = ctypes.CDLL(None).ptrace
+if (pid := os.fork()) == 0:
+    ptrace(0, 0, 0, 0)  # PTRACE_TRACEME
+    os.execv(sys.argv[1], sys.argv[1:])
+while os.WIFSTOPPED(status := os.waitpid(pid, 0)[1]):
+    number = os.WSTOPSIG(status)
+    ptrace(7, pid, 0, 0 if number == 5 else number)  # PTRACE_CONT, after exec without its SIGTRAP
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+SUBREAPER = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 WARM = {  # served by a worker, which must be like the caller's own process
     "plain": 'exec "$@"',
     "no stdin": 'exec "$@" <&-',
@@ -26,6 +45,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "a reader that has gone": '(sleep 0.2; exec "$@") | true; echo "${PIPESTATUS[@]}"',
     "a reader of one line": '"$@" | head -n 1',
     "process substitution": 'exec "$@" 7< <(echo seven) 9>/dev/null',
+    "a child that ends meanwhile": 'sleep 0.002 & exec "$@"',
     "numbers far apart": 'exec "$@" 200</dev/null',
     "a mask of modes": 'umask 077; exec "$@"',
     "few descriptors": 'ulimit -n 500; exec "$@"',
@@ -54,6 +74,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "a megabyte of variables": 'for i in {1..10}; do export V$i="$(head -c 100000 /dev/zero | tr "\\0" x)"; done; exec "$@"',
     "a socket of a service manager": 'export LISTEN_FDS=1; exec "$@" 3</dev/null',
     "a limit of processor time": 'ulimit -t 20; exec "$@"',
+    "a job of a service": 'export INVOCATION_ID=1; exec "$@"',
 }
 COLD = {  # other rights, or another view of the system: the caller's own process does it
     "another network": 'exec unshare -n "$@"',
@@ -75,6 +96,10 @@ COLD = {  # other rights, or another view of the system: the caller's own proces
     "a preloaded library": 'exec env LD_PRELOAD= "$@"',
     "an allocator's settings": 'exec env MALLOC_ARENA_MAX=1 "$@"',
     "another personality": 'exec setarch -R "$@"',
+    "the main process of a service": 'INVOCATION_ID=1 exec setsid -w "$@"',
+    "a tracer": f"exec {sys.executable} -I -c '{TRACER}' \"$@\"",
+    "a file size limit below what is asked": 'ulimit -f 1; exec env LONG="$(head -c 2000 /dev/zero | tr "\\0" x)" "$@"',
+    "a subreaper": f"exec {sys.executable} -I -c '{SUBREAPER}' \"$@\"",
 }
 LINES = WARM | COLD
 
@@ -136,10 +161,10 @@ def test_a_caller_sees_no_difference(installed, bundle, tmp_path, name):
         "a list": [*oci, "list"],
         "a container": [*oci, "run", "--bundle", str(bundle), "box"],
     }
-    if name not in ("a megabyte of words", "another user", "another user namespace"):
-        chosen = commands
-    else:
-        chosen = {what: words for what, words in commands.items() if what != "a container"}
+    left_out = {"a container"} if name in ("a megabyte of words", "another user", "another user namespace") else set()
+    if name in COLD:  # whoever calls is refused before anybody has read the words
+        left_out |= {"an error"} if left_out else {"an error", "a list"}
+    chosen = {what: words for what, words in commands.items() if what not in left_out}
     for what, words in chosen.items():
         seen = {}
         for warm in (False, True):
@@ -155,6 +180,26 @@ def test_a_caller_sees_no_difference(installed, bundle, tmp_path, name):
             elif warm and "root" not in name and name != "another user":  # they can't leave a mark
                 assert installed.ran_cold(), f"{what} was served by a worker"
         assert seen[True] == seen[False], what
+
+
+# What a process may ask for itself is inherited across exec, where the kernel has it: no memory both written and executed (MDWE),
+# memory from node 0 alone. prctl(2), set_mempolicy(2)
+ASKED = {
+    "no executable memory": ("libc.prctl(65, 1, 0, 0, 0)", hosts.has("kernel>=6.3")),
+    "memory of a node": (
+        f"libc.syscall({'238' if hosts.has('x86_64') else '237'}, 2, (ctypes.c_ulong * 1)(1), 2)",
+        os.path.exists("/proc/self/numa_maps"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_a_worker_can_not_ask_for_runs_cold(installed, what):
+    call, is_possible = ASKED[what]
+    script = f"import ctypes, os, sys; libc = ctypes.CDLL(None); {call}; os.execv(sys.argv[1], sys.argv[1:])"
+    words = [sys.executable, "-I", "-c", script, installed.program(), "version"]
+    subprocess.run(words, check=True, capture_output=True, env=installed.environment(), timeout=60)
+    assert installed.ran_cold() == is_possible
 
 
 def test_a_container_prints_what_it_was_made_to(installed, bundle, tmp_path):

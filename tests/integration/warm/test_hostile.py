@@ -152,17 +152,59 @@ def test_others_than_root_cannot_connect(installed):
     assert "Permission denied" in done.stderr
 
 
+def test_of_a_process_with_less_nothing_is_taken(installed):
+    """To close a descriptor can take for ever (FUSE): whoever isn't served is told so before it has sent one."""
+    script = f"""
+import socket
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+connection.connect({installed.socket!r})
+print(connection.recv(64)[0])
+"""
+    words = ["setpriv", "--bounding-set", "-sys_time", sys.executable, "-I", "-c", script]
+    assert subprocess.run(words, capture_output=True, text=True, check=True).stdout == f"{request.COLD}\n"
+
+
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_who_inherits_a_connection_is_served_by_nobody(installed, is_waited_for):
+    """The facts are those of the process that connected; when that has ended, somebody else asks."""
+    script = f"""
+import array, os, socket, sys
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+if (pid := os.fork()) == 0:
+    connection.connect({installed.socket!r})
+    os._exit(0)
+os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+if {is_waited_for}:
+    os.waitpid(pid, 0)
+file = os.memfd_create("request")
+os.write(file, {honest(installed)!r})
+pair, token = socket.socketpair(), os.eventfd(1)
+rights = array.array("i", [file, token, pair[0].fileno()])
+try:
+    connection.sendmsg([b"\\1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    kind = connection.recv(64)[0]
+except (BrokenPipeError, ConnectionResetError):
+    kind = connection.recv(64)[0]
+print(kind, os.eventfd_read(token))
+"""
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout == f"{request.COLD} 1\n"
+
+
 def test_a_root_process_with_less_is_refused_even_if_it_lies(installed):
     """The facts are the kernel's: what a request says of itself isn't asked."""
     script = f"""
-import os, socket, array
+import contextlib, os, socket, array
 connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 connection.connect({installed.socket!r})
 file = os.memfd_create("request")
 os.write(file, {honest(installed)!r})
 pair = socket.socketpair()
 rights = array.array("i", [file, os.eventfd(1), pair[0].fileno()])
-connection.sendmsg([b"\\1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is refused before it has said anything
+    connection.sendmsg([b"\\1"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+    print(connection.recv(64)[0])
+    raise SystemExit
 print(connection.recv(64)[0])
 """
     for less in (["setpriv", "--bounding-set", "-sys_time"], ["unshare", "-n"], ["setpriv", "--no-new-privs"]):

@@ -17,6 +17,7 @@ from tests.conftest import CHECKOUT
 from tests.waiting import until
 
 from .conftest import has_ended
+from .test_signals import has_database
 
 
 def test_a_command_is_served_and_says_what_it_says_cold(installed):
@@ -112,6 +113,7 @@ def test_killing_it_kills_its_commands_as_if_they_had_been_killed(installed, roo
     words = ["--root", str(roots.root), "--run-root", str(roots.run_root), "events"]
     command = subprocess.Popen([installed.program(), *words], env=installed.environment())
     worker = until("a worker", installed.workers)[0]
+    until("it to be at work", lambda: has_database(worker))  # before that, the command is run by its caller
     os.kill(installed.pid(), signal.SIGKILL)
     assert command.wait(20) == -signal.SIGKILL
     until("the worker's end", lambda: has_ended(worker))

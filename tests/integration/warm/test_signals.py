@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import hosts
 from tests.terminal import CTRL_C, Terminal
 from tests.waiting import until
 
@@ -25,6 +26,8 @@ DEADLY = [
     signal.SIGALRM,
     signal.SIGRTMIN,
 ]
+
+BUSY_SECONDS = 4  # so long, and a second more, a launcher waits for a preloaded process that seems to be at work
 
 
 @pytest.fixture
@@ -65,6 +68,45 @@ def follow(installed, warm: bool, words: list[str], **options) -> subprocess.Pop
     assert command.stdout is not None
     assert command.stdout.readline() == b"ready\n"
     return command
+
+
+def test_a_signal_ends_a_command_that_nobody_runs_yet(installed):
+    """The preloaded process hangs, for all that can be seen of it is alive: that is waited for, but not in spite of ctrl-C."""
+    frozen = hosts.cgroup_mount() / f"minirun-test-{os.getpid()}"
+    frozen.mkdir()
+    home = hosts.cgroup_mount() / "cgroup.procs"
+    pid = str(installed.pid())
+    try:
+        (frozen / "cgroup.procs").write_text(pid)
+        (frozen / "cgroup.freeze").write_text("1")
+        until("it to stand still", lambda: "frozen 1" in (frozen / "cgroup.events").read_text())
+        command = subprocess.Popen([installed.program(), "version"], env=installed.environment())
+        blocked = until(
+            "its signals to be blocked", lambda: "SigBlk:\tffff" in Path(f"/proc/{command.pid}/status").read_text()
+        )
+        assert blocked
+        command.send_signal(signal.SIGINT)
+        begin = time.monotonic()
+        assert command.wait(20) == -signal.SIGINT
+        assert time.monotonic() - begin < BUSY_SECONDS
+    finally:
+        (frozen / "cgroup.freeze").write_text("0")
+        home.write_text(pid)
+        frozen.rmdir()
+
+
+def test_a_command_ends_although_the_preloaded_process_was_stopped(installed, words):
+    """It would have said how the worker ended; then nobody waits for what it can't say."""
+    command = start(installed, True, *words, "events")
+    (worker,) = installed.workers()
+    until("its database", lambda: has_database(worker))
+    pid = installed.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        command.send_signal(signal.SIGTERM)
+        assert command.wait(20) == -signal.SIGTERM
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 @BOTH

@@ -34,7 +34,13 @@ def systemd(tmp_path_factory: pytest.TempPathFactory, place: Installation) -> It
     }
     targets = dict.fromkeys(("test.target", "sysinit.target", "basic.target", "shutdown.target"), QUIET)
     caller = f"[Service]\nType=oneshot\nExecStart={place.program()} version\n"
-    with booted(tmp_path_factory.mktemp("systemd"), {**units, **targets, "caller.service": caller}) as manager:
+    broken = place.top / "broken/bin/minirun"  # as a command that could not start one of the containers
+    broken.parent.mkdir(parents=True)
+    broken.write_text('#!/bin/sh\necho "$2" >>"$0.log"\nexit 1\n')
+    broken.chmod(0o755)
+    machine = (CHECKOUT / "packaging/minirun.service").read_text().replace("@PREFIX@", str(broken.parent.parent))
+    services = {"caller.service": caller, "minirun.service": machine}
+    with booted(tmp_path_factory.mktemp("systemd"), {**units, **targets, **services}) as manager:
         yield manager
 
 
@@ -73,7 +79,7 @@ def test_the_units_are_ones_that_systemd_takes(tmp_path):
     python.symlink_to("/bin/true")
     makefile = (CHECKOUT / "Makefile").read_text()
     assert "sed 's|@PREFIX@|$(PREFIX)|g' packaging/$${unit##*/} >$$unit" in makefile
-    assert "enable --now minirun-warm.socket" in makefile
+    assert "enable --now minirun-warm.socket minirun.service" in makefile
     assert "disable --now minirun-warm.socket" in makefile
     for name in (SOCKET, SERVICE):
         (tmp_path / name).write_text((CHECKOUT / "packaging" / name).read_text().replace("@PREFIX@", str(tmp_path)))
@@ -99,13 +105,29 @@ def test_a_service_leaves_one_that_keeps_nothing_of_it(systemd, version):
     assert not (systemd.root / "sys/fs/cgroup/minirun-warm").exists()
 
 
-def test_the_socket_unit_starts_it_for_the_first_command(systemd, minirun, version):
+def test_a_container_that_could_not_be_started_keeps_none_from_being_stopped(systemd, place):
+    systemd.run("systemctl", "start", "minirun.service")
+    systemd.run("systemctl", "stop", "minirun.service")
+    log = place.top / "broken/bin/minirun.log"
+    assert log.read_text() == "start-all\nstop-all\n"
+    # An uninstallation takes the file away first: then nothing runs any more.
+    systemd.run("systemctl", "start", "minirun.service")
+    systemd.run("rm", "/run/units/minirun.service")
+    systemd.run("systemctl", "daemon-reload")
+    systemd.run("systemctl", "is-active", "minirun.service")
+    systemd.run("systemctl", "stop", "minirun.service")
+    assert log.read_text() == "start-all\nstop-all\nstart-all\n"
+
+
+def test_the_socket_unit_starts_it_for_the_first_command(systemd, place, minirun, version):
     systemd.run("systemctl", "start", SOCKET)
     assert version() == "cold"
     until("the next command to be served", lambda: version() == "warm")
     pid = show(systemd, SERVICE, "MainPID")
     assert pid in minirun("system", "warm", "status")
     assert version() == "warm"
+    systemd.run("systemctl", "start", "caller.service")
+    assert place.ran_cold(), "who stops a service signals all its processes: a worker would hear it twice"
     minirun("system", "warm", "stop")
     until("its end", lambda: show(systemd, SERVICE, "MainPID") != pid)
     started = minirun("system", "warm", "start")

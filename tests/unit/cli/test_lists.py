@@ -102,6 +102,15 @@ def test_a_table_template_has_headings() -> None:
     assert listed(container(), template='table {{.Names}}\t{{.Label "a"}}') == "NAMES         a\nbrave_otter   1\n"
 
 
+def test_what_is_around_a_template_is_nothing_and_its_json_is_in_order() -> None:
+    assert listed(container(), template="  {{.Names}} ") == "brave_otter\n"
+    line = listed(container(), template="{{json .}}")
+    assert list(json.loads(line)) == sorted(json.loads(line))
+    assert json.loads(line)["Platform"] is None
+    html = listed(container(image_name="<a>&b"), template="json")
+    assert '"Image":"\\u003ca\\u003e\\u0026b"' in html
+
+
 def test_json_has_a_line_each() -> None:
     line = listed(container(), template="json")
     assert line.endswith("}\n")
@@ -155,6 +164,12 @@ def port(container_port: int, host_port: int, address: str = "", protocol: str =
 )
 def test_ports(mappings: list[PortMapping], both: bool, text: str) -> None:
     assert present.ports(mappings, both_families=both) == text
+
+
+def test_ports_that_nothing_leads_to_are_shown_alone() -> None:
+    exposed = {("tcp", 80), ("tcp", 443), ("tcp", 444), ("udp", 53)}
+    text = present.ports([port(80, 8080)], both_families=False, exposed=exposed)
+    assert text == "53/udp, 443-444/tcp, 0.0.0.0:8080->80/tcp"
 
 
 def test_a_command_is_quoted_as_go_does() -> None:

@@ -7,7 +7,7 @@ import pytest
 from minirun.cli.options import find
 from minirun.cli.parse import parse_command
 from minirun.command_line import Parsed
-from minirun.errors import UsageError
+from minirun.errors import InvalidInput, UsageError
 
 
 def parsed(line: str, *more: str) -> Parsed:
@@ -109,7 +109,8 @@ def test_help_comes_before_the_count_of_arguments() -> None:
         ("run ---x b", "bad flag syntax: ---x"),
         ("run --rm=maybe b", 'invalid argument "maybe" for "--rm" flag: neither true nor false'),
         ("run -m 5x b", 'invalid argument "5x" for "-m, --memory" flag: invalid suffix: \'x\''),
-        ("run --gpus all b", "unknown flag: --gpus (docker has it, minirun does not yet)"),
+        ("run --ip 1.2.3.4 b", "unknown flag: --ip (docker has it, minirun does not yet)"),
+        ("run --storage-opt size=1g b", "unknown flag: --storage-opt (docker's; there are no quotas)"),
         ("run", "'minirun run' requires at least 1 argument"),
         ("exec box", "'minirun exec' requires at least 2 arguments"),
         ("ps box", "'minirun ps' accepts no arguments"),
@@ -121,3 +122,24 @@ def test_help_comes_before_the_count_of_arguments() -> None:
 )
 def test_a_wrong_line_is_refused_in_dockers_words(line: str, sentence: str) -> None:
     assert refusal(line) == sentence
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "logs --since bogus box",
+        "events --until bogus",
+        "inspect --type bogus box",
+        "update --restart on-failure:x box",
+        "update --cpuset-cpus x box",
+        "create --name a/b busybox",
+        "create -w relative busybox",
+        "create -v /a:/b:bogus busybox",
+        "create --log-opt bogus=1 busybox",
+    ],
+)
+def test_a_value_that_docker_looks_at_later_is_no_wrong_line(line: str) -> None:
+    """Then it ends with 1, and `run` with 125 (cli/main)."""
+    with pytest.raises(InvalidInput) as caught:
+        parsed(line)
+    assert "invalid argument" not in str(caught.value)

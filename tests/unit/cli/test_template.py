@@ -77,6 +77,10 @@ def rendered(template: str) -> str:
         ('{{printf "%t|%.2f|%%" true 1.5}}', "true|1.50|%"),
         ('{{printf "%d" "x"}} {{printf "%s"}} {{printf "a" 1}}', "%!d(string=x) %!s(MISSING) a%!(EXTRA int=1)"),
         ('{{.Id | printf "%s %s" "a"}}', "a abc"),
+        ('{{printf "%T %T %T %T|%U" .Id 1 true .Args 65}}', "string int bool []string|U+0041"),
+        ('{{printf "%[2]s %[1]s|%d" "a" "b"}}', "b a|%!d(string=b)"),
+        ('{{printf "%*d|% x|%#v|%q" 5 3 "hi" "a" .Args}}', '    3|68 69|"a"|["x" "y" "z"]'),
+        ("{{017}} {{-017}} {{0}} {{0o17}}", "15 -15 0 15"),
         ("{{html .Text}}", "line\t&#34;q&#34; &lt;é&gt;"),
         ("{{urlquery `a b`}}", "a+b"),
         # logic
@@ -154,10 +158,18 @@ def test_a_template_says(template: str, text: str) -> None:
         ("{{eq .Args .Args}}", "error calling eq: non-comparable type"),
         ("{{eq 1}}", "error calling eq: missing argument for comparison"),
         ("{{upper 1}}", "error calling upper: wrong type for value; expected string; got int"),
-        ("{{upper}}", "error calling upper:"),
+        ("{{upper}}", "at <upper>: wrong number of args for upper: want 1 got 0"),
+        ("{{.Id | upper `a`}}", "at <upper>: wrong number of args for upper: want 1 got 2"),
+        ("{{split `a`}}", "at <split>: wrong number of args for split: want 2 got 1"),
+        ("{{and}}", "at <and>: wrong number of args for and: want at least 1 got 0"),
+        ("{{printf}}", "at <printf>: wrong number of args for printf: want at least 1 got 0"),
+        ("{{pad `a` `b` 1}}", "error calling pad: wrong type for value; expected int; got string"),
+        ("{{index .Labels 1}}", "error calling index: value has type int; should be string"),
+        ("{{eq 1 1.0}}", "error calling eq: incompatible types for comparison"),
+        ("{{nil}}", "at <nil>: nil is not a command"),
         ("{{range .Id}}{{end}}", "range can't iterate over abc"),
         ("{{`a` | .Id}}", "can't give argument to non-function .Id"),
-        ("{{slice .Id 2 1}}", "error calling slice: index out of range: 1"),
+        ("{{slice .Id 2 1}}", "error calling slice: invalid slice index: 2 > 1"),
     ],
 )
 def test_a_wrong_template_is_refused_in_dockers_words(template: str, sentence: str) -> None:
@@ -171,6 +183,8 @@ def test_a_wrong_template_is_refused_in_dockers_words(template: str, sentence: s
 def test_a_field_may_take_an_argument() -> None:
     template = compile_template('{{.Label "a"}}{{.Label "nothing"}}')
     assert template.render({"Label": lambda name: DATA["Labels"].get(name, "")}) == "b"
+    with pytest.raises(TemplateError, match="wrong number of args for Label: want 1 got 0"):
+        compile_template("{{.Label}}{{.Label 1}}").render({"Label": lambda name: name})
 
 
 def test_bytes_that_are_not_text_pass_through() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from minirun.engine import inspect
-from minirun.engine.config import BindMount, ContainerConfig, PortMapping, TmpfsMount, VolumeMount
+from minirun.engine.config import BindMount, ContainerConfig, ImageMount, PortMapping, TmpfsMount, VolumeMount
 from minirun.engine.container import Container
 from minirun.engine.layout import Layout
 from minirun.errors import NotFound
@@ -138,9 +138,11 @@ def test_mounts_that_were_written_out_are_shown_as_such() -> None:
             VolumeMount(name="data", target="/v", copy=False, part="x", labels={"b": "1", "a": "2"}, by_mount=True),
             VolumeMount(name="f" * 64, target="/w", labels={"anonymous": ""}, is_anonymous=True, by_mount=True),
         ),
+        image_mounts=(ImageMount(name="tools", target="/i", part="bin"),),
     )
     data = shown(config)
-    assert (data["HostConfig"]["Binds"], data["HostConfig"]["Tmpfs"]) == (None, {})
+    assert data["HostConfig"]["Binds"] is None
+    assert not {"Tmpfs", "Init", "Sysctls"} & data["HostConfig"].keys()
     assert data["HostConfig"]["Mounts"] == [
         {"Type": "tmpfs", "Target": "/t", "ReadOnly": True, "TmpfsOptions": {"SizeBytes": 1024, "Mode": 0o1777}},
         {"Type": "bind", "Source": "/a", "Target": "/b", "ReadOnly": True, "BindOptions": {"NonRecursive": True}},
@@ -148,15 +150,17 @@ def test_mounts_that_were_written_out_are_shown_as_such() -> None:
             "Type": "volume",
             "Source": "data",
             "Target": "/v",
-            "VolumeOptions": {"NoCopy": True, "Labels": {"a": "2", "b": "1"}, "Subpath": "x"},
+            "VolumeOptions": {"NoCopy": True, "Labels": {"a": "2", "b": "1"}, "Subpath": "x", "DriverConfig": {}},
         },
         {"Type": "volume", "Target": "/w"},
+        {"Type": "image", "Source": "tools", "Target": "/i", "ImageOptions": {"Subpath": "bin"}},
     ]
-    assert [(mount["Type"], mount["Destination"]) for mount in data["Mounts"]] == [
-        ("bind", "/b"),
-        ("volume", "/v"),
-        ("volume", "/w"),
-        ("tmpfs", "/t"),
+    assert [(mount["Type"], mount["Destination"], mount["Mode"]) for mount in data["Mounts"]] == [
+        ("bind", "/b", ""),
+        ("volume", "/v", ""),
+        ("volume", "/w", ""),
+        ("image", "/i", ""),
+        ("tmpfs", "/t", ""),
     ]
 
 
@@ -211,6 +215,9 @@ class _Images:
     def configuration(self, image: Any) -> dict[str, Any]:
         return {"author": "me", "comment": "why"}
 
+    def last_tagged_ns(self, image: object) -> int:
+        return 1_000_000_000
+
 
 class _Engine:
     layout = Layout()
@@ -229,6 +236,7 @@ def test_a_container_comes_before_an_image() -> None:
     engine: Any = _Engine()
     assert inspect.inspect(engine, "box")["Name"] == "/box"
     assert inspect.inspect(engine, "busybox")["RepoTags"] == ["busybox:latest"]
+    assert inspect.inspect(engine, "busybox")["Metadata"]["LastTagTime"].startswith("1970-01-01T00:00:01")
     assert inspect.inspect(engine, "busybox")["RepoDigests"] == ["busybox@sha256:3"]
     assert inspect.inspect(engine, "busybox", "image")["RootFS"]["Layers"] == ["sha256:2"]
 

@@ -223,6 +223,7 @@ def test_the_usual_mounts_and_their_flags() -> None:
     assert mount(spec, "/proc").attributes == everything_off
     assert mount(spec, "/sys").attributes == everything_off | flags.MOUNT_ATTR_RDONLY
     assert mount(spec, "/dev/shm").data == ("mode=1777", f"size={MIB}")
+    assert mount(made(shm_size_bytes=0), "/dev/shm").data == ("mode=1777", f"size={64 * MIB}")  # 0 would be no limit
     assert "gid=5" in mount(spec, "/dev/pts").data
 
 

@@ -28,6 +28,7 @@ GOOD = {
     "VOLUME /a /b": {"Volumes": {"/a": {}, "/b": {}}},
     "WORKDIR /srv/../x/": {"WorkingDir": "/x"},
     "WORKDIR srv": {"WorkingDir": "/srv"},
+    "ENV A=${B:-c} D=${A:+x}": {"Env": ["A=c", "D="]},
     "STOPSIGNAL SIGINT": {"StopSignal": "SIGINT"},
 }
 
@@ -39,7 +40,9 @@ BAD = (
     "ENV A=1 B",
     "ENV =1",
     "ENV A='x",
-    "ENV A=${B:-c}",
+    "ENV A=${B:?c}",
+    "ENV A=${B:",
+    "STOPSIGNAL SIGNOTHING",
     "EXPOSE 0",
     "EXPOSE 70000",
     "EXPOSE x",
@@ -61,6 +64,10 @@ def test_a_bad_instruction_is_named(change):
     with pytest.raises(InvalidInput, match="invalid change") as caught:
         apply(["USER root", change])
     assert str(caught.value).isprintable()
+
+
+def test_a_variable_without_a_value_is_an_images_own_business():
+    assert apply(["ENV B=${A}x"], {"Env": ["A"]})["Env"] == ["A=", "B=x"]
 
 
 def test_instructions_build_on_each_other():

@@ -9,12 +9,12 @@ import random
 
 import pytest
 
-from minirun.errors import Corrupt, NotSupported
+from minirun.errors import Corrupt, InvalidInput, NotSupported
 from minirun.images import compression
 from minirun.images.configuration import nanoseconds, read, timestamp
 from minirun.images.digest import chain_ids, digest_of
 from minirun.images.manifest import OCI_MANIFEST, Descriptor, Platform, read_index, read_manifest, write_manifest
-from minirun.images.platform import MACHINES, choose
+from minirun.images.platform import MACHINES, choose, host, parse_platform
 
 DIGEST = digest_of(b"")
 
@@ -129,6 +129,10 @@ def offered(*platforms: str) -> list[Descriptor]:
         ("linux/amd64", ["linux/arm64", "linux/amd64"], "linux/amd64"),
         ("linux/amd64", ["linux/amd64/v3", "linux/amd64"], "linux/amd64"),
         ("linux/amd64", ["linux/amd64/v3"], None),
+        ("linux/amd64/v3", ["linux/amd64", "linux/amd64/v4", "linux/amd64/v2"], "linux/amd64/v2"),
+        ("linux/amd64", ["linux/386", "linux/arm64"], "linux/386"),
+        ("linux/amd64", ["linux/386", "linux/amd64"], "linux/amd64"),
+        ("linux/amd64", ["windows/386"], None),
         ("linux/amd64", ["windows/amd64"], None),
         ("linux/arm64/v8", ["linux/arm64"], "linux/arm64"),
         ("linux/arm64/v8", ["linux/arm64/v8"], "linux/arm64/v8"),
@@ -180,3 +184,30 @@ def test_memory_stays_flat_while_zeros_expand():
     source = io.BytesIO(data)
     largest = max(len(piece) for piece in compression.pieces(source.read, source.read(1000)))
     assert largest <= 1 << 18
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("arm64", "linux/arm64"), ("Linux/x86_64", "linux/amd64"), ("x86-64", "linux/amd64"), ("armhf", "linux/arm/v7")],
+)
+def test_a_platform_as_users_write_it(text, meant):
+    assert str(parse_platform(text)) == meant
+    assert parse_platform("linux") == host()
+
+
+@pytest.mark.parametrize("text", ["bogus", "a/b/c/d", "linux/", "/", ""])
+def test_what_is_no_platform(text):
+    with pytest.raises(InvalidInput, match=r"platform|unknown operating system"):
+        parse_platform(text)
+
+
+def test_a_user_may_allow_more_expansion(monkeypatch):
+    monkeypatch.setattr(compression, "BOMB_BYTES", 1 << 20)
+    bomb = gzip.compress(bytes(8 << 20))
+    with pytest.raises(Corrupt, match="MINIRUN_MAX_EXPANSION"):
+        read_all(bomb)
+    monkeypatch.setenv("MINIRUN_MAX_EXPANSION", "2000")
+    assert len(read_all(bomb)) == 8 << 20
+    monkeypatch.setenv("MINIRUN_MAX_EXPANSION", "many")
+    with pytest.raises(InvalidInput, match="a number"):
+        read_all(bomb)

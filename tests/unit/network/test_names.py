@@ -31,6 +31,16 @@ def test_localhost_comes_first_and_the_container_last() -> None:
     assert lines[-3:] == ["10.0.0.9\tdb", "172.17.0.2\tweb", "fd00::2\tweb"]
 
 
+def test_linked_containers_stand_before_the_container_itself() -> None:
+    lines = hosts_text("web", ENDPOINT, ["x:10.0.0.9"], [("172.17.0.3", "db 0123 store")]).splitlines()
+    assert lines[-4:-2] == ["10.0.0.9\tx", "172.17.0.3\tdb 0123 store"]
+
+
+def test_a_link_smuggles_no_line() -> None:
+    with pytest.raises(InvalidInput, match="--link"):
+        hosts_text("web", ENDPOINT, [], [("172.17.0.3", "db\n1.2.3.4")])
+
+
 def test_a_full_name_has_its_short_form_beside_it() -> None:
     assert "172.17.0.2\tweb.example.org web\n" in hosts_text("web.example.org", ENDPOINT)
 

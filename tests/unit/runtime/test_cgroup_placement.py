@@ -133,7 +133,9 @@ def test_a_delegated_cgroup_is_one_name_beneath(driver: str) -> None:
     path = "/a" if driver == "cgroupfs" else ":p:n"
     plain = ContainerCgroup.place(TREE, path, "one", driver)
     wanted = {"run.oci.delegate-cgroup": "inner"}
-    assert ContainerCgroup.place(TREE, path, "one", driver, wanted) == plain.replace(delegated="inner")
+    for name in ("inner", "/inner"):
+        found = ContainerCgroup.place(TREE, path, "one", driver, {"run.oci.delegate-cgroup": name})
+        assert found == plain.replace(delegated="inner")
     with pytest.raises(InvalidInput, match="delegate-cgroup"):
         ContainerCgroup.place(TREE, path, "one", driver, {"run.oci.delegate-cgroup": "../x"})
     with pytest.raises(NotSupported, match="delegate-cgroup"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from minirun.errors import InvalidInput
@@ -182,6 +182,7 @@ def test_a_message_of_a_big_endian_peer_is_read() -> None:
     assert (message.kind, message.reply_serial, message.body) == (dbus.RETURN, 3, (77,))
 
 
+@example(b"x", 50)  # its signature is a number
 @given(st.binary(max_size=80), st.integers(0, 70))
 def test_a_malformed_message_is_an_error_and_nothing_else(noise: bytes, place: int) -> None:
     whole = dbus.encode(dbus.CALL, 1, [(1, ("o", "/a")), (3, ("s", "Do"))], "a(sv)", ([("k", ("as", ["x"]))],))

@@ -123,6 +123,16 @@ def test_every_plan_can_be_encoded_and_explained() -> None:
     assert len(made.explain()) == len(made.operations())
 
 
+def test_another_image_is_mounted_beneath_the_root_and_taken_from_there() -> None:
+    shown = Mount(destination="/i", type="bind", layers=("5/fs", "0/fs"), part="etc")
+    operations = child(spec().replace(mounts=(shown,)))
+    overlay, tree = operations[2:4]
+    assert overlay == plan.overlay(20, "/run/root", "/layers", ("5/fs", "0/fs"), "", "", PLACE.overlay_options)
+    assert tree == plan.tree(20, 20, "etc", False)
+    assert after(operations, "PROPAGATION", "TREE", "ATTACH")
+    assert plan.attach(20, ROOT, "/i", plan.CREATE_DIRECTORY) in operations
+
+
 # ---- order
 
 

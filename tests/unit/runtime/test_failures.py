@@ -19,6 +19,8 @@ OVERLAY = plan.overlay_id_mapped(0, 10, "/root", "/layers", ("1/fs",), "/u", "/w
     [
         (plan.clone(0x10020000), errno.ENOSPC, Exhausted, "no more of them: see /proc/sys/user/max_*_namespaces"),
         (plan.user_namespace(10, "0 1 1", "0 1 1"), errno.EUSERS, Exhausted, "max_*_namespaces"),
+        # The second half is what podman knows the reason by.
+        (plan.rlimit(6, 10, 10), errno.EPERM, NotSupported, "Operation not permitted: this host doesn't allow more"),
         (OVERLAY, errno.EINVAL, NotSupported, "Linux 5.19 or newer"),
         (OVERLAY, errno.ENAMETOOLONG, NotSupported, "too many for this kernel; Linux 6.5 takes more"),
         (OVERLAY, errno.ENOSPC, Exhausted, "free some space on the disk"),
