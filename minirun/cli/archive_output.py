@@ -37,7 +37,7 @@ def write_archive(pieces: Iterable[bytes], output: str, what: str) -> None:
     try:
         descriptor, temporary = _open_beside(output)
     except OSError as error:
-        raise MinirunError(f"failed to {what}: write {output}: {(error.strerror or '').lower()}") from error
+        raise MinirunError(f"failed to {what}: write {output}: {_reason(error)}") from error
     try:
         for piece in pieces:
             write_all(descriptor, piece)
@@ -45,11 +45,17 @@ def write_archive(pieces: Iterable[bytes], output: str, what: str) -> None:
             os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor, follow_symlinks=True)
         os.rename(temporary, output)
     except OSError as error:
-        raise MinirunError(f"failed to {what}: write {output}: {(error.strerror or '').lower()}") from error
+        raise MinirunError(f"failed to {what}: write {output}: {_reason(error)}") from error
     finally:
         os.close(descriptor)
         if os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _reason(error: OSError) -> str:
+    """Give why, in docker's form, which begins small; what follows may be names ("Linux 5.15")."""
+    reason = error.strerror or ""
+    return reason[:1].lower() + reason[1:]
 
 
 def _open_beside(output: str) -> tuple[int, str]:
