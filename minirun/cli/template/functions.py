@@ -292,7 +292,7 @@ def _verb(verb: str, flags: str, value: Any) -> str:
         text = quoted(value)
     elif verb == "q" and isinstance(value, (list, tuple)):
         text = "[" + " ".join(_verb(verb, "", item) for item in value) + "]"
-    elif verb == "U" and is_number:
+    elif verb == "U" and type(value) is int:
         text = f"U+{value:04X}"
     elif verb == "t" and isinstance(value, bool):
         text = written(value)

@@ -77,7 +77,7 @@ def rendered(template: str) -> str:
         ('{{printf "%t|%.2f|%%" true 1.5}}', "true|1.50|%"),
         ('{{printf "%d" "x"}} {{printf "%s"}} {{printf "a" 1}}', "%!d(string=x) %!s(MISSING) a%!(EXTRA int=1)"),
         ('{{.Id | printf "%s %s" "a"}}', "a abc"),
-        ('{{printf "%T %T %T %T|%U" .Id 1 true .Args 65}}', "string int bool []string|U+0041"),
+        ('{{printf "%T %T %T %T|%U|%U" .Id 1 true .Args 65 6.5}}', "string int bool []string|U+0041|%!U(float64=6.5)"),
         ('{{printf "%[2]s %[1]s|%d" "a" "b"}}', "b a|%!d(string=b)"),
         ('{{printf "%*d|% x|%#v|%q" 5 3 "hi" "a" .Args}}', '    3|68 69|"a"|["x" "y" "z"]'),
         ("{{017}} {{-017}} {{0}} {{0o17}}", "15 -15 0 15"),
