@@ -98,13 +98,17 @@ static int join(const struct mr_settings *settings)
 }
 
 /* In A: everything up to B's birth. 0 in B; A never comes back. */
-static void help(struct entry *entry, const struct mr_settings *settings, struct mr_walk *walk)
+static void help(struct entry *entry, const struct mr_settings *settings, struct mr_walk *walk, int ends[2])
 {
 	struct mr_walk inside;
 	pid_t pid = -1;
 	int error;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Before B is born: the caller's end in our hands would hide from B that the caller is gone. In a frozen cgroup this is our
+	 * first step, whenever that is. */
+	mr_close(&ends[0]);
+	if (!mr_tie(ends[1]))
+		_exit(1);
 	prctl(PR_SET_DUMPABLE, 0);
 	error = settings->enter ? join(settings) : 0;
 	if (error == 0) {
@@ -125,7 +129,8 @@ static void help(struct entry *entry, const struct mr_settings *settings, struct
 	_exit(0);
 }
 
-pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed)
+pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int ends[2], int cgroup, int *pidfd,
+	       uint32_t *failed)
 {
 	struct entry *entry = mmap(NULL, sizeof *entry, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t helper, pid;
@@ -136,7 +141,7 @@ pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int cgr
 	*entry = (struct entry){ .error = -ECHILD, .failed = settings->clone_index }; /* when it dies without a word */
 	helper = mr_clone(0, NULL, cgroup);
 	if (helper == 0) {
-		help(entry, settings, walk);
+		help(entry, settings, walk, ends);
 		return 0;
 	}
 	if (helper < 0) {

@@ -210,9 +210,14 @@ struct mr_settings {
 };
 
 /* Clones a process that lives in namespaces which a helper joined on its behalf and is nonetheless a child of the caller.
- * `walk` has the slots that the ENTER side names; those that it fills are the new process's too. 0 in the new process, else its pid (*pidfd set) or -errno with *failed the
- * operation. */
-pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int cgroup, int *pidfd, uint32_t *failed);
+ * `walk` has the slots that the ENTER side names; those that it fills are the new process's too. `ends` are those of the socket
+ * between the two: the caller's is closed in the new process. 0 in the new process, else its pid (*pidfd set) or -errno with
+ * *failed the operation. */
+pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int ends[2], int cgroup, int *pidfd, uint32_t *failed);
+
+/* Ends the calling process with its parent, who holds the other end of `socket`. False: the parent is gone. prctl(2),
+ * PR_SET_PDEATHSIG. */
+bool mr_tie(int socket);
 
 /* Looks user[:group] and more groups up in /etc/passwd and /etc/group of the process's root. */
 #define MR_GROUPS_MAX 4096

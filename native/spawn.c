@@ -218,6 +218,12 @@ MR_ACTION(GATE)
 
 /* ---- The child ---- */
 
+/* The parent's end may have come before the call. getppid() can't tell, it is 0 in a new pid namespace. */
+bool mr_tie(int socket)
+{
+	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&(struct pollfd){ .fd = socket }, 1, 0) == 0;
+}
+
 /* options->stdio becomes 0, 1, 2. A source may itself be one of these three. */
 static int connect_stdio(const int stdio[3])
 {
@@ -247,10 +253,7 @@ static _Noreturn void child(const struct mr_walk *before, const struct mr_settin
 	struct mr_walk walk;
 	int error;
 
-	/* Whatever happens to the spawner from here on takes the child along. It may have happened already: then nobody
-	 * holds the other end of the socket. getppid() can't tell, it is 0 in a new pid namespace. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (poll(&(struct pollfd){ .fd = socket }, 1, 0) > 0)
+	if (!mr_tie(socket))
 		_exit(1);
 	/* Nobody in the container looks into this process, its descriptors or its executable before exec (CVE-2016-9962). */
 	prctl(PR_SET_DUMPABLE, 0);
@@ -407,10 +410,10 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 		goto failed;
 
 	start = mr_clock();
-	pid = settings.needs_helper ? mr_enter(&settings, &walk, cgroup, &pidfd, failed)
+	pid = settings.needs_helper ? mr_enter(&settings, &walk, ends, cgroup, &pidfd, failed)
 				    : give_birth(&settings, options->network, &pidfd, cgroup);
 	if (pid == 0) {
-		close(ends[0]);
+		mr_close(&ends[0]);
 		child(&walk, &settings, options, ends[1]);
 	}
 	mr_close(&ends[1]);

@@ -18,11 +18,8 @@
  */
 #include "internal.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 static int owner;
@@ -52,12 +49,6 @@ static int fail(uint32_t operation, int status)
 	return 1;
 }
 
-/* The owner's end is ours, until the new process is complete. It may have come before the call. */
-static bool tie_to_owner(void)
-{
-	return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&(struct pollfd){ .fd = owner }, 1, 0) == 0;
-}
-
 int main(int argc, char **argv)
 {
 	int preserved = argc > 1 ? atoi(argv[1]) : 0;
@@ -71,7 +62,7 @@ int main(int argc, char **argv)
 	size_t length;
 	int mount = -1; /* closed by our end */
 	owner = options.own = 3 + preserved;
-	if (!tie_to_owner())
+	if (!mr_tie(owner)) /* its end is ours, until the new process is complete */
 		return 1;
 	const void *plan = mr_plan_map(owner + 1, &length);
 	if (!plan)

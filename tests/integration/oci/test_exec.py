@@ -210,3 +210,16 @@ def test_one_that_the_container_holds_up_can_be_ended(oci: Oci, container: str) 
     assert held.returncode == 130
     oci("resume", container)
     until("nobody but the first process", lambda: len(frozen.read_text().split()) == 1)
+
+
+def test_what_was_held_up_does_not_outlive_who_sent_it(oci: Oci, container: str) -> None:
+    """The first thing that it does, once it can, is to look whether anybody waits for it. A race once: so a few at once."""
+    oci("pause", container)
+    frozen = Path(oci.cgroups()[0], "cgroup.procs")
+    held = [oci.start_process("exec", "--ignore-paused", container, "sleep", "1000") for _ in range(16)]
+    until("them to be in the cgroup", lambda: len(frozen.read_text().split()) == 17)
+    for process in held:
+        process.kill()
+        process.wait()
+    oci("resume", container)
+    until("nobody but the first process", lambda: len(frozen.read_text().split()) == 1, seconds=5)
