@@ -33,6 +33,9 @@
 #define SPARE_NAME "minirun-spare"
 #define MEMORY_NAME "minirun-memory"
 #define RANGES_MAX 1024
+/* To look costs a millisecond, before the command's end: the first commands do, later one of so many. */
+#define LEARNED_BY_EACH 32
+#define LEARNED_BY_ONE_OF 32
 #define BLOCK 512 /* pages whose entries are read at once */
 #define STEP 64	  /* pages, until we look whether the command has come */
 
@@ -48,7 +51,11 @@ struct range {
 
 static struct range ranges[RANGES_MAX];
 static size_t range_count, page_size;
-static uint8_t *written; /* a byte for each page, shared with all workers */
+/* Shared with all workers. */
+static struct map {
+	_Atomic uint32_t commands;
+	uint8_t written[]; /* a byte for each page */
+} *map;
 
 /* A line of /proc/self/maps as a range; false for what isn't worth remembering. proc_pid_maps(5) */
 static bool read_range(const char *line, struct range *range)
@@ -87,9 +94,9 @@ int mr_pages_remember(void)
 		range_count++;
 	}
 	fclose(maps);
-	written = mmap(NULL, pages ? pages : 1, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (written == MAP_FAILED) {
-		written = NULL;
+	map = mmap(NULL, sizeof *map + pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (map == MAP_FAILED) {
+		map = NULL;
 		return -errno;
 	}
 	return 0;
@@ -104,14 +111,21 @@ static void learn_range(int pagemap, const struct range *range)
 		ssize_t got = pread(pagemap, entries, sizeof entries, at);
 		for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *entries && page + i < range->pages; i++)
 			if ((entries[i] & (PRESENT | EXCLUSIVE | FILE_OR_SHARED)) == (PRESENT | EXCLUSIVE))
-				written[range->first + page + i] = 1;
+				map->written[range->first + page + i] = 1;
 	}
 }
 
 void mr_pages_learn(void)
 {
-	MR_AUTOCLOSE pagemap = written ? open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) : -1;
+	MR_AUTOCLOSE pagemap = -1;
+	uint32_t before;
 
+	if (!map)
+		return;
+	before = map->commands++;
+	if (before >= LEARNED_BY_EACH && before % LEARNED_BY_ONE_OF != 0)
+		return;
+	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	for (size_t i = 0; pagemap >= 0 && i < range_count; i++)
 		if (ranges[i].first != SIZE_MAX)
 			learn_range(pagemap, &ranges[i]);
@@ -125,7 +139,7 @@ static bool has_come(int descriptor)
 /* Each run of pages that somebody wrote to. False: the command is there. */
 static bool touch_range(const struct range *range, int until, size_t *touched)
 {
-	const uint8_t *wanted = written + range->first;
+	const uint8_t *wanted = map->written + range->first;
 
 	for (size_t page = 0, end; page < range->pages; page = end) {
 		for (end = page; end < range->pages && wanted[end] && end - page < STEP; end++)
@@ -146,10 +160,10 @@ size_t mr_pages_touch(int until)
 {
 	size_t touched = 0;
 
-	for (size_t i = 0; written && i < range_count; i++)
+	for (size_t i = 0; map && i < range_count; i++)
 		if (ranges[i].first == SIZE_MAX)
 			madvise((char *)ranges[i].start, ranges[i].pages * page_size, MADV_POPULATE_READ);
-	for (size_t i = 0; written && i < range_count; i++)
+	for (size_t i = 0; map && i < range_count; i++)
 		if (ranges[i].first != SIZE_MAX && !touch_range(&ranges[i], until, &touched))
 			break;
 	return touched;
@@ -275,7 +289,7 @@ void mr_unmap_shared_files(void)
 	FILE *maps = fopen("/proc/self/maps", "re");
 
 	while (maps && fgets(line, sizeof line, maps))
-		if (is_shared_file(line, &start, &length) && start != (uintptr_t)written)
+		if (is_shared_file(line, &start, &length) && start != (uintptr_t)map)
 			munmap((void *)start, length);
 	if (maps)
 		fclose(maps);

@@ -298,7 +298,7 @@ int mr_set_signal_mask(uint64_t blocked);
 void mr_fill_holes(void);
 /* Remembers where the memory of this process lies, for the processes that it forks (ahead.c). 0 or -errno. */
 int mr_pages_remember(void);
-/* Notes for all later ones which of these pages the calling process has written to. */
+/* Notes for all later ones which of these pages the calling process has written to: the first 32 that call it do, then one of 32. */
 void mr_pages_learn(void);
 /* Makes the noted pages the calling process's own, and maps the code, until something can be read of `until`. The number of pages.
  * Nothing happens before Linux 5.14. madvise(2), MADV_POPULATE_WRITE. */
