@@ -1,7 +1,7 @@
 /* layer.c: one entry of a layer archive becomes files beneath a root descriptor, in the form that overlayfs stacks.
  *
  * Owns: where an entry goes, what stands in its way, whiteouts, links, attributes. Leaves to others: the archive's format
- * (untar.c), limits (untar.c), which directories lie below (Python).
+ * (untar.c), limits (untar.c), what a regular file gets once it is made (layer_files.c), which directories lie below (Python).
  *
  * The directory that is filled (the upper) is only the difference to the layers below (the lowers), yet an entry means
  * what it would mean in the whole: `bin/x` goes to usr/bin when a lower has /bin -> usr/bin; a parent that the archive
@@ -485,61 +485,6 @@ int mr_layer_entry(struct mr_layer *l, const struct mr_entry *entry)
 	return result;
 }
 
-int mr_layer_write(struct mr_layer *l, uint64_t offset, const void *bytes, size_t length)
-{
-	const char *at = bytes;
-
-	while (length) {
-		ssize_t written = pwrite(l->file, at, length, (off_t)offset);
-		if (written < 0) {
-			if (errno == EINTR)
-				continue;
-			return layer_fail_call(l, errno, "write the file");
-		}
-		at += written;
-		offset += (uint64_t)written;
-		length -= (size_t)written;
-	}
-	return 0;
-}
-
-/* Most files of a layer are root's and have a mode that the umask leaves alone: a look is cheaper than two changes of nothing. */
-static int set_owner_and_mode(struct mr_layer *l, int fd, const struct mr_entry *entry)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return layer_fail_call(l, errno, "look at the file");
-	bool is_owned = l->flags & MR_UNTAR_NO_OWNER || (st.st_uid == entry->uid && st.st_gid == entry->gid);
-	if (is_owned && (st.st_mode & 07777) == (entry->mode & 07777))
-		return 0;
-	if (!is_owned && fchown(fd, entry->uid, entry->gid) < 0)
-		return layer_fail_call(l, errno, "change the owner");
-	if (fchmod(fd, entry->mode & 07777) < 0) /* after the owner, whose change takes the set-user-id bit away: chown(2) */
-		return layer_fail_call(l, errno, "change the mode");
-	return 0;
-}
-
-int mr_layer_end(struct mr_layer *l, const struct mr_entry *entry)
-{
-	struct timespec times[2] = { layer_timespec(entry->seconds, entry->nanoseconds), layer_timespec(entry->seconds, entry->nanoseconds) };
-	int fd = l->file;
-	int result = 0;
-
-	if (entry->holes && ftruncate(fd, (off_t)entry->size) < 0)
-		result = layer_fail_call(l, errno, "set the size of the file");
-	if (result == 0 && !(l->flags & MR_UNTAR_SPOOL)) {
-		result = set_owner_and_mode(l, fd, entry);
-		if (result == 0)
-			result = layer_set_xattrs(l, -1, "", fd, entry);
-		if (result == 0 && futimens(fd, times) < 0)
-			result = layer_fail_call(l, errno, "set the times");
-	}
-	close(fd);
-	l->file = -1;
-	return result;
-}
-
 int mr_layer_finish(struct mr_layer *l)
 {
 	for (size_t at = 0; at < l->times_used;) {
@@ -571,6 +516,7 @@ void mr_layer_free(struct mr_layer *l)
 {
 	if (!l)
 		return;
+	layer_free_files(l);
 	layer_forget_parents(l);
 	if (l->file >= 0) {
 		abandon_file(l);

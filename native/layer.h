@@ -1,7 +1,8 @@
-/* layer.h: what the three files behind mr_layer_* share.
+/* layer.h: what the four files behind mr_layer_* share.
  *
  *     layer.c        entries: what stands in the way, links, whiteouts
  *     layer_path.c   names, and where they lead in the upper and the lowers
+ *     layer_files.c  what a regular file holds, and its attributes
  *     layer_copy.c   attributes, and copying up what a lower has
  *
  * Functions give a number >= 0 or -errno and leave the reason in the layer.
@@ -46,6 +47,8 @@ struct names {
 	size_t count;
 };
 
+struct files; /* layer_files.c */
+
 struct mr_layer {
 	int root;
 	unsigned int lower_count;
@@ -56,6 +59,7 @@ struct mr_layer {
 	bool hides; /* there are whiteouts in the upper */
 	bool stale; /* a directory or symlink was removed: the parents that are kept may lead elsewhere now */
 	int file; /* the regular file that is being written */
+	struct files *files; /* that are handed over; NULL until there is one */
 	int file_parent; /* with MR_UNTAR_COPY: where it lies, to take it away if it can't be finished */
 	char file_base[NAME_MAX + 1];
 	char *times;
@@ -101,6 +105,12 @@ bool layer_is_whiteout(const struct stat *st);
 bool layer_is_opaque(int directory);
 /* Let `directory` hide the lower ones of its name; nothing when there are no lowers. */
 int layer_make_opaque(struct mr_layer *l, int directory);
+
+/* ---- layer_files.c */
+
+/* Wait until all files are complete that were handed over; a file that couldn't be completed is the error. 0 or -errno. */
+int layer_settle(struct mr_layer *l);
+void layer_free_files(struct mr_layer *l);
 
 /* ---- layer_copy.c */
 

@@ -604,7 +604,7 @@ static int begin_meta(struct mr_untar *u, char type)
 
 static int end_file(struct mr_untar *u)
 {
-	int result = u->open ? mr_layer_end(u->layer, &u->entry) : 0;
+	int result = u->open ? mr_layer_end(u->layer, &u->entry) : 0; /* not open: made of nothing else, or handed over */
 
 	u->open = false;
 	u->state = PAD;
@@ -830,8 +830,11 @@ static int on_block(struct mr_untar *u)
 static size_t take_data(struct mr_untar *u, const uint8_t *at, size_t length)
 {
 	size_t now = u->left < length ? (size_t)u->left : length;
-	int result = u->sparse ? write_sparse(u, at, now) : write_plain(u, at, now);
+	bool is_whole = now == u->left && u->offset == 0 && !u->sparse;
 
+	if (u->open && is_whole && mr_layer_hand_over(u->layer, &u->entry, at, now))
+		u->open = false;
+	int result = u->sparse ? write_sparse(u, at, now) : write_plain(u, at, now);
 	if (result < 0) {
 		(void)stop_layer(u, result);
 		return now;
@@ -913,6 +916,13 @@ int mr_untar_feed(struct mr_untar *u, const void *bytes, size_t length)
 			taken = take_block(u, at, length);
 		at += taken;
 		length -= taken;
+	}
+	const char *name;
+	int settled = mr_layer_settle(u->layer, &name); /* they are written from `bytes` */
+	if (settled < 0 && u->result == 0) {
+		u->entry.name = name;
+		(void)stop_layer(u, settled);
+		u->entry.name = NULL;
 	}
 	return u->result;
 }

@@ -86,6 +86,11 @@ struct mr_layer *mr_layer_new(int root, const int *lowers, unsigned int count, u
 int mr_layer_entry(struct mr_layer *layer, const struct mr_entry *entry);
 int mr_layer_write(struct mr_layer *layer, uint64_t offset, const void *bytes, size_t length);
 int mr_layer_end(struct mr_layer *layer, const struct mr_entry *entry);
+/* In place of both, when all of the file's content is at hand: it is written by the next mr_layer_settle, until which `bytes` must stay.
+ * False: this file has to be written and ended. */
+bool mr_layer_hand_over(struct mr_layer *layer, const struct mr_entry *entry, const void *bytes, size_t length);
+/* Complete what was handed over. On an error (-errno) `name` is the file's, for as long as the layer lives. */
+int mr_layer_settle(struct mr_layer *layer, const char **name);
 int mr_layer_finish(struct mr_layer *layer);
 const char *mr_layer_reason(const struct mr_layer *layer); /* of the last error */
 int mr_layer_beneath(struct mr_layer *layer, const char *directory);

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .compression import Source
 
 ENTRIES_MAX = 10_000_000
+RECOGNISED = 512  # bytes that say what a stream is
 FREE_FLOOR_BYTES = 64 * 1024 * 1024  # of the file system stay free: a full disk breaks more than the load
 
 
@@ -111,13 +112,13 @@ def _read_layer(
             _write(keep, data)
         return data
 
-    start = _first(tapped)
+    start = _first(tapped, RECOGNISED if interrupt is None else PIECE)
     kind = compression.compression_of(start)
     unpacked = 0
     with ExitStack() as stack:
         untar = _untar(stack, target, lowers, needs_end_mark) if target else None
         pieces = compression.pieces(tapped, start)
-        if interrupt is not None and len(start) == PIECE:  # less than that is done before a thread has begun
+        if interrupt is not None and len(start) >= PIECE:  # less than that is done before a thread has begun
             pieces = stack.enter_context(ahead(pieces, interrupt))
         for data in pieces:
             if kind:
@@ -169,15 +170,15 @@ def spool(read: Source, directory: str, what: str) -> None:
         untar = stack.enter_context(
             Untar(descriptor, max_entries=ENTRIES_MAX, max_bytes=room, spool=True, needs_end_mark=True)
         )
-        for data in compression.pieces(read, _first(read)):
+        for data in compression.pieces(read, _first(read, RECOGNISED)):
             untar.feed(data)
         untar.finish()
 
 
-def _first(read: Source) -> bytes:
-    """Read until there is enough to recognise what it is; a pipe gives less than is asked for."""
+def _first(read: Source, enough: int) -> bytes:
+    """Read until there are `enough` bytes, or all; a pipe, or a layer that is on its way, gives less than is asked for."""
     start = read(PIECE)
-    while 0 < len(start) < 512 and (more := read(PIECE)):
+    while 0 < len(start) < enough and (more := read(PIECE)):
         start += more
     return start
 

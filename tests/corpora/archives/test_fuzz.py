@@ -16,7 +16,16 @@ from tests import missing
 from tests.corpora import fuzzing
 from tests.corpora.archives.cases import CASES
 
-SOURCES = ("untar.c", "layer.c", "layer_path.c", "layer_copy.c", "tree.c", "path.c", "tests/fuzz_untar.c")
+SOURCES = (
+    "untar.c",
+    "layer.c",
+    "layer_path.c",
+    "layer_copy.c",
+    "layer_files.c",
+    "tree.c",
+    "path.c",
+    "tests/fuzz_untar.c",
+)
 LIMITS = ("-max_len=16384", "-rss_limit_mb=1024", "-timeout=20")
 
 

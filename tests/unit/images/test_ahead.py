@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Iterator
 from itertools import islice
@@ -9,6 +10,8 @@ from itertools import islice
 import pytest
 
 from minirun.images.ahead import BATCH, DEPTH, ahead
+from minirun.images.digest import PIECE, digest_of
+from minirun.images.layers import read_layer
 
 
 def running() -> int:
@@ -65,3 +68,31 @@ def test_a_read_that_blocks_is_interrupted() -> None:
         next(pieces)
     assert wake.is_set()
     assert running() == 0
+
+
+def test_a_layer_that_is_still_coming_is_read_by_a_second_thread_too() -> None:
+    """It gives little at first, and that must not make the whole of a large one unpack in one thread."""
+    content = io.BytesIO(bytes(4 * PIECE))
+    readers = []
+
+    def trickle(size: int) -> bytes:
+        readers.append(threading.current_thread().name)
+        return content.read(min(size, 1000 if content.tell() < PIECE else size))
+
+    layer = read_layer(trickle, "layer", interrupt=bool)
+    assert (layer.size, layer.digest, layer.diff_id) == (4 * PIECE, digest_of(content.getvalue()), layer.digest)
+    assert readers[0] != "ahead"
+    assert set(readers[-3:]) == {"ahead"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 1000, PIECE - 1])
+def test_a_small_layer_has_no_thread(size: int) -> None:
+    readers = []
+
+    def read(wanted: int) -> bytes:
+        readers.append(threading.current_thread().name)
+        return content.read(min(wanted, 700))
+
+    content = io.BytesIO(bytes(size))
+    assert read_layer(read, "layer", interrupt=bool).size == size
+    assert set(readers) == {threading.current_thread().name}
