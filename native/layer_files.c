@@ -23,10 +23,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum {
 	WAITING = 64, /* files at most: each is an open descriptor */
+	DESCRIPTORS = 1000, /* that a process must be allowed for so many to wait */
 	WAKE = 16,
 	WAKE_BYTES = 64 * 1024,
 };
@@ -187,9 +189,14 @@ static void wake_helper(struct files *f)
 	}
 }
 
+/* NULL: nothing can be handed over. Several layers may come at a time. */
 static struct files *files_of(struct mr_layer *l)
 {
+	struct rlimit limit;
+
 	if (!l->files) {
+		if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur < DESCRIPTORS)
+			return NULL;
 		l->files = calloc(1, sizeof *l->files);
 		if (!l->files)
 			return NULL;

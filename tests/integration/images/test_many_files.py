@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import subprocess
 import tarfile
 from collections.abc import Iterator
@@ -98,3 +99,13 @@ def test_a_file_that_finds_no_space_is_named_and_the_thread_ends(tmp_path: Path,
         assert (_threads(), len(os.listdir("/proc/self/fd"))) == (threads, descriptors)
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_few_descriptors_are_enough(tmp_path: Path, archive: bytes) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 30, before[1]))
+    try:
+        _unpack(archive, tmp_path, 1 << 18)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert sum(path.is_file() for path in tmp_path.rglob("*")) == COUNT + len(range(0, COUNT, 7))
