@@ -4,7 +4,8 @@
  *     started   "PID START_TIME TIME_NS\n"      START_TIME: field 22 of /proc/PID/stat, proc(5)
  *     exit      "STATUS OOM TIME_NS\n"          STATUS as waitpid(2) has it, OOM 0 or 1
  *
- * Files appear whole: written under another name, then renamed.
+ * Files appear whole: written under another name, then renamed. That of `exit` is there, blank, from the start: a disk that is
+ * full at the end takes nobody's exit code away.
  */
 #include "monitor.h"
 
@@ -19,6 +20,9 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define EXIT_SPACE "exit.new"
+enum { RECORD = 80 }; /* bytes of a record at most, and its end */
 
 /* A monitor that has handed its container over still holds the lock for the moment that it needs to leave. */
 #define LOCK_TRIES 2000 /* milliseconds */
@@ -51,22 +55,31 @@ int record_open(const char *path, int *lock)
 
 void record_remove(int directory)
 {
-	static const char *const names[] = { "started", "exit", "attach.sock" };
+	static const char *const names[] = { "started", "exit", EXIT_SPACE, "attach.sock" };
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		unlinkat(directory, names[i], 0);
+}
+
+/* Over what the file holds, if it is there: what has its place on the disk needs no other. */
+static int write_text(int directory, const char *name, const char *text)
+{
+	MR_AUTOCLOSE file = openat(directory, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (file < 0)
+		return -errno;
+	ssize_t length = (ssize_t)strlen(text), wrote = write(file, text, (size_t)length);
+	if (wrote != length)
+		return wrote < 0 ? -errno : -ENOSPC;
+	return ftruncate(file, length) < 0 ? -errno : 0;
 }
 
 static int write_whole(int directory, const char *name, const char *text)
 {
 	char temporary[32];
 	snprintf(temporary, sizeof temporary, "%s.new", name);
-	MR_AUTOCLOSE file = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (file < 0)
-		return -errno;
-	ssize_t length = (ssize_t)strlen(text), wrote = write(file, text, (size_t)length);
-	if (wrote == length && renameat(directory, temporary, directory, name) == 0)
+	int status = write_text(directory, temporary, text);
+	if (status == 0 && renameat(directory, temporary, directory, name) == 0)
 		return 0;
-	int status = wrote == length || wrote < 0 ? -errno : -ENOSPC;
+	status = status < 0 ? status : -errno;
 	unlinkat(directory, temporary, 0);
 	return status;
 }
@@ -92,7 +105,11 @@ uint64_t record_start_time(pid_t pid)
 
 int record_started(int directory, pid_t pid, uint64_t time_ns)
 {
-	char text[80];
+	char text[RECORD];
+	snprintf(text, sizeof text, "%*s", RECORD - 1, "");
+	int status = write_text(directory, EXIT_SPACE, text);
+	if (status < 0)
+		return status;
 	snprintf(text, sizeof text, "%d %llu %llu\n", (int)pid, (unsigned long long)record_start_time(pid),
 		 (unsigned long long)time_ns);
 	return write_whole(directory, "started", text);
@@ -100,7 +117,7 @@ int record_started(int directory, pid_t pid, uint64_t time_ns)
 
 int record_exit(int directory, int status, bool oom_killed, uint64_t time_ns)
 {
-	char text[80];
+	char text[RECORD];
 	snprintf(text, sizeof text, "%d %d %llu\n", status, oom_killed, (unsigned long long)time_ns);
 	return write_whole(directory, "exit", text);
 }

@@ -8,7 +8,8 @@ away. It is then reported as `xfailed`, with what was said. Everything else is a
 a command that hangs or shows a traceback is a failure whatever it said, and the census finds what was left behind. What a
 command has said is heard by a library that listens to its write(2) (native/tests/heard.c): a test may drop it. The images of
 the tests are imported as if no call were missing (run_outside): else there would be nothing to start. Left out are tests of the
-virtual machine, whose kernel has all calls, and those of such runs, which take away others.
+virtual machine, whose kernel has all calls, those of such runs, which take away others, and those of the preloaded process, which
+serves no command that is listened to: that it gets on without each call, every run tests (faults/test_missing_system_calls).
 """
 
 from __future__ import annotations
@@ -156,12 +157,18 @@ def note_if_said(output: str) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what has a kernel of its own."""
+    """Leave out what has a kernel of its own, and what no command of such a run is served by."""
     if not config.stash[_CALLS]:
         return
-    out = [item for item in items if item.path.name == "test_runs_without.py" or belongs_into_guest(item)]
+    own = ("test_runs_without.py",)
+    out = [item for item in items if item.path.name in own or _is_of_warm(item) or belongs_into_guest(item)]
     config.hook.pytest_deselected(items=out)
     items[:] = [item for item in items if item not in out]
+
+
+def _is_of_warm(item: pytest.Item) -> bool:
+    """A command that a library listens to runs cold, and below a filter it leaves no preloaded process (docs/warm.md)."""
+    return item.path.parent.parts[-2:] == ("integration", "warm")
 
 
 _said_before: list[int] = []  # length of what had been heard when the test began

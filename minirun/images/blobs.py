@@ -80,7 +80,13 @@ class Blobs:
             return []
 
     def write_index(self, entries: Iterable[tuple[str, str, int, str]]) -> None:
-        """Replace index.json: a manifest's (type, digest, size, full name or "") each, which the caller has sorted."""
+        """Replace index.json: a manifest's (type, digest, size, full name or "") each, which the caller has sorted.
+
+        Under the database's write lock: what lies beside it of another writer is of one that was killed, and goes.
+        """
+        for name in os.listdir(self.root):
+            if name.startswith("index.json."):
+                os.unlink(f"{self.root}/{name}")
         write_atomically(f"{self.root}/index.json", _index(entries), 0o644, durable=True)
 
     def is_index_of(self, entries: Iterable[tuple[str, str, int, str]]) -> bool:

@@ -135,19 +135,22 @@ def is_exiting(pid: int) -> bool:
     return bool(int(text[text.rindex(b")") + 2 :].split()[6]) & _PF_EXITING)
 
 
+def pidfd_open(pid: int) -> int:
+    """Give a pidfd; ProcessLookupError when there is no such process. pidfd_open(2), Linux 5.3."""
+    return _checked(lib.mr_pidfd_open(pid), "pidfd_open")
+
+
 def pidfd_open_verified(pid: int, start_time: int) -> int | None:
     """Give a pidfd of exactly that process, or None when it has ended, even if another one has its number now."""
-    import errno
-
-    descriptor = lib.mr_pidfd_open(pid)
-    if descriptor == -errno.ESRCH:
+    try:
+        descriptor = pidfd_open(pid)
+    except ProcessLookupError:
         return None
-    _checked(descriptor, "pidfd_open")
     # Looked at after the open: if the process of this number has the right start time now, it had it then.
     if process_start_time(pid) != start_time:
         os.close(descriptor)
         return None
-    return int(descriptor)
+    return descriptor
 
 
 def pidfd_send_signal(fd: int, signal: int) -> None:

@@ -99,4 +99,6 @@ class Untar:
         text = ffi.string(lib.mr_untar_error(self._untar)).decode("ascii", "replace")
         if result == -errno.EBADMSG:
             raise BadArchive(text)
+        if result == -errno.ENOSYS:  # which call it is, the core doesn't say
+            text = text.removesuffix(os.strerror(errno.ENOSYS)) + reason(errno.ENOSYS)
         raise OSError(-result, text or reason(-result))

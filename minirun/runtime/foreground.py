@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 from ..light import suppress
 
@@ -24,6 +25,7 @@ else:
 _OURS = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGURG, signal.SIGTTIN, signal.SIGTTOU}
 _ENDS = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM}
 _PIECE = 65536
+_FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS = 0.1, 3600.0
 
 
 class Foreground:
@@ -141,12 +143,20 @@ class _Relay:
 
     A program that doesn't read what is typed must not keep us from reading what it writes, or both would wait for ever: input
     that the terminal doesn't take yet is kept here, and no more is read until it has gone.
+
+    A terminal has no end as a pipe has: where our stdin ends, its end-of-file character is typed, as a person would, or a shell
+    that reads it would wait for ever. It is typed again and again, each time after twice the pause: a first one only ends the line
+    that was begun, and what was typed before a program changes how its terminal reads is lost. termios(3), VEOF and ICANON.
     """
 
     def __init__(self, terminal: int, pidfd: int) -> None:
         self.terminal, self.pidfd = terminal, pidfd
         self.input: bytes | None = b""  # None: there is none any more
         self.has_reader = True  # of our stdout
+        self.end_due, self.end_pause = (
+            0.0,
+            _FIRST_PAUSE_SECONDS,
+        )  # when our stdin's end is typed next, and how long after it again
 
     def run(self) -> None:
         """Go on until the process has ended and nothing more is to be read."""
@@ -159,6 +169,8 @@ class _Relay:
             happened = ready.get(self.terminal, 0)
             if happened & select.POLLOUT and self.input:
                 self._write_input()
+            if self.input is None and not ended and time.monotonic() >= self.end_due:
+                self._type_end()
             if happened & ~select.POLLOUT:
                 if not self._copy_output():
                     return
@@ -173,7 +185,8 @@ class _Relay:
             poll.register(self.pidfd, select.POLLIN)
         if self.input == b"":
             poll.register(0, select.POLLIN)
-        return dict(poll.poll(0 if ended else None))
+        left = None if self.input is not None else max(0.0, self.end_due - time.monotonic()) * 1000
+        return dict(poll.poll(0 if ended else left))
 
     def _read_input(self) -> None:
         try:
@@ -187,6 +200,14 @@ class _Relay:
         with suppress(OSError):  # EAGAIN; EIO when nobody has the other side open
             assert self.input
             self.input = self.input[os.write(self.terminal, self.input) :]
+
+    def _type_end(self) -> None:
+        import termios
+
+        with suppress(OSError, termios.error):  # full of what nobody reads; nobody has the other side open
+            os.write(self.terminal, termios.tcgetattr(self.terminal)[6][termios.VEOF])
+        self.end_due = time.monotonic() + self.end_pause
+        self.end_pause = min(self.end_pause * 2, _LAST_PAUSE_SECONDS)
 
     def _copy_output(self) -> bool:
         """Say whether there can be more."""

@@ -28,6 +28,7 @@ from ..errors import InvalidInput, MinirunError, NotFound
 from ..files import Lock
 from ..jsontext import dumps, loads
 from ..light import suppress
+from ..linux import syscalls
 from ..record import Record
 from .overlay import remove_tree
 
@@ -45,6 +46,7 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 NAME_MAX = 255
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SELECT = "SELECT name, created_ns, labels, options, status FROM volumes"
+_ANYWHERE = -100  # AT_FDCWD
 _LOCKS = 1 << 61  # containers' locks are below: engine/engine
 
 
@@ -94,13 +96,16 @@ class Volumes:
     def claim(self, name: str, labels: Mapping[str, str], options: Mapping[str, str]) -> bool:
         """Write down a volume that isn't there yet; False for one that is. In the caller's transaction; `settle` makes it.
 
-        Raises InvalidInput for a name that can't be one, MinirunError when it is being removed at this moment.
+        Raises InvalidInput for a name that can't be one, MinirunError when it is being removed at this moment, OSError on a
+        kernel without openat2(2).
         """
         existing = self.get(check_name(name))
         if existing is not None and existing.status == "removing":
             raise MinirunError(f"create {name}: the volume is being removed; try again")
         if existing is not None:
             return False
+        # Without it no tree can be removed again: then none is made.
+        os.close(syscalls.openat2(_ANYWHERE, "/", os.O_PATH))
         values = (name, time.time_ns(), dumps(dict(labels)), dumps(dict(options)), "creating")
         self._connection.execute("INSERT INTO volumes VALUES (?, ?, ?, ?, ?)", values)
         database.record_event(self._connection, "volume", "create", name, {"driver": "local"})

@@ -7,7 +7,6 @@ Where the service manager listens, it starts the process and there is no lock.
 
 from __future__ import annotations
 
-import _signal
 import _socket
 import fcntl
 import os
@@ -178,10 +177,10 @@ def stop(path: str) -> bool:
     if found is None:
         return False
     with suppress(ProcessLookupError):
-        process = os.pidfd_open(found.pid)
+        process = syscalls.pidfd_open(found.pid)
         try:
             if _listener(path) == found.pid:  # and so it was the process behind the descriptor
-                _signal.pidfd_send_signal(process, _SIGTERM)
+                syscalls.pidfd_send_signal(process, _SIGTERM)
         finally:
             os.close(process)
     deadline = time.monotonic() + STOP_SECONDS

@@ -6,6 +6,7 @@ Each call that is younger than Linux 5.0 is answered with ENOSYS, in the command
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,8 @@ CALLS = (
     "clone3", "close_range", "faccessat2", "fsconfig", "fsmount", "fsopen", "mount_setattr", "move_mount", "open_tree",
     "openat2", "pidfd_open", "pidfd_send_signal",
 )  # fmt: skip
-pytestmark = [pytest.mark.needs("x86_64"), pytest.mark.parametrize("call", CALLS)]
+pytestmark = pytest.mark.needs("x86_64")
+each_call = pytest.mark.parametrize("call", CALLS)
 
 
 @pytest.fixture(scope="session")
@@ -58,17 +60,21 @@ def check_sentence(done: subprocess.CompletedProcess[str], call: str) -> None:
     assert call in re.split(", | and ", said[1])  # alone, but in a run that lacks others anyway (tests/missing)
 
 
-def run(without: Path, call: str, *words: str) -> subprocess.CompletedProcess[str]:
+def run(without: Path, call: str, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [str(without), str(numbers("x86_64")[call]), *words]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, env=env
+    )
 
 
+@each_call
 def test_minirun_says_so(call: str, without: Path, minirun: MinirunCommand, busybox: str) -> None:
     done = run(without, call, *minirun.words, "run", "--rm", "--network", "none", busybox, "echo", "it runs")
     assert done.returncode in (0, 125)
     check(done, call)
 
 
+@each_call
 def test_a_user_namespace_says_so(call: str, without: Path, minirun: MinirunCommand, busybox: str) -> None:
     words = ["run", "--rm", "--network", "none", "--userns", "auto", busybox, "echo", "it runs"]
     done = run(without, call, *minirun.words, *words)
@@ -76,6 +82,7 @@ def test_a_user_namespace_says_so(call: str, without: Path, minirun: MinirunComm
     check(done, call)
 
 
+@each_call
 def test_a_load_says_so(call: str, without: Path, minirun: MinirunCommand, busybox: str, tmp_path: Path) -> None:
     archive = str(tmp_path / "saved.tar")
     minirun("save", "-o", archive, busybox)
@@ -84,6 +91,7 @@ def test_a_load_says_so(call: str, without: Path, minirun: MinirunCommand, busyb
         check_sentence(done, call)
 
 
+@each_call
 def test_the_oci_runtime_says_so(call: str, without: Path, bundle: Path, tmp_path: Path) -> None:
     program = str(Path(sys.executable).parent / "minirun-oci")
     words = [program, "--root", str(tmp_path), "run", "--bundle", str(bundle), f"without-{call.replace('_', '-')}"]
@@ -93,6 +101,7 @@ def test_the_oci_runtime_says_so(call: str, without: Path, bundle: Path, tmp_pat
     assert not [path for path in tmp_path.iterdir() if path.name != ".shared"]
 
 
+@each_call
 def test_an_import_says_so_and_leaves_nothing(
     call: str, without: Path, tmp_path: Path, fixture_archive: Callable[[str], Path]
 ) -> None:
@@ -104,3 +113,27 @@ def test_an_import_says_so_and_leaves_nothing(
     if done.returncode != 0:
         check_sentence(done, call)
         assert not [path for path in tmp_path.glob("d/*/*/*") if path.is_dir()]
+
+
+@each_call
+def test_a_preloaded_process_serves_or_says_so(call: str, without: Path, tmp_path: Path) -> None:
+    """It is started, used and stopped without the call: a command that it can't serve runs all the same."""
+    command = str(Path(sys.executable).parent / "minirun")
+    environment = {**os.environ, "MINIRUN_WARM": str(tmp_path / "run/warm.sock")}
+    started = run(without, call, command, "system", "warm", "start", env=environment)
+    try:
+        assert "Version:" in run(without, call, command, "version", env=environment).stdout
+    finally:
+        stopped = run(without, call, command, "system", "warm", "stop", env=environment)
+        if stopped.returncode != 0:
+            subprocess.run([command, "system", "warm", "stop"], check=True, capture_output=True, env=environment)
+    for done in (started, stopped):
+        if done.returncode != 0:
+            check_sentence(done, call)
+
+
+def test_no_volume_is_made_that_could_not_be_removed(without: Path, minirun: MinirunCommand) -> None:
+    done = run(without, "openat2", *minirun.words, "volume", "create", "unremovable")
+    assert done.returncode == 1
+    check_sentence(done, "openat2")
+    assert "unremovable" not in minirun("volume", "ls").stdout

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from ...light import suppress
+from ...light import contextmanager, suppress
 from . import files
 
 TYPE_CHECKING = False
@@ -75,18 +75,44 @@ def signal(path: str, number: int) -> None:
         kill(path)
         return
     # Frozen, so that nobody forks behind our back; the signals arrive when they go on.
-    was_frozen = is_frozen(path)
     try:
-        if not was_frozen:
+        if is_frozen(path):
+            _send(processes(path), number)
+            return
+        with _thawed_afterwards(path):
             with suppress(TimeoutError):
                 freeze(path)
-        _send(processes(path), number)
+            _send(processes(path), number)
     except OSError as error:
         if error.errno not in files.GONE:
             raise
-    finally:
-        if not was_frozen:
+
+
+@contextmanager
+def _thawed_afterwards(path: str) -> Iterator[None]:
+    """At the end of the block all go on, also when it is our death that ends it: a child sees that, and lets them."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    try:
+        guard = os.fork()
+        if guard == 0:
+            try:
+                os.setsid()  # what ends our process group leaves it alone
+                os.close(writer)
+                os.read(reader, 1)
+                files.write_if_there(f"{path}/cgroup.freeze", "0")
+            finally:
+                os._exit(0)
+        try:
+            yield
+        finally:
             files.write_if_there(f"{path}/cgroup.freeze", "0")
+            os.close(writer)
+            writer = -1
+            os.waitpid(guard, 0)  # it may not let go what somebody freezes after us
+    finally:
+        for descriptor in (reader, writer):
+            if descriptor >= 0:
+                os.close(descriptor)
 
 
 def kill(path: str) -> None:

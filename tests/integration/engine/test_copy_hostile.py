@@ -184,10 +184,10 @@ def small_root(tmp_path: Path, minirun, busybox) -> Iterator[list[str]]:
     """A data root on a disk of 90 MiB, with the image busybox; gives the words of the command line."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=90m", "none", disk], check=True)
     words = [minirun.words[0], "--root", str(disk / "data"), "--run-root", str(tmp_path / "run")]
     archive = tmp_path / "busybox.tar"
     minirun("save", "-o", str(archive), busybox)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=90m", "none", disk], check=True)
     try:
         subprocess.run([*words, "load", "-i", archive], check=True, capture_output=True)
         yield words

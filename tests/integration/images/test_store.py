@@ -427,6 +427,13 @@ KILLS = {
         "bring('late')",
         "from minirun.images import adding\nadding.Addition._insert = lambda *a: os.kill(os.getpid(), 9)",
     ),
+    "while the index is written": (
+        "bring('late')",
+        (
+            "from minirun.images import blobs\ndef write(path, data, *a, **k):\n    blobs.write_new(path + '.1.tmp', data)\n"
+            "    os.kill(os.getpid(), 9)\nblobs.write_atomically = write"
+        ),
+    ),
     "before the commit": (
         "bring('late')",
         (

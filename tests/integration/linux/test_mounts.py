@@ -16,6 +16,7 @@ import pytest
 
 from minirun.linux import flags
 from minirun.linux import plan as p
+from tests import missing
 from tests.integration.linux.conftest import Outcome, Walk
 
 Container = Callable[..., p.Plan]
@@ -320,5 +321,8 @@ def test_what_others_make_meanwhile_is_there(driver: Path, container: Container,
         for process in started:
             process.wait(30)
         with os.fdopen(reader) as file:
-            assert [line for line in file if line.startswith("failed")] == []
+            failed = [line for line in file if line.startswith("failed")]
+        if any(line.endswith(f" {errno.ENOSYS}\n") for line in failed):
+            missing.note()
+        assert failed == []
         shutil.rmtree(rootfs / "data/a")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import signal
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -203,6 +205,28 @@ def test_every_operation_is_traced(start: Start) -> None:
     assert all(trace.duration_ns >= 0 and trace.errno == 0 for trace in running.connection.traces)
     running.connection.wait_exited()
     running.connection.acknowledge()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 16 pages, on which the first run directory lies."""
+    place = tmp_path / "0"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", place], check=True)
+
+
+def test_an_exit_that_nobody_hears_is_recorded_on_a_full_disk(start: Start, small_disk: Path) -> None:
+    running = start(("sh", "-c", "read line; exit 3"), stdin=True, attach=(False, False, False), log=False)
+    running.connection.close()
+    with running.client(stdin=True) as client:
+        with pytest.raises(OSError, match="No space left"):
+            (small_disk / "filler").write_bytes(bytes(1 << 20))
+        client.close_stdin()
+    running.wait_gone()
+    assert running.wait_recorded().exit_code == 3
+    assert sorted(os.listdir(running.run)) == ["exit", "lock", "started"]
 
 
 # ---- the exit hook

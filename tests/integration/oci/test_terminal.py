@@ -227,6 +227,20 @@ def test_input_may_be_the_null_device_or_closed(oci: Oci) -> None:
     assert (shut.returncode, shut.stdout) == (3, b"on\r\n")
 
 
+@pytest.mark.parametrize("typed", [b"", b"exit 3\n"])
+def test_a_shell_ends_where_our_input_does(oci: Oci, typed: bytes) -> None:
+    """On the shell's own terminal nothing ends by itself: else it would wait for a person for ever."""
+    oci.config("sh", process={"terminal": True})
+    done = subprocess.run(oci.words("run", ID), input=typed, stdout=subprocess.PIPE, timeout=60, check=False)
+    assert done.returncode == (3 if typed else 0), done.stdout
+
+
+def test_a_program_reads_the_end_of_our_input(oci: Oci) -> None:
+    done = run_with_terminal(oci, "cat; echo end", input=b"a line\nand a part")
+    assert done.returncode == 0
+    assert done.stdout.endswith(b"and a partend\r\n")
+
+
 def test_all_output_arrives_however_much(oci: Oci) -> None:
     done = run_with_terminal(oci, "yes 0123456789abcdef | head -n 100000", stdin=subprocess.DEVNULL)
     assert len(done.stdout) == 1_800_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -279,6 +280,22 @@ def test_signals_reach_all_and_only_them(hierarchy: Hierarchy, sleeper: subproce
         assert outside.poll() is None
         outside.kill()
     assert not members.is_frozen(path)
+
+
+def test_who_is_killed_while_it_signals_leaves_nobody_frozen(
+    hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes]
+) -> None:
+    path = hierarchy.path("x")
+    script = (
+        "import os, sys\n"
+        "from minirun.runtime.cgroups import members\n"
+        "members._send = lambda *_: (print(members.is_frozen(sys.argv[1])), sys.stdout.flush(), os.kill(os.getpid(), 9))\n"
+        "members.signal(sys.argv[1], 15)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "True\n")
+    until("them to go on", lambda: not members.is_frozen(path))
+    assert sleeper.poll() is None
 
 
 def test_a_kernel_without_cgroup_kill_kills_all_the_same(hierarchy: Hierarchy, monkeypatch: pytest.MonkeyPatch) -> None:

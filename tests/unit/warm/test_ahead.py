@@ -82,8 +82,10 @@ if child == 0:
     assert len(os.popen("echo " + text).read()) == len(text) + 1  # and can start others
     os._exit(len(text) % 256)
 pid = int(os.read(here, 20))
+os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+before = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 ends = dict(os.wait() for _ in range(2))
-print(pid != child, os.waitstatus_to_exitcode(ends[pid]), os.waitstatus_to_exitcode(ends[child]), next(iter(ends)) == pid)
+print(pid != child, os.waitstatus_to_exitcode(ends[pid]), os.waitstatus_to_exitcode(ends[child]), before)
 """
     )
     length = len(" ".join(str(number) for number in range(1000)))
