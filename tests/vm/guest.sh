@@ -17,5 +17,5 @@ modprobe -a overlay bridge veth nf_tables nft_chain_nat nft_ct nft_masq nft_nat 
 ip link set lo up
 
 mapfile -t tests <"$directory/tests"
-"$MINIRUN_TEST_PYTHON" -m pytest -p no:cacheprovider -p tests.vm.results --basetemp=/run/tests/pytest \
+"$MINIRUN_TEST_PYTHON" -m pytest -p no:cacheprovider -p no:hypothesispytest -p tests.vm.results --basetemp=/run/tests/pytest \
 	-o faulthandler_timeout=180 "${tests[@]}"

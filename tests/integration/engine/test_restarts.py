@@ -203,7 +203,7 @@ def test_a_verb_that_needs_processes_is_refused(minirun, failing, verb):
 def test_stop_and_kill_call_the_next_run_off(minirun, roots, failing, words, event):
     began = time.monotonic()
     assert minirun(*words, failing).stdout == f"{failing}\n"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8, "not the ten seconds that a stop gives a process: there is none"
     state = found(minirun, failing)["State"]
     assert (state["Status"], state["Restarting"], state["ExitCode"]) == ("exited", False, 1)
     assert actions(minirun, failing)[-1] == event
