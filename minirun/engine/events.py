@@ -16,7 +16,7 @@ import time
 from ..errors import InvalidInput
 from ..jsontext import loads
 from ..record import Record
-from ..units import SECOND_NS
+from ..units import LONGEST_POLL_MS, SECOND_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def _wait(watch: int, quiet: int, until_ns: int | None) -> bool:
 
     limit = LOOK_AGAIN_MS[quiet] if quiet < len(LOOK_AGAIN_MS) else None
     if until_ns is not None:
-        left = max(0, (until_ns - time.time_ns()) // 1_000_000 + 1)
+        left = min(max(0, (until_ns - time.time_ns()) // 1_000_000 + 1), LONGEST_POLL_MS)
         limit = left if limit is None else min(limit, left)
     poll = select.poll()
     poll.register(watch, select.POLLIN)

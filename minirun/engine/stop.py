@@ -267,12 +267,14 @@ def _own_stop_signal(engine: Engine, container: Container) -> str:
 
 
 def ends_within(engine: Engine, container: Container, seconds: float) -> bool:
-    """Wait on the first process's pidfd, which becomes readable when it ends; pidfd_open(2)."""
+    """Wait on the first process's pidfd, which becomes readable when it ends; pidfd_open(2). Below 0 is for ever."""
     import os
     import select
+    import time
 
     from ..linux import syscalls
     from ..monitor import exits
+    from ..units import LONGEST_POLL_MS
 
     started = exits.read_started(engine.layout.run(container.id))
     descriptor = syscalls.pidfd_open_verified(started.pid, started.start_time) if started else None
@@ -281,6 +283,11 @@ def ends_within(engine: Engine, container: Container, seconds: float) -> bool:
     try:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
+        deadline = time.monotonic() + seconds
+        while seconds > LONGEST_POLL_MS / 1000:
+            if poll.poll(LONGEST_POLL_MS):
+                return True
+            seconds = max(0.0, deadline - time.monotonic())
         return bool(poll.poll(None if seconds < 0 else seconds * 1000))
     finally:
         os.close(descriptor)

@@ -13,7 +13,7 @@ import time
 from ...errors import Conflict, NotFound
 from ...jsontext import dumps
 from ...output import say
-from ...units import SECOND_NS
+from ...units import LONGEST_POLL_MS, SECOND_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..invocation import Invocation
 
 _INTERVAL_NS = 5 * SECOND_NS
-_LONGEST_WAIT_MS = 2**31 - 1  # poll(2) has an int
 _FILES = ("memory.events", "cgroup.events")
 
 
@@ -97,7 +96,7 @@ class Changes:
         self._read()
 
     def wait(self, timeout_ns: int) -> None:
-        if self._poll.poll(min(timeout_ns // 1_000_000 + 1, _LONGEST_WAIT_MS)):
+        if self._poll.poll(min(timeout_ns // 1_000_000 + 1, LONGEST_POLL_MS)):
             self._read()
 
     def _read(self) -> None:

@@ -73,6 +73,13 @@ def test_stop_sends_the_stop_signal_and_the_exit_code_is_recorded(minirun, sleep
     assert (ended["Status"], ended["ExitCode"]) == ("exited", 7)
 
 
+def test_a_time_out_may_be_longer_than_poll_can_wait(minirun, sleeper):
+    minirun("restart", "-t", str(2**62), sleeper)
+    wait_for_log(minirun, sleeper, "ready")
+    minirun("stop", "-t", "2147484", sleeper)
+    assert state(minirun, sleeper)["ExitCode"] == 7
+
+
 def test_stop_kills_what_doesnt_react_in_time(minirun, busybox):
     minirun("run", "-d", "--name", "deaf", busybox, "sh", "-c", "trap : TERM; while :; do sleep 1; done")
     try:
