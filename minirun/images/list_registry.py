@@ -25,7 +25,7 @@ from .reference import DEFAULT_TAG, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
     from .reference import Reference
@@ -47,15 +47,21 @@ def create(lists: Lists, name: str, sources: Sequence[str], registries: Registri
     nothing has changed. Blocks.
     """
     full = list_name(name)
-    is_there = lists.has(full)
-    if is_there and not amend:
-        raise Conflict(f"refusing to amend an existing manifest list with no --amend flag: {full}")
-    entries = {entry.reference: entry for entry in (lists.get(full) if is_there else ())}
-    for source in sources:
-        reference = _full(parse(source))
-        entries[reference] = _fetch(parse(source), registries)
-    lists.put(full, list(entries.values()))
+    _existing(lists, full, amend=amend)  # before anybody is asked
+    fetched = {_full(parse(source)): _fetch(parse(source), registries) for source in sources}
+    with lists.lock(full):  # and again: somebody else may have added to it meanwhile
+        entries = {entry.reference: entry for entry in _existing(lists, full, amend=amend)}
+        lists.put(full, list((entries | fetched).values()))
     return full
+
+
+def _existing(lists: Lists, full: str, *, amend: bool) -> list[Entry]:
+    """Give what a list has already. Raises Conflict where there is one that isn't to be added to."""
+    if not lists.has(full):
+        return []
+    if not amend:
+        raise Conflict(f"refusing to amend an existing manifest list with no --amend flag: {full}")
+    return lists.get(full)
 
 
 def annotate(lists: Lists, name: str, image: str, **said: Any) -> None:
@@ -64,7 +70,11 @@ def annotate(lists: Lists, name: str, image: str, **said: Any) -> None:
     Raises NotFound, InvalidInput.
     """
     full, wanted = list_name(name), _full(parse(image))
-    entries = lists.get(full)
+    with lists.lock(full):
+        lists.put(full, _annotated(lists.get(full), name, image, wanted, said))
+
+
+def _annotated(entries: list[Entry], name: str, image: str, wanted: str, said: Mapping[str, Any]) -> list[Entry]:
     if wanted not in (entry.reference for entry in entries):
         raise NotFound(f"manifest for image {image} does not exist in {name}")
     changes = {key: value for key, value in said.items() if value}
@@ -74,7 +84,7 @@ def annotate(lists: Lists, name: str, image: str, **said: Any) -> None:
         raise InvalidInput(
             f"manifest entry for image has unsupported os/arch combination: {chosen.os}/{chosen.architecture}"
         )
-    lists.put(full, changed)
+    return changed
 
 
 def inspect(lists: Lists, name: str, image: str, registries: Registries, *, verbose: bool = False) -> str:

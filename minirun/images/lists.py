@@ -4,6 +4,7 @@ Owns: `Lists`, the directory; `Entry`, an image of a list; the index that a list
 (images/list_registry).
 
     images/lists/HEX.json    one list; HEX is the sha256 of its name, so that any name is a file name
+    images/lists.lock        who changes a list reads it again under its lock: two that add to one at a time both do
 
 An entry keeps the manifest's own bytes: what is pushed is what was looked at when the list was made.
 """
@@ -14,7 +15,7 @@ import json
 import os
 
 from ..errors import Corrupt, NotFound
-from ..files import write_atomically
+from ..files import Lock, write_atomically
 from ..light import suppress
 from ..record import Record
 from . import manifest as documents
@@ -66,6 +67,11 @@ class Lists:
         os.makedirs(self._directory, 0o700, exist_ok=True)
         document = {"name": name, "manifests": [entry.as_json() for entry in entries]}
         write_atomically(self._path(name), json.dumps(document).encode(), 0o600, durable=True)
+
+    def lock(self, name: str) -> Lock:
+        """The lock under which a list is read and put back."""
+        os.makedirs(self._directory, 0o700, exist_ok=True)
+        return Lock(f"{self._directory}.lock", int(digest_of(name.encode())[7:22], 16))
 
     def remove(self, name: str) -> None:
         """Forget a list. Raises NotFound."""
