@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 from ..database import transaction
-from ..errors import NotFound
+from ..errors import Corrupt, NotFound
 from ..jsontext import loads
 from ..light import contextmanager
 from ..record import Record
@@ -53,12 +53,30 @@ class Pushed(Record):
 
 
 def push(images: Images, reference: Reference, platform: str, progress: Progress, registries: Registries) -> Pushed:
-    """Send one image. Raises NotFound (no such image here, or not for the platform), Refused, Unreachable. Blocks."""
+    """Send one image. Raises NotFound (no such image here, or not for the platform), Refused, Unreachable, Corrupt. Blocks.
+
+    Nothing keeps it here meanwhile: who removes an image that is being pushed ends the push.
+    """
     image = _image_of(images, reference)
     check_platform(image, reference.familiar, platform)
+    try:
+        return _push(images, image, reference, progress, registries)
+    except (FileNotFoundError, Corrupt) as error:
+        if not images.exists(image.id):
+            raise NotFound(f"push {reference.familiar}: the image was removed meanwhile") from error
+        if isinstance(error, Corrupt):
+            raise
+        raise Corrupt(
+            f"push {reference.familiar}: {error.filename} is missing: remove the image and load it again"
+        ) from error
+
+
+def _push(images: Images, image: Image, reference: Reference, progress: Progress, registries: Registries) -> Pushed:
     row = images.connection.execute(
         "SELECT manifest_digest, manifest_type, layers FROM images WHERE id = ?", (image.id,)
     ).fetchone()
+    if row is None:
+        raise Corrupt(f"the image {image.id} isn't there any more")
     digest, media_type, diff_ids = row
     data = images.blobs.read(digest)
     manifest = documents.read_manifest(data, f"manifest {digest}")
@@ -80,7 +98,8 @@ def push(images: Images, reference: Reference, platform: str, progress: Progress
         _Sending(images, registry, lambda *_: None).send(manifest.config, "", {})
         registry.put_manifest(reference.tag or "latest", data, media_type)
     with transaction(images.connection):
-        set_digest(images.connection, reference.name, digest, image.id)
+        if images.exists(image.id):
+            set_digest(images.connection, reference.name, digest, image.id)
     return Pushed(digest=digest, size=len(data))
 
 

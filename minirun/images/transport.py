@@ -10,7 +10,10 @@ bytes as stored.
 
 from __future__ import annotations
 
+import errno
+import os
 import random
+import select
 import socket
 import ssl
 import threading
@@ -29,7 +32,7 @@ from .answers import Unreachable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import IO
+    from typing import IO, Any
 
     from .registries import Endpoint
 
@@ -54,7 +57,7 @@ class Transport:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self._given_up = threading.Event()
-        self._live = _Live()
+        self._live = _Live(self._given_up)
         self._own = self._live.pool(endpoint.base, _context(endpoint))
         self._others: dict[str, urllib3.PoolManager] = {}
         if not endpoint.verify:  # as the administrator has said, or on this host: nothing to warn of at each request
@@ -176,22 +179,30 @@ class Transport:
 
 
 class _Live:
-    """The connections of a transport, so that a thread that waits for an answer need not be waited for."""
+    """The connections of a transport, so that a thread that waits for an answer, or for one, need not be waited for."""
 
-    def __init__(self) -> None:
+    def __init__(self, given_up: threading.Event) -> None:
+        self._given_up = given_up
         self._connections: weakref.WeakSet[urllib3.connection.HTTPConnection] = weakref.WeakSet()
+        self._begun: dict[
+            urllib3.connection.HTTPConnection, socket.socket
+        ] = {}  # second descriptors: TLS takes the first
         self._lock = threading.Lock()
         live = self
 
         class Plain(urllib3.connection.HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                live.add(self)
+            def _new_conn(self) -> socket.socket:
+                return live.begin(self)
 
-        class Secure(urllib3.connection.HTTPSConnection):
             def connect(self) -> None:
-                super().connect()
-                live.add(self)
+                try:
+                    super().connect()
+                    live.add(self)
+                finally:
+                    live.forget(self)
+
+        class Secure(Plain, urllib3.connection.HTTPSConnection):
+            pass
 
         class PlainPool(urllib3.HTTPConnectionPool):
             ConnectionCls = Plain
@@ -212,15 +223,65 @@ class _Live:
         with self._lock:
             self._connections.add(connection)
 
-    def cut(self) -> None:
-        """Let all of them end: who reads from one reads the end, who writes fails. shutdown(2)"""
+    def begin(self, connection: urllib3.connection.HTTPConnection) -> socket.socket:
+        """Give a connected socket, as urllib3's own function does, or raise what that raises."""
+        try:
+            return self._reach(connection)
+        except socket.gaierror as error:
+            raise urllib3.exceptions.NameResolutionError(connection.host, connection, error) from error
+        except TimeoutError as error:
+            raise urllib3.exceptions.ConnectTimeoutError(connection, f"{connection.host}: {error}") from error
+        except OSError as error:
+            raise urllib3.exceptions.NewConnectionError(connection, str(error)) from error
+
+    def _reach(self, connection: urllib3.connection.HTTPConnection) -> socket.socket:
+        """Try one address after the other."""
+        failure = OSError("it has no address")
+        host = connection._dns_host.strip("[]")
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, connection.port, type=socket.SOCK_STREAM):
+            begun = socket.socket(family, kind, protocol)
+            try:
+                for option in connection.socket_options or ():
+                    begun.setsockopt(*option)
+                self._try(connection, begun, address)
+                return begun
+            except OSError as error:
+                begun.close()
+                failure = error
+        raise failure
+
+    def _try(self, connection: urllib3.connection.HTTPConnection, begun: socket.socket, address: Any) -> None:
+        """Connect, while others can end it: it is begun before they know of it, since nothing ends what isn't. connect(2)"""
+        begun.setblocking(False)
+        begun.connect_ex(address)
+        self.forget(connection)
         with self._lock:
-            for connection in self._connections:
+            self._begun[connection] = begun.dup()
+        if self._given_up.is_set():
+            raise OSError(errno.ECANCELED, "given up")
+        ready = select.poll()
+        ready.register(begun, select.POLLOUT)
+        if not ready.poll(CONNECT_SECONDS * 1000):
+            raise TimeoutError(errno.ETIMEDOUT, os.strerror(errno.ETIMEDOUT))
+        if error := begun.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error))
+        begun.settimeout(CONNECT_SECONDS)  # for what TLS says first
+
+    def forget(self, connection: urllib3.connection.HTTPConnection) -> None:
+        """It is no longer being made. Safe to repeat."""
+        with self._lock:
+            begun = self._begun.pop(connection, None)
+        if begun is not None:
+            begun.close()
+
+    def cut(self) -> None:
+        """Let all of them end: who reads from one reads the end, who writes or waits for one fails. shutdown(2)"""
+        with self._lock:
+            made = [connection.sock for connection in self._connections]
+            for each in (*made, *self._begun.values()):
                 with suppress(OSError):  # the other side was faster
-                    if connection.sock is not None:
-                        socket.socket.shutdown(
-                            connection.sock, socket.SHUT_RDWR
-                        )  # below TLS, which another thread is using
+                    if each is not None:
+                        socket.socket.shutdown(each, socket.SHUT_RDWR)  # below TLS, which another thread is using
 
 
 def origin(url: str) -> str:
