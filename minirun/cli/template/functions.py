@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 
-from ..present import quoted
 from .typed import LIST, MAP, Map, Nil, Struct
 
 TYPE_CHECKING = False
@@ -117,16 +116,17 @@ def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, dict):
             if not isinstance(key, str):
-                raise CallError(f"value has type {_go_type(key)}; should be string")
+                raise CallError(f"value has type {go_type(key)}; should be string")
             # Go gives the zero value of what the map holds: "" where all values are strings, as for labels.
             missing = "" if all(isinstance(item, str) for item in value.values()) else None
             value = value.get(key, missing)
         elif isinstance(value, (list, tuple, str)):
             if not isinstance(key, int) or isinstance(key, bool):
                 raise CallError(f"cannot index slice/array with type {type(key).__name__}")
-            if not 0 <= key < len(value):
+            items = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
+            if not 0 <= key < len(items):
                 raise CallError(f"index out of range: {key}")
-            value = value.encode("utf-8", "surrogateescape")[key] if isinstance(value, str) else value[key]
+            value = items[key]
         elif value is MAP:
             value = ""
         elif value is LIST:
@@ -157,13 +157,13 @@ def _slice(value: Any, *bounds: int) -> Any:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise CallError(f"wrong type for value; expected string; got {_go_type(value)}")
+        raise CallError(f"wrong type for value; expected string; got {go_type(value)}")
     return value
 
 
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise CallError(f"wrong type for value; expected int; got {_go_type(value)}")
+        raise CallError(f"wrong type for value; expected int; got {go_type(value)}")
     return value
 
 
@@ -238,87 +238,17 @@ def _urlquery(*values: Any) -> str:
     return quote_plus(_print(*values))
 
 
-def _printf(format_: str, *values: Any) -> str:
-    """Go's Sprintf for %v %s %q %d %t %T %x %X %o %b %c %U %f %e %g, with flags, width, precision, `*` and `[n]`."""
-    out: list[str] = []
-    used, ordered = 0, True  # how many values were taken; was none of them named by its number?
-    place = 0
-    _text(format_)
-    while place < len(format_):
-        letter = format_[place]
-        place += 1
-        if letter != "%":
-            out.append(letter)
-            continue
-        flags = ""
-        while place < len(format_) and format_[place] in "+-# 0123456789.*[":
-            if format_[place] == "*" and used < len(values):
-                flags += str(_whole(values[used]))
-                used += 1
-            elif format_[place] == "[" and (end := format_.find("]", place)) > 0:
-                number = format_[place + 1 : end]
-                used = int(number) - 1 if number.isascii() and number.isdecimal() and len(number) < 9 else len(values)
-                ordered, place = False, end
-            else:
-                flags += format_[place]
-            place += 1
-        if place >= len(format_):
-            out.append("%!(NOVERB)")
-            break
-        verb = format_[place]
-        place += 1
-        if verb == "%":
-            out.append("%")
-        elif not 0 <= used < len(values):
-            out.append(f"%!{verb}(MISSING)" if ordered else f"%!{verb}(BADINDEX)")
-        else:
-            out.append(_verb(verb, flags, values[used]))
-            used += 1
-    if ordered and used < len(values):
-        out.append("%!(EXTRA " + ", ".join(f"{_go_type(value)}={written(value)}" for value in values[used:]) + ")")
-    return "".join(out)
-
-
-def _verb(verb: str, flags: str, value: Any) -> str:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    text: str | None = None
-    if verb == "v" and "#" in flags and isinstance(value, str):
-        text = quoted(value)
-    elif verb in "vs" and not (is_number and verb == "s"):
-        text = written(value)
-    elif verb == "T":
-        text = _go_type(value)
-    elif verb == "q" and isinstance(value, str):
-        text = quoted(value)
-    elif verb == "q" and isinstance(value, (list, tuple)):
-        text = "[" + " ".join(_verb(verb, "", item) for item in value) + "]"
-    elif verb == "U" and type(value) is int:
-        text = f"U+{value:04X}"
-    elif verb == "t" and isinstance(value, bool):
-        text = written(value)
-    elif verb in "xX" and isinstance(value, str):
-        octets = value.encode("utf-8", "surrogateescape")
-        digits = octets.hex(" ") if " " in flags else octets.hex()
-        text = digits.upper() if verb == "X" else digits
-    if text is not None:
-        width = (flags.replace("0", "", 1) if flags.startswith("0") else flags).replace(" ", "")
-        return str(("%" + width.replace("+", "").replace("#", "") + "s") % text)
-    if is_number and verb in "dxXob" and isinstance(value, int):
-        if verb == "b":
-            return str(("%" + flags.replace("#", "") + "s") % format(value, "b"))
-        return str(("%" + flags + verb) % value)
-    if is_number and verb in "feEgG":
-        return str(("%" + flags + verb) % value)
-    if verb == "c" and is_number and isinstance(value, int):
-        return chr(value)
-    return f"%!{verb}({_go_type(value)}={written(value)})"
-
-
-def _go_type(value: Any) -> str:
+def go_type(value: Any) -> str:
     names = {bool: "bool", int: "int", float: "float64", str: "string", type(None): "<nil>"}
     if isinstance(value, (list, tuple)):
         return "[]string" if all(isinstance(item, str) for item in value) else "[]interface {}"
     return names.get(type(value), "map[string]string" if isinstance(value, Map) else "interface {}")
+
+
+def _printf(format_: str, *values: Any) -> str:
+    from .printf import printf
+
+    return printf(_text(format_), values)
 
 
 LAZY = ("and", "or")

@@ -154,13 +154,17 @@ class _Action:
         if digits[:1] == "0" and digits.isdecimal() and digits.strip("0"):
             word = word.replace("0", "0o", 1)  # Go reads 017 as C does
         try:
-            return int(word, 0)
+            number: int | float = int(word, 0)
         except ValueError:
-            pass
-        try:
-            return float(word)
-        except ValueError:
-            raise self._fail(f'bad number syntax: "{word}"') from None
+            try:
+                number = float(word)
+            except ValueError:
+                raise self._fail(f'bad number syntax: "{word}"') from None
+        if isinstance(number, int) and not -(1 << 63) <= number < 1 << 64:
+            raise self._fail(f'integer overflow: "{word}"')
+        if number in (float("inf"), float("-inf")):
+            raise self._fail(f'illegal number syntax: "{word}"')
+        return number
 
     def _quoted(self, quote: str) -> str | int:
         start = self.place + 1
