@@ -347,7 +347,7 @@ def config_json(container: Container, image_config: Json) -> Json:
 
 
 def mounts_json(config: ContainerConfig) -> list[Json]:
-    """Give what is mounted: Mounts."""
+    """Give what is mounted: Mounts, by destination. Docker's are in another order each time that it is asked."""
     binds = [
         {
             "Type": "bind",
@@ -382,7 +382,7 @@ def mounts_json(config: ContainerConfig) -> list[Json]:
         from .image_mounts import mounts_json as images_json
 
         others += images_json(config)
-    return binds + others + tmpfs
+    return sorted(binds + others + tmpfs, key=lambda mount: str(mount["Destination"]))
 
 
 def _owner_words(bind: Any) -> tuple[str, str]:

@@ -157,10 +157,10 @@ def test_mounts_that_were_written_out_are_shown_as_such() -> None:
     ]
     assert [(mount["Type"], mount["Destination"], mount["Mode"]) for mount in data["Mounts"]] == [
         ("bind", "/b", ""),
-        ("volume", "/v", ""),
-        ("volume", "/w", ""),
         ("image", "/i", ""),
         ("tmpfs", "/t", ""),
+        ("volume", "/v", ""),
+        ("volume", "/w", ""),
     ]
 
 
