@@ -18,6 +18,7 @@ from ..errors import (
     StartFailed,
 )
 from ..linux import syscalls
+from ..linux.plan import HOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
         return NotSupported(f"{attempt}: the kernel or the layers' file system can't; it takes Linux 5.19 or newer")
     if operation.name.startswith("OVERLAY") and error == errno.ENAMETOOLONG:
         return NotSupported(f"{attempt}: the names of its layers are too many for this kernel; Linux 6.5 takes more")
+    if error == errno.ENOENT and operation.name == "TREE" and operation.argument("beneath") != HOST:
+        return StartFailed(f"{attempt}: {os.strerror(error)}: a subpath has to be in the volume, or image, already")
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error == errno.EOPNOTSUPP:

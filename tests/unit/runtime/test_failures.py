@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from minirun.errors import Exhausted, InvalidInput, MinirunError, NotSupported
+from minirun.errors import Exhausted, InvalidInput, MinirunError, NotSupported, StartFailed
 from minirun.linux import plan
 from minirun.linux.plan import Operation, Plan
 from minirun.runtime.failures import explain_failure
@@ -24,6 +24,12 @@ OVERLAY = plan.overlay_id_mapped(0, 10, "/root", "/layers", ("1/fs",), "/u", "/w
         (OVERLAY, errno.EINVAL, NotSupported, "Linux 5.19 or newer"),
         (OVERLAY, errno.ENAMETOOLONG, NotSupported, "too many for this kernel; Linux 6.5 takes more"),
         (OVERLAY, errno.ENOSPC, Exhausted, "free some space on the disk"),
+        (
+            plan.tree(3, 3, "a/b", True),
+            errno.ENOENT,
+            StartFailed,
+            "a subpath has to be in the volume, or image, already",
+        ),
         (plan.user("1:2", ("3", "dev")), errno.ESRCH, InvalidInput, "find group dev: no matching entries"),
         (plan.user("1:web", ("dev",)), errno.ESRCH, InvalidInput, "find group web or dev: no matching entries"),
         (plan.user("", ()), errno.EINVAL, InvalidInput, 'invalid user "root": ids, of groups too, are numbers from 0'),
