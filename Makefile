@@ -25,6 +25,8 @@ UNIT := $(UNITS)/minirun.service
 WARM_UNITS := $(UNITS)/minirun-warm.socket $(UNITS)/minirun-warm.service
 # systemd looks into these two alone; elsewhere the unit is there to be copied.
 ENABLES := $(filter $(PREFIX),/usr/local /usr)
+# What outlives the program: images, containers, volumes, and the archives that rootfs-fixtures/ made images of.
+KEPT := /var/lib/minirun $(or $(XDG_CACHE_HOME),/var/cache)/minirun-fixtures
 export DEBIAN_FRONTEND := noninteractive
 export NEEDRESTART_SUSPEND := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -115,11 +117,12 @@ install: packages-run $(HOME_OF_INSTALL)/.installed ## minirun and minirun-oci o
 images: packages-demo install ## busybox and hello-world for the installed minirun
 	@rootfs-fixtures/fixture.py import busybox hello-world --minirun $(HOME_OF_INSTALL)/bin/minirun
 
-uninstall: ## the program, bridge, rules; images and containers in /var/lib/minirun stay
+uninstall: ## what install and demo left: the program, bridge, rules; says where images and containers stay
 	@$(check_root)
 	@[[ -z "$(ENABLES)" || ! -d /run/systemd/system || ! -e $(UNITS)/minirun-warm.socket ]] || systemctl -q disable --now minirun-warm.socket
-	@[[ ! -x $(HOME_OF_INSTALL)/bin/minirun ]] || MINIRUN_WARM=0 $(HOME_OF_INSTALL)/bin/minirun system warm stop >/dev/null
-	@[[ ! -x $(HOME_OF_INSTALL)/bin/python ]] || $(HOME_OF_INSTALL)/bin/python -I -m minirun.engine.withdraw
+	@# What was never installed has run from here: make demo.
+	@for home in $(HOME_OF_INSTALL) $(VENV); do [[ ! -x $$home/bin/minirun ]] || { \
+		MINIRUN_WARM=0 $$home/bin/minirun system warm stop >/dev/null; $$home/bin/python -I -m minirun.engine.withdraw; break; }; done
 	@rm -f $(COMPLETION_bash) $(COMPLETION_zsh) $(COMPLETION_fish)
 	@[[ -z "$(ENABLES)" || ! -e $(UNIT) ]] || ! command -v systemctl >/dev/null || systemctl -q disable minirun.service
 	@rm -rf $(HOME_OF_INSTALL) $(UNIT) $(WARM_UNITS)
@@ -129,6 +132,8 @@ uninstall: ## the program, bridge, rules; images and containers in /var/lib/mini
 	@for program in minirun minirun-oci; do \
 		[[ "$$(readlink $(PREFIX)/bin/$$program)" != $(HOME_OF_INSTALL)/bin/$$program ]] || rm $(PREFIX)/bin/$$program; \
 	done
+	@stays=; for directory in $(KEPT); do [[ ! -d $$directory ]] || stays+=" $$directory"; done; \
+		[[ -z $$stays ]] || echo "images, containers and volumes stay; to remove them, too: rm -rf --one-file-system$$stays"
 
 build: packages-run $(VENV)/.frozen ## .venv with the package in it, its C core compiled
 

@@ -161,7 +161,7 @@ static void start(struct container *container, const struct settings *settings, 
 		waitpid(spawned.pid, NULL, __WALL);
 		fail_at(container, settings->run_operation, recorded);
 	}
-	recorded = health_begin(settings, spawned.pid, container->cgroup, spawned.message.time);
+	recorded = health_begin(settings, spawned.pid, container->cgroup);
 	if (recorded < 0) {
 		kill(spawned.pid, SIGKILL);
 		waitpid(spawned.pid, NULL, __WALL);

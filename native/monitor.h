@@ -93,8 +93,8 @@ int delay_run(const struct settings *settings);
 
 /* ---- Health (monitor_health.c, monitor_probe.c) ------------------------------------------------------------------------ */
 
-/* Begins to check what runs as `pid` in `cgroup` (a descriptor or -1) since then; nothing when no check was asked for. 0 or -errno. */
-int health_begin(const struct settings *settings, pid_t pid, int cgroup, uint64_t started_ns);
+/* Begins to check what runs as `pid` in `cgroup` (a descriptor or -1) from now on; nothing when no check was asked for. 0 or -errno. */
+int health_begin(const struct settings *settings, pid_t pid, int cgroup);
 /* Ends it, a check that runs at this moment too. */
 void health_end(void);
 
@@ -104,6 +104,7 @@ struct probe {
 	uint64_t start_time, timeout_ns;
 	uid_t stdio_uid; /* as in the settings */
 	gid_t stdio_gid;
+	pid_t monitor; /* whose child a prober is */
 };
 
 /* PROBE_KILLED: its process was, before it could say anything. */

@@ -41,7 +41,7 @@ static struct {
 	struct probe probe;
 	char pid[16];
 	int cgroup;
-	uint64_t started; /* wall clock */
+	uint64_t started; /* on the clock that nobody sets, as what is compared with it */
 	enum status status, told;
 	unsigned streak;
 	struct result log[LOG_KEPT];
@@ -49,7 +49,7 @@ static struct {
 	struct watch timer, output, prober, hook_end;
 	pid_t prober_pid, hook_pid;
 	struct probe_outcome *outcome;
-	uint64_t began;
+	uint64_t began, asked; /* the same moment, as it is shown and as it is compared */
 	char text[OUTPUT_MAX + 3];
 	size_t length;
 } health = { .timer.fd = -1, .output.fd = -1, .prober.fd = -1, .hook_end.fd = -1 };
@@ -63,7 +63,7 @@ static void set_timer(uint64_t after_ns)
 static void wait_for_next(void)
 {
 	const struct health_settings *settings = health.settings;
-	bool starts = health.status == STARTING && mr_wall_clock() - health.started < settings->start_period_ns;
+	bool starts = health.status == STARTING && mr_clock() - health.started < settings->start_period_ns;
 	set_timer(starts ? settings->start_interval_ns : settings->interval_ns);
 }
 
@@ -177,7 +177,7 @@ static void remember(int code, const char *text, size_t length)
 
 static void conclude(int code, const char *text, size_t length)
 {
-	bool forgiven = health.status == STARTING && health.began - health.started < health.settings->start_period_ns;
+	bool forgiven = health.status == STARTING && health.asked - health.started < health.settings->start_period_ns;
 	remember(code, text, length);
 	count_result(code, forgiven);
 	write_file();
@@ -239,6 +239,7 @@ static void begin_probe(void)
 {
 	int theirs = -1, pidfd = -1;
 	health.began = mr_wall_clock();
+	health.asked = mr_clock();
 	health.length = 0;
 	*health.outcome = (struct probe_outcome){ .kind = PROBE_KILLED };
 	watch_open(&health.output, -1, output_came, NULL);
@@ -275,20 +276,21 @@ static void time_came(void *context)
 
 /* ---- beginning and end ------------------------------------------------------------------------------------------ */
 
-int health_begin(const struct settings *settings, pid_t pid, int cgroup, uint64_t started_ns)
+int health_begin(const struct settings *settings, pid_t pid, int cgroup)
 {
 	if (!settings->health.plan)
 		return 0;
 	health.settings = &settings->health;
 	health.hook = settings->hook;
 	health.hook_environment = settings->hook_environment;
-	health.started = started_ns;
+	health.started = mr_clock();
 	health.cgroup = cgroup;
 	snprintf(health.pid, sizeof health.pid, "%d", (int)pid);
 	health.probe = (struct probe){ .plan = settings->health.plan,
 				       .pid = health.pid,
 				       .start_time = record_start_time(pid),
 				       .timeout_ns = settings->health.timeout_ns,
+				       .monitor = getpid(),
 				       .stdio_uid = settings->stdio_uid,
 				       .stdio_gid = settings->stdio_gid };
 	health.outcome = mmap(NULL, sizeof *health.outcome, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

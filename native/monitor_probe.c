@@ -50,7 +50,8 @@ void probe_run(const struct probe *probe, int output, struct probe_outcome *outc
 		.stdio = { -1, -1, -1 }, .enter = probe->pid, .enter_start_time = probe->start_time
 	};
 	int mount = -1; /* closed by our end */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != probe->monitor) /* it may have ended before the call */
+		_exit(125);
 	record_unprotect();
 	keep_only(output, probe);
 	int status = mr_stdio_replace_null(options.stdio, false, &mount);

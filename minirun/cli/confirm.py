@@ -42,7 +42,7 @@ def _instant(text: str) -> str:
     from .values.times import instant
 
     try:
-        return str(instant(text))
+        return str(max(0, instant(text)))  # nothing is older than the epoch
     except InvalidInput as error:
         raise InvalidInput(f'failed to parse value as time or duration: "{text}"') from error
 

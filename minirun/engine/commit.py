@@ -57,9 +57,7 @@ def commit(
     )
     what = f"commit container {container.name}"
     with ExitStack() as stack:
-        if not _is_running(engine, container):
-            stack.enter_context(engine.lock(container.id))  # nobody starts or removes it meanwhile
-        elif pause and not container.is_paused:
+        if not _stays_at_rest(engine, container, stack) and pause and not container.is_paused:
             stack.enter_context(frozen(engine, container))
         upper = stack.enter_context(upper_of(engine, container))
         tar = stack.enter_context(Tar(upper, layer=True))
@@ -80,6 +78,18 @@ def commit(
 def _as_entries(paths: Sequence[str]) -> list[str]:
     """A directory's name has a slash in an archive, and what it is isn't known here: leave out both spellings."""
     return [spelling for path in paths for spelling in (path, f"{path}/")]
+
+
+def _stays_at_rest(engine: Engine, container: Container, stack: ExitStack) -> bool:
+    """Say whether a container doesn't run; then nobody starts or removes it until the stack's end."""
+    if _is_running(engine, container):
+        return False
+    with ExitStack() as held:
+        held.enter_context(engine.lock(container.id))
+        if _is_running(engine, container):  # it was being started just now
+            return False
+        stack.callback(held.pop_all().close)
+        return True
 
 
 def _is_running(engine: Engine, container: Container) -> bool:

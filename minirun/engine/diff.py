@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from ..errors import MinirunError
+from ..errors import MinirunError, NotFound
 from ..light import contextmanager
 from ..storage.diff import Comparison
 
@@ -43,6 +43,8 @@ def upper_of(engine: Engine, container: Container) -> Iterator[int]:
     """Open the directory that holds what a container changed."""
     try:
         upper = os.open(f"{engine.layout.container(container.id)}/upper", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise NotFound(f"No such container: {container.name}: it was removed just now") from error
     except OSError as error:
         raise MinirunError(f"open the changes of container {container.name}: {error.strerror}") from error
     try:

@@ -14,16 +14,18 @@ _MAX_CPU_NUMBER = (
 )
 
 
-def parse_cpu_list(text: str) -> frozenset[int]:
+def parse_cpu_list(text: str, what: str = "CPUs") -> frozenset[int]:
     """Read a list as "0-3,7"; InvalidInput for anything else, for numbers no kernel has, for ranges that run backwards."""
     numbers: set[int] = set()
     for part in text.split(","):
         first, dash, last = part.partition("-")
         if not (_is_number(first) and (_is_number(last) if dash else True)):
-            raise InvalidInput(f"{text[:64]!r} isn't a list of CPUs such as 0-3,7")
+            raise InvalidInput(f"{text[:64]!r} isn't a list of {what} such as 0-3,7")
         low, high = int(first), int(last or first)
         if low > high or high > _MAX_CPU_NUMBER:
-            raise InvalidInput(f"{part!r} isn't a range of CPUs: from the lower to the higher, up to {_MAX_CPU_NUMBER}")
+            raise InvalidInput(
+                f"{part!r} isn't a range of {what}: from the lower to the higher, up to {_MAX_CPU_NUMBER}"
+            )
         numbers.update(range(low, high + 1))
     return frozenset(numbers)
 

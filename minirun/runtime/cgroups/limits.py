@@ -158,7 +158,7 @@ def _cpu(cpu: Cpu) -> Iterator[Setting]:
             cpus.check_cpus(cpu.cpus)
             yield "cpuset.cpus", cpu.cpus, False
         if cpu.mems:
-            cpus.parse_cpu_list(cpu.mems)
+            cpus.parse_cpu_list(cpu.mems, "memory nodes")
             yield "cpuset.mems", cpu.mems, False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -167,6 +168,22 @@ def test_a_committed_image_is_the_container_here_and_in_docker(minirun, box, doc
     minirun("rmi", "made-by-commit:1")
     minirun("load", "-i", str(tmp_path / "back.tar"))
     assert minirun("inspect", "-f", "{{.Id}}", "made-by-commit:1").stdout.strip() == image
+
+
+def test_a_container_that_starts_while_a_commit_begins_stands_still(box, engine, monkeypatch):
+    """It was at rest when it was looked at, and ran when its lock was free."""
+    from minirun.engine import commit
+
+    container = engine.container(box("true"))
+    looks, frozen = iter((False, True)), []
+    monkeypatch.setattr(commit, "_is_running", lambda *_: next(looks))
+    monkeypatch.setattr(commit, "frozen", lambda _, it: frozen.append(it.id) or contextlib.nullcontext())
+    commit.commit(engine, container, "raced:1")
+    engine.images.remove("raced:1")
+    assert frozen == [container.id]
+    lock = engine.lock(container.id)
+    assert lock.acquire(wait=False)
+    lock.release()
 
 
 def test_a_commit_without_changes_adds_no_layer(minirun, box, busybox):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from minirun import ContainerConfig, Engine
 from minirun.engine.withdraw import main
+
+CHECKOUT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -41,6 +45,26 @@ def test_nothing_stays_but_the_data_root_and_it_can_be_used_again(own, capfd):
     with Engine(root, run_root) as engine:
         engine.start(kept.id).detach()
         engine.remove(kept.id, force=True)
+
+
+@pytest.mark.parametrize("installed", [True, False], ids=["install", "demo"])
+def test_uninstall_asks_the_program_that_was_used(tmp_path, installed):
+    """The installed one; where nothing was installed the checkout's own, which is what `make demo` runs."""
+    homes = [tmp_path / "venv", *([tmp_path / "usr/lib/minirun"] if installed else [])]
+    for home in homes:
+        (home / "bin").mkdir(parents=True)
+        for name in ("python", "minirun"):
+            script = home / "bin" / name
+            script.write_text(f'#!/bin/sh\necho "{name} $*" >>{home}.said\n')
+            script.chmod(0o755)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    words = [f"PREFIX={tmp_path}/usr", f"VENV={tmp_path}/venv", f"KEPT={kept} {tmp_path}/not-there"]
+    done = subprocess.run(["make", "-s", "uninstall", *words], cwd=CHECKOUT, capture_output=True, text=True, check=True)
+    assert Path(f"{homes[-1]}.said").read_text() == "minirun system warm stop\npython -I -m minirun.engine.withdraw\n"
+    assert Path(f"{homes[0]}.said").exists() is not installed
+    assert not (tmp_path / "usr/lib/minirun").exists()
+    assert done.stdout.endswith(f"rm -rf --one-file-system {kept}\n")
 
 
 def test_no_data_root_is_no_error(tmp_path):

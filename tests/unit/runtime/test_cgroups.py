@@ -85,6 +85,8 @@ def test_other_cpu_lists_are_refused(text: str) -> None:
 def test_cve_2018_20699_a_huge_range_costs_nothing() -> None:
     with pytest.raises(InvalidInput):
         parse_cpu_list("0-2147483647")
+    with pytest.raises(InvalidInput, match="isn't a range of memory nodes"):
+        list(settings_of(Resources(cpu=Cpu(mems="99999"))))
 
 
 def test_cpus_that_the_host_has_not_are_refused_in_dockers_words(tmp_path: Path) -> None:
