@@ -1,6 +1,7 @@
 /* ahead.c: the memory of a worker that is forked before its command comes (minirun/warm/spare.py).
  *
- * Owns: which pages workers write to, and making them a new worker's own while nobody waits; a process's step into another cgroup.
+ * Owns: which pages workers write to, and making them a new worker's own while nobody waits; a process's step into
+ * another one.
  * Leaves to others: when (minirun/warm/).
  *
  * A fork shares each page until one of the two writes to it: then the writer pays a fault and a copy, which is what most of a short
@@ -240,7 +241,7 @@ void mr_name_spare(int is_spare)
 	prctl(PR_SET_NAME, is_spare ? SPARE_NAME : name_before);
 }
 
-int mr_step(int cgroup)
+int mr_step(void)
 {
 	static struct pollfd end;
 	void *thread_id = NULL;
@@ -251,10 +252,6 @@ int mr_step(int cgroup)
 	long result;
 
 	end.events = POLLIN;
-	if (cgroup >= 0) {
-		arguments.flags |= CLONE_INTO_CGROUP;
-		arguments.cgroup = (uint64_t)(unsigned)cgroup;
-	}
 	if (prctl(PR_GET_TID_ADDRESS, &thread_id) < 0)
 		return -errno;
 	arguments.child_tid = (uint64_t)(uintptr_t)thread_id;

@@ -306,11 +306,11 @@ size_t mr_pages_touch(int until);
 /* Names this process, and what it forks, "minirun-spare", or as before. mr_step does the latter, and names the one that waits
  * "minirun-memory". */
 void mr_name_spare(int is_spare);
-/* Goes on as another process, with the same memory and parent, in the cgroup of a descriptor (-1: in the same): to move a process
- * costs milliseconds of RCU. What was this process waits for the other's end, and then gives the memory back: that takes a
- * millisecond, of which whoever waits for the other notices nothing. For a process with one thread. 0, or -errno in the process as it
- * was. What the kernel doesn't copy (PR_SET_PDEATHSIG, a robust list, an rseq area) the new one hasn't. clone3(2), CLONE_VM. */
-int mr_step(int cgroup);
+/* Goes on as another process, with the same memory, parent and cgroup. What was this process waits for the other's end, and then gives
+ * the memory back: that takes a millisecond, of which whoever waits for the other notices nothing. For a process with one thread. 0, or
+ * -errno in the process as it was. What the kernel doesn't copy (PR_SET_PDEATHSIG, a robust list, an rseq area) the new one hasn't.
+ * clone3(2), CLONE_VM. */
+int mr_step(void);
 /* Lets go of all files that are mapped to be shared: memory that outlives its process would keep their file system busy. */
 void mr_unmap_shared_files(void);
 /* An inotify(7) descriptor also watches a directory, for whatever changes one of its files. The watch or -errno. */

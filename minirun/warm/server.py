@@ -110,6 +110,15 @@ class Server:
             self._fork_ahead()
             if self.is_asked_to_leave or self.watch.has_changed() or self._is_idle():
                 self.leave()
+        self._await_memory()
+
+    def _await_memory(self) -> None:
+        """Nobody of ours is in our cgroup any more when it is to be removed: what is left gives back memory, and ends."""
+        deadline = time.monotonic() + DYING_SECONDS * 10
+        with suppress(ChildProcessError):
+            while time.monotonic() < deadline:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.001)
 
     def _ask_to_leave(self, *_: object) -> None:
         """In the middle of anything: the loop, which the signal wakes, does it."""
@@ -226,19 +235,17 @@ class Server:
             raise Rejected("its end")
         command.token = os.dup(asked.token)
         request.answer(command.socket, SEEN)
-        cgroup = -1 if facts.cgroup == self.facts.cgroup else self._open_cgroup(facts)
+        if facts.cgroup == self.facts.cgroup:
+            command.worker = self._spare_worker(command, descriptors) or self._forked_worker(command, asked, -1)
+            return
+        # Memory is charged to where it was first: a worker that lives elsewhere from its birth is charged there.
+        cgroup = os.open(self.hierarchy + os.fsdecode(facts.cgroup), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            command.worker = self._spare_worker(command, descriptors, cgroup) or self._forked_worker(
-                command, asked, cgroup
-            )
+            command.worker = self._forked_worker(command, asked, cgroup)
         finally:
-            if cgroup >= 0:
-                os.close(cgroup)
+            os.close(cgroup)
 
-    def _open_cgroup(self, facts: caller.Facts) -> int:
-        return os.open(self.hierarchy + os.fsdecode(facts.cgroup), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-    def _spare_worker(self, command: Command, descriptors: list[int], cgroup: int) -> int:
+    def _spare_worker(self, command: Command, descriptors: list[int]) -> int:
         """Give the process id of what was the spare worker, 0 when there was none, or none any more."""
         spare, self.spare = self.spare, None
         self.is_spare_wanted = True
@@ -246,7 +253,7 @@ class Server:
             return 0
         assert command.facts is not None
         try:
-            worker = spare.begin([command.socket.fileno(), *descriptors], command.facts, cgroup)
+            worker = spare.begin([command.socket.fileno(), *descriptors], command.facts)
         except OSError:
             return 0
         command.memory = spare.pid

@@ -4,13 +4,14 @@ Owns: the spare process, and handing it a command. Leaves to others: becoming th
 pages it makes its own (native/ahead.c).
 
     server ------- fork -----------> spare     closes all that is the server's, takes its pages, waits
-      | ---- descriptors, facts ----> | ----- clone, same memory ----> worker   in the caller's cgroup
+      | ---- descriptors, facts ----> | ----- clone, same memory ----> worker
       | <----------------------------------------- its number -------- |
       | ------------------------------------------ go on ------------> |        becomes the command, ends
       |                               | <----------------------------- |
       |                               gives the memory back, ends
 
-It holds nothing of any caller's, and is in the server's own cgroup. The worker's end is quick: nobody who waits for it
+It holds nothing of any caller's, and is in the server's own cgroup: it serves callers there, so that memory is charged where it was
+without it. The worker's end is quick: nobody who waits for it
 waits for the memory.
 """
 
@@ -61,15 +62,14 @@ class Spare:
         """Let it end: nothing will come any more."""
         self.socket.close()
 
-    def begin(self, descriptors: list[int], facts: Facts, cgroup: int) -> int:
-        """Hand it a command, to be run in the cgroup of a descriptor, -1: where it is. Give the worker's process id.
+    def begin(self, descriptors: list[int], facts: Facts) -> int:
+        """Hand it a command, to be run in the cgroup where it is. Give the worker's process id.
 
         Raises OSError when it can't be: then nothing has been done, and it ends.
         """
         try:
             content = b"".join(b"%s:\t%s\n" % line for line in facts.status.items())
-            sent = [*descriptors, *([cgroup] if cgroup >= 0 else [])]
-            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, b"".join(map(request.FD.pack, sent)))]
+            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, b"".join(map(request.FD.pack, descriptors)))]
             self.socket.sendmsg([content], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
             poll = select.poll()
             poll.register(self.socket.fileno(), select.POLLIN)
@@ -101,8 +101,8 @@ def _wait(socket: _socket.socket, parent: int) -> NoReturn:
         if not descriptors:
             os._exit(0)
         status = parse_status(content)
-        connection, *asked, cgroup = descriptors if len(descriptors) > 1 + request.SENT else [*descriptors, -1]
-        _step(socket, cgroup)
+        connection, *asked = descriptors
+        _step(socket)
         facts = Facts(equal=(), rights=(), cgroup=b"", status=status)
         highest = max(*descriptors, socket.fileno())
         command = request.read(asked)
@@ -123,18 +123,20 @@ def _keep_only(descriptor: int) -> None:
 
 
 def _receive(socket: _socket.socket) -> tuple[bytes, list[int]]:
-    """Give what the server sends; nothing at its end."""
-    space = _socket.CMSG_SPACE(request.FD.size * (2 + request.SENT))
-    content, ancillary, _, _ = socket.recvmsg(_LENGTH_MAX, space, _socket.MSG_CMSG_CLOEXEC)
+    """Give what the server sends; nothing at its end. Raises OSError when not all of its descriptors could be taken."""
+    space = _socket.CMSG_SPACE(request.FD.size * (1 + request.SENT))
+    content, ancillary, flags, _ = socket.recvmsg(_LENGTH_MAX, space, _socket.MSG_CMSG_CLOEXEC)
+    if flags & (_socket.MSG_CTRUNC | _socket.MSG_TRUNC):
+        raise OSError("a message in part")
     found: list[int] = []
     for _, _, data in ancillary:
         found += (number for (number,) in request.FD.iter_unpack(data))
     return content, found
 
 
-def _step(socket: _socket.socket, cgroup: int) -> None:
+def _step(socket: _socket.socket) -> None:
     """Go on as another process, of which the server knows. Raises OSError."""
-    result = lib.mr_step(cgroup)
+    result = lib.mr_step()
     if result < 0:
         raise OSError(-result, os.strerror(-result))
     socket.send(os.getpid().to_bytes(8, "little"), _socket.MSG_NOSIGNAL)

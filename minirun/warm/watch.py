@@ -23,6 +23,7 @@ class Watch:
     """The directories of the package. Raises OSError where the kernel has no more watches for us."""
 
     def __init__(self) -> None:
+        self._is_stale = False
         self._archive = -1  # the watch that is of the archive's directory
         self.descriptor: int = _checked(lib.mr_watch_directory(os.fsencode(HOME)))
         for folder, folders, _ in os.walk(HOME):
@@ -32,7 +33,12 @@ class Watch:
             self._archive = _checked(lib.mr_watch_also(self.descriptor, os.fsencode(os.path.dirname(ARCHIVE))))
 
     def has_changed(self) -> bool:
-        """Say whether anything was written, removed or put there since the last look. Doesn't block."""
+        """Say whether anything was written, removed or put there since it was imported. Doesn't block."""
+        self._is_stale = self._is_stale or self._look()
+        return self._is_stale
+
+    def _look(self) -> bool:
+        """Say whether there is such news, which the kernel tells once."""
         try:
             data = os.read(self.descriptor, _BLOCK)
         except BlockingIOError:
@@ -43,7 +49,7 @@ class Watch:
             if self._means_change(watch, name):
                 return True
             data = data[_EVENT.size + length :]
-        return self.has_changed()
+        return self._look()
 
     def _means_change(self, watch: int, name: str) -> bool:
         if watch == self._archive:

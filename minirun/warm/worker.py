@@ -45,6 +45,7 @@ def become(asked: Request, socket: _socket.socket, peer: Peer, facts: Facts, par
         entry()
     except BaseException as error:  # as the interpreter ends when nothing has caught it
         sys.excepthook(type(error), error, error.__traceback__)
+        lib.mr_unmap_shared_files()
         if isinstance(error, KeyboardInterrupt):
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
             os.kill(os.getpid(), _signal.SIGINT)

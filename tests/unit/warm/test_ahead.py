@@ -75,7 +75,7 @@ child = os.fork()
 if child == 0:
     before = os.getpid()
     os.umask(0o123)
-    assert lib.mr_step(-1) == 0
+    assert lib.mr_step() == 0
     assert os.getpid() != before and os.umask(0) == 0o123
     os.write(there, b"%d" % os.getpid())
     text = " ".join(str(number) for number in range(1000))  # it has a stack and a heap
@@ -98,7 +98,7 @@ def test_one_that_is_killed_takes_the_first_along():
 here, there = os.pipe()
 child = os.fork()
 if child == 0:
-    assert lib.mr_step(-1) == 0
+    assert lib.mr_step() == 0
     os.write(there, b"%d" % os.getpid())
     signal.pause()
 pid = int(os.read(here, 20))
@@ -108,17 +108,3 @@ print(os.waitstatus_to_exitcode(ends[pid]), os.waitstatus_to_exitcode(ends[child
 """
     )
     assert seen == "-9 0\n"
-
-
-def test_a_cgroup_that_is_none_is_refused_in_the_process_as_it_was():
-    seen = in_a_process(
-        """
-child = os.fork()
-if child == 0:
-    before = os.getpid()
-    result = lib.mr_step(os.open("/", os.O_RDONLY))
-    os._exit(0 if result == -9 and os.getpid() == before else 1)  # EBADF
-print(os.wait()[1])
-"""
-    )
-    assert seen == "0\n"
