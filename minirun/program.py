@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _adopted: list[bytes] = []  # of a worker (warm/), whose process was born with another environment
+_last_act: Callable[[], object] | None = None
 
 
 def given_environment() -> list[bytes]:
@@ -45,7 +46,15 @@ def enter(main: Callable[[], int]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):  # closed, or its reader has gone: there is nobody to tell
             stream.flush()
+    if _last_act:
+        _last_act()
     os._exit(code)
+
+
+def end_with(act: Callable[[], object]) -> None:
+    """Say what is to be done when all else is done."""
+    global _last_act
+    _last_act = act
 
 
 def _complete_streams() -> None:

@@ -296,6 +296,23 @@ int mr_set_environment(const char *block, size_t count);
 int mr_set_signal_mask(uint64_t blocked);
 /* Leaves no free memory between allocated chunks of malloc(3). */
 void mr_fill_holes(void);
+/* Remembers where the memory of this process lies, for the processes that it forks (ahead.c). 0 or -errno. */
+int mr_pages_remember(void);
+/* Notes for all later ones which of these pages the calling process has written to: the first 32 that call it do, then one of 32. */
+void mr_pages_learn(void);
+/* Makes the noted pages the calling process's own, and maps the code, until something can be read of `until`. The number of pages.
+ * Nothing happens before Linux 5.14. madvise(2), MADV_POPULATE_WRITE. */
+size_t mr_pages_touch(int until);
+/* Names this process, and what it forks, "minirun-spare", or as before. mr_step does the latter, and names the one that waits
+ * "minirun-memory". */
+void mr_name_spare(int is_spare);
+/* Goes on as another process, with the same memory and parent, in the cgroup of a descriptor (-1: in the same): to move a process
+ * costs milliseconds of RCU. What was this process waits for the other's end, and then gives the memory back: that takes a
+ * millisecond, of which whoever waits for the other notices nothing. For a process with one thread. 0, or -errno in the process as it
+ * was. What the kernel doesn't copy (PR_SET_PDEATHSIG, a robust list, an rseq area) the new one hasn't. clone3(2), CLONE_VM. */
+int mr_step(int cgroup);
+/* Lets go of all files that are mapped to be shared: memory that outlives its process would keep their file system busy. */
+void mr_unmap_shared_files(void);
 /* An inotify(7) descriptor also watches a directory, for whatever changes one of its files. The watch or -errno. */
 int mr_watch_also(int descriptor, const char *path);
 /* python: end */

@@ -117,7 +117,12 @@ def _content(process: int | str, name: str) -> bytes:
 
 
 def _status(process: int | str) -> dict[bytes, bytes]:
-    lines = (line.partition(b":\t") for line in _content(process, "status").splitlines())
+    return parse_status(_content(process, "status"))
+
+
+def parse_status(text: bytes) -> dict[bytes, bytes]:
+    """Give what the lines of /proc/PID/status say, by their names. proc_pid_status(5)"""
+    lines = (line.partition(b":\t") for line in text.splitlines())
     return {name: value for name, _, value in lines}
 
 

@@ -26,7 +26,7 @@ SENT = 3
 DESCRIPTORS_MAX = 250
 LENGTH_MAX = 64 << 20  # execve(2) refuses more than a quarter of the stack limit: 6 MiB by default
 NUMBER_MAX = 1 << 20  # of a descriptor: fs.nr_open's default, proc_sys_fs(5)
-_FD = Struct("=i")
+FD = Struct("=i")
 
 
 class Rejected(Exception):
@@ -51,7 +51,7 @@ class Request(Record):
 
 def answer(socket: _socket.socket, kind: int, value: int = 0, descriptor: int = -1) -> None:
     """Tell the launcher. Raises OSError when it has gone, or doesn't read: BlockingIOError."""
-    ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, _FD.pack(descriptor))] if descriptor >= 0 else []
+    ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, FD.pack(descriptor))] if descriptor >= 0 else []
     socket.sendmsg([ANSWER.pack(kind, value)], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
 
 
@@ -60,12 +60,12 @@ def receive(socket: _socket.socket, count: int) -> list[int]:
 
     Raises BlockingIOError when nothing has come yet.
     """
-    space = _socket.CMSG_SPACE(_FD.size * (1 + DESCRIPTORS_MAX))
+    space = _socket.CMSG_SPACE(FD.size * (1 + DESCRIPTORS_MAX))
     data, ancillary, flags, _ = socket.recvmsg(2, space, _socket.MSG_CMSG_CLOEXEC | _socket.MSG_DONTWAIT)
     found: list[int] = []
     for level, kind, content in ancillary:
         if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-            found += (number for (number,) in _FD.iter_unpack(content[: len(content) // _FD.size * _FD.size]))
+            found += (number for (number,) in FD.iter_unpack(content[: len(content) // FD.size * FD.size]))
     if data == bytes((VERSION,)) and not flags & (_socket.MSG_CTRUNC | _socket.MSG_TRUNC) and len(found) == count:
         return found
     close_all(found)

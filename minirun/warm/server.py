@@ -30,6 +30,7 @@ from .control import Lock, listening_socket
 from .preload import preload
 from .request import COLD, EXITED, SEEN, STOPPED, Rejected
 from .settle import settle
+from .spare import Spare
 from .watch import Watch
 from .worker import PROGRAMS, become
 
@@ -50,6 +51,8 @@ class Command:
         self.peer: caller.Peer | None = None
         self.facts: caller.Facts | None = None
         self.worker = 0
+        self.memory = 0  # the process that gives the worker's memory back after its end
+        self.status: int | None = None  # of a worker that was killed, while that process has not ended
         self.token = -1  # who takes it runs the command
         self.is_stopped = False
         self.is_killed = False
@@ -87,6 +90,8 @@ class Server:
             self.poll.register(descriptor, select.POLLIN)
         _signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
+        self.spare: Spare | None = None
+        self.is_spare_wanted = False
         self.is_asked_to_leave = False
         _signal.signal(_signal.SIGTERM, self._ask_to_leave)
 
@@ -102,6 +107,7 @@ class Server:
                     self._hear(self.commands[descriptor])
             self._reap()
             self._look_at_callers()
+            self._fork_ahead()
             if self.is_asked_to_leave or self.watch.has_changed() or self._is_idle():
                 self.leave()
 
@@ -120,6 +126,7 @@ class Server:
         listener, self.listener = self.listener, None
         if listener is None:
             return
+        self._let_spare_go()
         self.poll.unregister(listener.fileno())
         if self.lock is not None and _inode(self.path) == self.place:  # or the service manager listens there by now
             os.unlink(self.path)
@@ -161,7 +168,7 @@ class Server:
 
     def _await_killed(self) -> None:
         """Whoever has killed a command, waited for it and calls the next finds nobody at work any more, if that is quick."""
-        killed = [command.worker for command in self.commands.values() if command.is_killed]
+        killed = [command.worker for command in self.commands.values() if command.is_killed and command.status is None]
         deadline = time.monotonic() + DYING_SECONDS
         while killed and time.monotonic() < deadline:
             if os.waitid(os.P_PID, killed[-1], os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
@@ -197,7 +204,7 @@ class Server:
         try:
             if not descriptors or self.watch.has_changed():
                 raise Rejected("its message, or our age")
-            self._begin(command, request.read(descriptors))
+            self._begin(command, request.read(descriptors), descriptors)
         except (Rejected, OSError):
             self._refuse(command)
         finally:
@@ -208,8 +215,8 @@ class Server:
             request.answer(command.socket, COLD)
         self._forget(command)
 
-    def _begin(self, command: Command, asked: request.Request) -> None:
-        """Fork a worker, which doesn't come back. Raises Rejected, OSError."""
+    def _begin(self, command: Command, asked: request.Request, descriptors: list[int]) -> None:
+        """Give the command to the spare worker, or to one forked for it. Raises Rejected, OSError."""
         if asked.home != self.home or asked.program not in PROGRAMS:
             raise Rejected("another installation")
         peer, facts = command.peer, command.facts
@@ -219,22 +226,57 @@ class Server:
             raise Rejected("its end")
         command.token = os.dup(asked.token)
         request.answer(command.socket, SEEN)
-        parent = os.getpid()
-        worker = self._fork(facts)
-        if worker == 0:
-            become(asked, command.socket, peer, facts, parent, self._highest(asked))
-        command.worker = worker
+        cgroup = -1 if facts.cgroup == self.facts.cgroup else self._open_cgroup(facts)
+        try:
+            command.worker = self._spare_worker(command, descriptors, cgroup) or self._forked_worker(
+                command, asked, cgroup
+            )
+        finally:
+            if cgroup >= 0:
+                os.close(cgroup)
 
-    def _fork(self, facts: caller.Facts) -> int:
-        if facts.cgroup == self.facts.cgroup:
-            return os.fork()
-        cgroup = os.open(self.hierarchy + os.fsdecode(facts.cgroup), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        pid: int = lib.mr_fork_into(cgroup)  # the worker closes all descriptors by itself
-        if pid != 0:
-            os.close(cgroup)
-        if pid < 0:
-            raise OSError(-pid, os.strerror(-pid))
-        return pid
+    def _open_cgroup(self, facts: caller.Facts) -> int:
+        return os.open(self.hierarchy + os.fsdecode(facts.cgroup), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def _spare_worker(self, command: Command, descriptors: list[int], cgroup: int) -> int:
+        """Give the process id of what was the spare worker, 0 when there was none, or none any more."""
+        spare, self.spare = self.spare, None
+        self.is_spare_wanted = True
+        if spare is None:
+            return 0
+        assert command.facts is not None
+        try:
+            worker = spare.begin([command.socket.fileno(), *descriptors], command.facts, cgroup)
+        except OSError:
+            return 0
+        command.memory = spare.pid
+        return worker
+
+    def _forked_worker(self, command: Command, asked: request.Request, cgroup: int) -> int:
+        """Give the process id of a fork, which doesn't come back. Raises OSError."""
+        assert command.peer is not None
+        assert command.facts is not None
+        parent = os.getpid()
+        worker: int = (
+            os.fork() if cgroup < 0 else lib.mr_fork_into(cgroup)
+        )  # the worker closes all descriptors by itself
+        if worker == 0:
+            become(asked, command.socket, command.peer, command.facts, parent, self._highest(asked))
+        if worker < 0:
+            raise OSError(-worker, os.strerror(-worker))
+        return worker
+
+    def _fork_ahead(self) -> None:
+        """When nobody waits: one that has served a command is likely to be asked for another."""
+        if self.is_spare_wanted and not self.commands and self.spare is None and self.listener is not None:
+            self.is_spare_wanted = False
+            with suppress(OSError):  # no process is left, or no descriptor: it will be forked when it is needed
+                self.spare = Spare()
+
+    def _let_spare_go(self) -> None:
+        spare, self.spare = self.spare, None
+        if spare is not None:
+            spare.close()
 
     def _highest(self, asked: request.Request) -> int:
         """Give a number that none of our descriptors exceeds."""
@@ -249,26 +291,49 @@ class Server:
 
     def _reap(self) -> None:
         """Pass on what became of workers."""
-        workers = {command.worker: command for command in self.commands.values() if command.worker}
-        while workers:
-            pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+            except ChildProcessError:
+                return
             if pid == 0:
                 return
-            command = workers.get(pid)
-            if command is None:
-                continue
-            if os.WIFCONTINUED(status):
-                command.is_stopped = command.by_us = False
-            elif os.WIFSTOPPED(status):
-                command.is_stopped = True
-                if not command.by_us:
-                    self._tell(command, STOPPED, os.WSTOPSIG(status))
-            else:
-                del workers[pid]
-                if command.is_taken():  # who is refused keeps nobody here that serves none
-                    self.idle_since = time.monotonic()
-                self._tell(command, EXITED, status)
-                self._forget(command)
+            command = next(
+                (command for command in self.commands.values() if pid in (command.worker, command.memory)), None
+            )
+            if command is not None and pid == command.worker:
+                self._has_changed(command, status)
+            elif not os.WIFSTOPPED(status) and not os.WIFCONTINUED(status):
+                self._has_ended(pid, command)
+
+    def _has_changed(self, command: Command, status: int) -> None:
+        """A worker was stopped, or goes on, or has ended."""
+        if os.WIFCONTINUED(status):
+            command.is_stopped = command.by_us = False
+        elif os.WIFSTOPPED(status):
+            command.is_stopped = True
+            if not command.by_us:
+                self._tell(command, STOPPED, os.WSTOPSIG(status))
+        elif os.WIFSIGNALED(status) and command.memory:
+            command.status = status  # it couldn't let go of the files that it had mapped
+            self._ignore(command)
+        else:
+            self._end(command, status)
+
+    def _has_ended(self, pid: int, command: Command | None) -> None:
+        """The memory of a worker is given back; or the spare worker was killed; or it is the end of one that was given up."""
+        if self.spare is not None and pid == self.spare.pid:
+            self._let_spare_go()
+        elif command is not None:
+            command.memory = 0
+            if command.status is not None:
+                self._end(command, command.status)
+
+    def _end(self, command: Command, status: int) -> None:
+        if command.is_taken():  # who is refused keeps nobody here that serves none
+            self.idle_since = time.monotonic()
+        self._tell(command, EXITED, status)
+        self._forget(command)
 
     def _tell(self, command: Command, kind: int, value: int) -> None:
         with suppress(OSError):  # it has ended
@@ -281,7 +346,7 @@ class Server:
             if not command.worker:
                 if now - command.since > SILENCE_SECONDS:
                     self._forget(command)
-            elif now - command.since > LOOK_MS / 1000:
+            elif command.status is None and now - command.since > LOOK_MS / 1000:
                 assert command.peer is not None
                 is_stopped = _state(command.peer.pid) in (b"T", b"t")
                 if is_stopped and not command.is_stopped:

@@ -29,6 +29,7 @@ def settle() -> None:
     """Do it all, once. What the kernel or the C library doesn't offer is left out."""
     gc.collect()
     _fill_pools()
+    lib.mr_pages_remember()
     lib.mr_fill_holes()
     gc.freeze()  # a worker's collection doesn't touch what is there
 

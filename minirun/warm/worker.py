@@ -15,6 +15,7 @@ import sys
 from .._native import lib
 from ..frozen import Archive
 from ..light import suppress
+from ..program import end_with
 from . import adopt, request
 from .request import ACCEPTED, Rejected
 
@@ -77,8 +78,15 @@ def _prepare(
     with suppress(OSError):  # who asked has ended; what ends its worker is on its way
         request.answer(_socket.socket(fileno=connection), ACCEPTED, os.getpid(), ourselves)
     request.close_all((token, directory, ourselves))
+    end_with(_leave)
     entry: Callable[[], None] = module.entry
     return entry
+
+
+def _leave() -> None:
+    """The last act of a command: it notes what later workers will need, and holds no file of its caller's by its memory."""
+    lib.mr_pages_learn()
+    lib.mr_unmap_shared_files()
 
 
 def _is_terminal(descriptor: int) -> bool:

@@ -23,12 +23,23 @@ from tests.waiting import until
 MARK = "import os\nos.close(os.open({mark!r}, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))\n"
 
 
+SPARE, MEMORY = "minirun-spare", "minirun-memory"
+
+
 def has_ended(pid: int) -> bool:
     """Say whether a process has ended; a zombie has, for which process 1 may take its time."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
+
+
+def name_of(pid: int) -> str:
+    """Give what ps(1) calls a process; one that has just ended is called SPARE."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().rstrip()
+    except OSError:  # it has ended
+        return SPARE
 
 
 class Installation:
@@ -104,6 +115,13 @@ class Installation:
 
     def workers(self) -> list[int]:
         """Give the workers that there are now."""
+        return [pid for pid in self._children() if name_of(pid) not in (SPARE, MEMORY)]
+
+    def spares(self) -> list[int]:
+        """Give the workers that wait for a command."""
+        return [pid for pid in self._children() if name_of(pid) == SPARE]
+
+    def _children(self) -> list[int]:
         pid = self.pid()
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

@@ -20,6 +20,17 @@ from .conftest import has_ended
 from .test_signals import has_database
 
 
+def text_of(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+    except OSError:  # it has ended
+        return ""
+
+
+def parent_of(pid: int) -> int:
+    return int((text_of(pid, "stat").rpartition(")")[2].split() or (0, 0))[1])
+
+
 def test_a_command_is_served_and_says_what_it_says_cold(installed):
     warm = installed.run("version")
     assert not installed.ran_cold()
@@ -41,8 +52,9 @@ def test_fifty_first_commands_leave_one_process(place):
             place.run("version").stdout
         }
     until("a preloaded process", lambda: control.find(place.socket))
-    named = [path for path in Path("/proc").glob("[0-9]*/cmdline") if place.socket.encode() in path.read_bytes()]
-    assert len(named) == 1
+    processes = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    named = {pid for pid in processes if place.socket in text_of(pid, "cmdline")}
+    assert len([pid for pid in named if parent_of(pid) not in named]) == 1  # all others are its workers
 
 
 @pytest.mark.parametrize("setting", ["0", "configured"])
@@ -96,6 +108,53 @@ def test_idle_it_is_small_and_sleeps(installed):
     before = switches()
     with pytest.raises(AssertionError):
         until("a wake-up", lambda: switches() != before, seconds=2)
+
+
+def test_a_worker_is_ready_before_its_command_comes(installed):
+    installed.run("version")
+    (spare,) = until("a spare worker", installed.spares)
+    installed.run("version")
+    until("another one", lambda: installed.spares() not in ([], [spare]))
+    assert not installed.ran_cold()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
+def test_a_spare_worker_that_is_lost_is_not_missed(installed, number):
+    """Killed, or stopped by somebody: the next command has one forked for it."""
+    for _ in range(5):
+        installed.run("version")
+        (spare,) = until("a spare worker", installed.spares)
+        os.kill(spare, number)
+        installed.run("version")
+        until("its end", lambda spare=spare: has_ended(spare))
+    assert not installed.ran_cold()
+
+
+def test_a_spare_worker_ends_with_the_preloaded_process(installed):
+    installed.run("version")
+    (spare,) = until("a spare worker", installed.spares)
+    os.kill(installed.pid(), signal.SIGKILL)
+    until("its end", lambda: has_ended(spare))
+
+
+@pytest.mark.parametrize("end", ["ps", "killed"])
+def test_a_command_that_has_ended_holds_no_file_system(installed, tmp_path, end):
+    """Its memory, with what SQLite has mapped, is given back after its end, by another process."""
+    place = tmp_path / "mounted"
+    place.mkdir()
+    words = ["--root", str(place / "data"), "--run-root", str(place / "run")]
+    for _ in range(10):
+        subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
+        if end == "killed":
+            command = subprocess.Popen([installed.program(), *words, "events"], env=installed.environment())
+            (worker,) = until("a worker", installed.workers)
+            until("it to be at work", lambda worker=worker: has_database(worker))
+            os.kill(worker, signal.SIGKILL)
+            assert command.wait(20) == -signal.SIGKILL
+        else:
+            installed.run(*words, "ps")
+        subprocess.run(["umount", "--recursive", str(place)], check=True)
+    assert not installed.ran_cold()
 
 
 def test_a_killed_one_is_replaced_by_the_next_command(installed):
@@ -167,15 +226,16 @@ def test_commands_that_run_while_the_package_changes_go_on(installed, roots):
 def test_it_holds_no_more_after_many_commands(installed):
     pid = installed.pid()
 
-    def held() -> tuple[list[str], int]:
-        return sorted(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
+    def held() -> tuple[int, int]:
+        return len(os.listdir(f"/proc/{pid}/fd")), len(os.listdir(f"/proc/{pid}/task"))
 
     def is_at_rest() -> bool:
         try:
-            links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in held()[0]]
+            links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
         except FileNotFoundError:  # closed just now
             return False
-        return sum(link.startswith("socket:") for link in links) == 1  # it listens, and no connection is left
+        # It listens, and has a worker ready: no connection is left.
+        return sum(link.startswith("socket:") for link in links) == 2 and len(installed.spares()) == 1
 
     installed.run("version")
     until("rest", lambda: not installed.workers())
@@ -184,4 +244,5 @@ def test_it_holds_no_more_after_many_commands(installed):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: installed.run("version"), range(200)))
     assert not installed.ran_cold()
-    until("the same", lambda: held() == before)
+    until("rest", is_at_rest)
+    assert held() == before
