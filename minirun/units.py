@@ -18,9 +18,8 @@ ID_MAX = (1 << 32) - 2  # of users and groups: -1 means "no change" to the kerne
 _DIGITS_MAX = 64  # of what may have a fraction
 _SHOWN = 200
 SECOND_NS = 1_000_000_000
-LONGEST_POLL_MS = (
-    1 << 31
-) - 1  # poll(2) has an int: whoever waits longer than 24 days looks at the clock and waits again
+# poll(2) has an int: whoever waits longer than 24 days looks at the clock and waits again.
+LONGEST_POLL_MS = (1 << 31) - 1
 _SPANS_NS = {
     "ns": 1, "us": 1_000, "µs": 1_000, "μs": 1_000, "ms": 1_000_000,
     "s": SECOND_NS, "m": 60 * SECOND_NS, "h": 3600 * SECOND_NS,

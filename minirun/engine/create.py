@@ -24,6 +24,31 @@ if TYPE_CHECKING:
 def create(engine: Engine, config: ContainerConfig) -> Container:
     """Make a container at rest; raises NotFound (image), Conflict (name), InvalidInput. Nothing is left behind on failure."""
     image = find_image(engine, config.image)
+    config = _resolve(engine, config, image)
+    container = describe(config, image)
+    container = container.replace(config=with_ids_of_lenders(engine, container.config))
+    if config.links:
+        from .links import resolve as resolve_links
+
+        container = container.replace(config=resolve_links(engine, container.config))
+    _check(engine, config)
+    with engine.lock(container.id):
+        container = _insert(engine, container)
+        try:
+            _furnish(engine, container, config, image)
+        except BaseException:
+            from .remove import erase
+
+            erase(engine, container)
+            raise
+        with database.transaction(engine.connection):
+            engine.rows.update(container.id, status="created")
+            engine.rows.note(container, "create")
+    return container.replace(status="created")
+
+
+def _resolve(engine: Engine, config: ContainerConfig, image: Image) -> ContainerConfig:
+    """Fill in what the image, or other containers, say of volumes, images to mount, and health. Raises NotFound, InvalidInput."""
     if config.volumes or config.volumes_from or image.config.get("Volumes"):
         from .volume_mounts import resolve
 
@@ -36,50 +61,33 @@ def create(engine: Engine, config: ContainerConfig) -> Container:
         from .health import resolve as resolve_health
 
         config = resolve_health(config, image)
-    container = describe(config, image)
-    container = container.replace(config=with_ids_of_lenders(engine, container.config))
-    if config.links:
-        from .links import resolve as resolve_links
+    return config
 
-        container = container.replace(config=resolve_links(engine, container.config))
+
+def _check(engine: Engine, config: ContainerConfig) -> None:
+    """Find out before anything is made what the host can't. Raises InvalidInput, NotSupported, OSError."""
     if config.binds:
         from .spec_mounts import check_sources
 
         check_sources(config)
-    _check_kernel()
+    syscalls.require_openat2()
     if config.has_user_namespace:
         from .userns import check_host
 
         check_host(engine)
-    with engine.lock(container.id):
-        container = _insert(engine, container)
-        try:
-            make_directory(engine, container.id)
-            if config.has_user_namespace:
-                from . import userns
-
-                userns.give(engine, container, f"{engine.layout.container(container.id)}/upper")
-            if config.volumes:
-                from .volume_mounts import furnish
-
-                furnish(engine, container, image)
-        except BaseException:
-            from .remove import erase
-
-            erase(engine, container)
-            raise
-        with database.transaction(engine.connection):
-            engine.rows.update(container.id, status="created")
-            engine.rows.note(container, "create")
-    return container.replace(status="created")
 
 
-def _check_kernel() -> None:
-    """Without openat2(2) nothing of a container could be removed again: then none is made. Raises OSError."""
-    os.close(syscalls.openat2(_ANYWHERE, "/", os.O_PATH))
+def _furnish(engine: Engine, container: Container, config: ContainerConfig, image: Image) -> None:
+    """Make what a container has on the disk."""
+    make_directory(engine, container.id)
+    if config.has_user_namespace:
+        from . import userns
 
+        userns.give(engine, container, f"{engine.layout.container(container.id)}/upper")
+    if config.volumes:
+        from .volume_mounts import furnish
 
-_ANYWHERE = -100  # AT_FDCWD
+        furnish(engine, container, image)
 
 
 def find_image(engine: Engine, name: str) -> Image:

@@ -37,7 +37,7 @@ from .transport import Transport
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .adding import NewImage
     from .fetching import Progress
@@ -292,6 +292,20 @@ def _as_known(layer: Descriptor, diff_id: str) -> Layer:
     return Layer(digest=layer.digest, size=layer.size, diff_id=diff_id, media_type=layer.media_type, unpacked_bytes=0)
 
 
+def _open(images: Images, layer: Descriptor, part: Part | None, stack: ExitStack) -> tuple[int, Callable[[int], bytes]]:
+    """Give the descriptor of a layer that is on its way, or here, and what reads it. Raises Vanished."""
+    if part is not None:
+        part.wait_taken()
+        part.rewind()
+        return part.fd, part.read
+    try:
+        descriptor = os.open(images.blobs.path(layer.digest), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise Vanished from error
+    stack.callback(os.close, descriptor)
+    return descriptor, lambda size: os.read(descriptor, size)
+
+
 def _read_one(
     images: Images,
     addition: Addition,
@@ -306,17 +320,7 @@ def _read_one(
     what = f"layer {name}"
     unpack = not addition.has_chain(chain_ids_above(below, diff_id))
     with ExitStack() as stack:
-        if part is not None:
-            part.wait_taken()
-            part.rewind()
-            descriptor, read = part.fd, part.read
-        else:
-            try:
-                descriptor = os.open(images.blobs.path(layer.digest), os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError as error:
-                raise Vanished from error
-            stack.callback(os.close, descriptor)
-            read = lambda size: os.read(descriptor, size)  # noqa: E731
+        descriptor, read = _open(images, layer, part, stack)
         done = 0
 
         def tapped(size: int) -> bytes:
@@ -330,14 +334,14 @@ def _read_one(
         try:
             interrupt = part.interrupt if part is not None else bool
             result = addition.read_layer(tapped, what, below=below, unpack=unpack, interrupt=interrupt)
+            if result.digest != layer.digest or result.size != layer.size:
+                raise Corrupt(
+                    f"{what}: the digest doesn't match: the registry sent {result.digest} ({result.size} bytes)"
+                )
         except Corrupt:
             if part is not None:
                 part.discard()  # or the next try would read the same again
             raise
-        if result.digest != layer.digest or result.size != layer.size:
-            if part is not None:
-                part.discard()
-            raise Corrupt(f"{what}: the digest doesn't match: the registry sent {result.digest} ({result.size} bytes)")
         if result.diff_id != diff_id:
             raise Corrupt(f"{what}: the content doesn't match the image's configuration ({result.diff_id})")
         if part is not None and not addition.has_blob(layer.digest):

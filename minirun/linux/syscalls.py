@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _ENOSYS = 38
+_AT_FDCWD = -100  # the working directory: what an absolute path doesn't need
 _PF_EXITING = 0x4  # include/linux/sched.h
 
 
@@ -133,6 +134,11 @@ def is_exiting(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return True
     return bool(int(text[text.rindex(b")") + 2 :].split()[6]) & _PF_EXITING)
+
+
+def require_openat2() -> None:
+    """Raise OSError on a kernel without openat2(2): no tree could be removed again, so none is made. Linux 5.6."""
+    os.close(openat2(_AT_FDCWD, "/", os.O_PATH))
 
 
 def pidfd_open(pid: int) -> int:

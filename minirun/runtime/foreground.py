@@ -153,10 +153,8 @@ class _Relay:
         self.terminal, self.pidfd = terminal, pidfd
         self.input: bytes | None = b""  # None: there is none any more
         self.has_reader = True  # of our stdout
-        self.end_due, self.end_pause = (
-            0.0,
-            _FIRST_PAUSE_SECONDS,
-        )  # when our stdin's end is typed next, and how long after it again
+        self.end_due = 0.0  # when our stdin's end is typed next
+        self.end_pause = _FIRST_PAUSE_SECONDS  # and how long after that again
 
     def run(self) -> None:
         """Go on until the process has ended and nothing more is to be read."""

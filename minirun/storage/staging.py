@@ -14,7 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from ..linux.syscalls import openat2
+from ..linux.syscalls import require_openat2
 from ..linux.trees import remove_tree, sync_file_system
 
 TYPE_CHECKING = False
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_AT_FDCWD = -100
 
 
 class Stage:
@@ -74,7 +73,7 @@ class Staging:
     def create(self) -> Stage:
         """Make a stage that this process holds until it closes it or dies. Raises OSError."""
         os.makedirs(self.directory, 0o700, exist_ok=True)
-        _check_kernel(self.directory)
+        require_openat2()
         while True:
             name = os.urandom(8).hex()
             path = f"{self.directory}/{name}"
@@ -108,11 +107,6 @@ def is_held(path: str) -> bool:
     finally:
         os.close(fd)
     return False
-
-
-def _check_kernel(directory: str) -> None:
-    """Nothing is put where it couldn't be removed from again: unpacking and removing a tree take openat2(2)."""
-    os.close(openat2(_AT_FDCWD, directory, DIRECTORY))
 
 
 def _hold(path: str) -> int | None:

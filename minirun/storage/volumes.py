@@ -46,7 +46,6 @@ NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXY
 NAME_MAX = 255
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SELECT = "SELECT name, created_ns, labels, options, status FROM volumes"
-_ANYWHERE = -100  # AT_FDCWD
 _LOCKS = 1 << 61  # containers' locks are below: engine/engine
 
 
@@ -104,8 +103,7 @@ class Volumes:
             raise MinirunError(f"create {name}: the volume is being removed; try again")
         if existing is not None:
             return False
-        # Without it no tree can be removed again: then none is made.
-        os.close(syscalls.openat2(_ANYWHERE, "/", os.O_PATH))
+        syscalls.require_openat2()
         values = (name, time.time_ns(), dumps(dict(labels)), dumps(dict(options)), "creating")
         self._connection.execute("INSERT INTO volumes VALUES (?, ?, ?, ?, ?)", values)
         database.record_event(self._connection, "volume", "create", name, {"driver": "local"})
