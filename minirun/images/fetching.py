@@ -60,7 +60,7 @@ class Fetcher:
         self._stopped.set()
         self._registry.give_up()
         for answer in tuple(self._answers):
-            with suppress(RuntimeError):  # it has been read to its end meanwhile
+            with suppress(RuntimeError, OSError):  # it has been read to its end meanwhile, or is cut already
                 answer.shutdown()  # whoever reads from it reads the end
         for thread in self._threads:
             thread.join()
