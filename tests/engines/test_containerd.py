@@ -37,7 +37,9 @@ def status(ctr: Ctr, task: str) -> str:
 
 def test_output_and_exit_code(ctr: Ctr, rootfs: Path) -> None:
     words = ["run", "--rm", "--runc-binary", str(RUNTIME), "--rootfs", str(rootfs), "short"]
-    done = ctr(*words, "sh", "-c", "echo out; exit 6", check=False)
+    # It stays a moment: containerd loses what a process writes at its very end once in some hundred times, with any
+    # runtime (containerd's issue 5741).
+    done = ctr(*words, "sh", "-c", "echo out; sleep 0.3; exit 6", check=False)
     assert (done.stdout, done.returncode) == ("out\n", 6)
 
 
