@@ -24,6 +24,7 @@ import pytest
 
 from tests import hosts
 from tests.census import Census, Things
+from tests.waiting import until
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
@@ -132,10 +133,16 @@ def _take_down(roots: Roots) -> None:
             engine.remove(container.id, force=True)
         engine.networks.destroy()
     top = hosts.cgroup_mount() / f"minirun-{Census(roots.root, roots.run_root).tag}"
-    for directory, _, _ in os.walk(top, topdown=False):
+    until("the cgroup to be removed", lambda: _is_removed(top))
+    shutil.rmtree(roots.run_root.parent, ignore_errors=True)
+
+
+def _is_removed(cgroup: Path) -> bool:
+    """Remove a cgroup with those below it; False while a process that was killed hasn't left one yet."""
+    for directory, _, _ in os.walk(cgroup, topdown=False):
         with contextlib.suppress(OSError):
             os.rmdir(directory)
-    shutil.rmtree(roots.run_root.parent, ignore_errors=True)
+    return not cgroup.exists()
 
 
 class MinirunCommand:
