@@ -39,7 +39,7 @@ KERNEL := $(shell . /etc/os-release; [ "$$ID" = ubuntu ] && echo linux-image-gen
 
 # What is missing on a fresh machine. `%` stands for the version of PYTHON (python3.11-venv), which need not be the default one.
 PYTHON_PACKAGES := $(notdir $(PYTHON)) $(notdir $(PYTHON))-venv $(notdir $(PYTHON))-dev
-BUILD_PACKAGES := $(PYTHON_PACKAGES) gcc libc6-dev ca-certificates
+BUILD_PACKAGES := $(PYTHON_PACKAGES) gcc libc6-dev musl-tools ca-certificates
 RUN_PACKAGES := nftables kmod
 DEMO_PACKAGES := busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) docker-registry mmdebstrap curl iproute2 iptables procps redis-tools mariadb-client skopeo docker.io \

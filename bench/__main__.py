@@ -19,7 +19,7 @@ from minirun.engine.layout import Layout
 from minirun.runtime.cgroups.hierarchy import Hierarchy
 
 from . import commands, crowd, images, library, memory, oci, output, warm
-from .measure import BenchError
+from .measure import BenchError, rest
 from .peers import peers
 from .report import Row, render, save
 from .setting import Setting
@@ -90,6 +90,7 @@ def _measure(directory: Path, groups: list[str], rounds: int, target: Path | Non
         subprocess.run([fixture, "import", "busybox", "--minirun", words], check=True, stdout=subprocess.DEVNULL)
         stack.callback(_remove_all, setting)
         for group in groups:
+            rest()
             print(f"measuring: {group} ...", file=sys.stderr, flush=True)
             try:
                 rows += GROUPS[group](setting)
@@ -108,8 +109,10 @@ def _measure(directory: Path, groups: list[str], rounds: int, target: Path | Non
 
 @contextlib.contextmanager
 def _run_directories(directory: Path) -> Iterator[None]:
-    """Give each engine its run-time directory in memory, as /run is on every real host; images stay on the disk."""
-    places = [directory / part for part in ("minirun/run", "docker/exec", "podman/run")]
+    """Give each program its run-time directory in memory, as /run is on every real host; images stay on the disk."""
+    runtimes = ("runc", "crun", "oci/minirun", "oci/runc", "oci/crun", "warm/oci")
+    parts = ("minirun/run", "docker/exec", "podman/run", *(f"{runtime}/state" for runtime in runtimes))
+    places = [directory / part for part in parts]
     with contextlib.ExitStack() as undo:
         for place in places:
             place.mkdir(parents=True)

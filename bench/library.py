@@ -123,8 +123,13 @@ def _build_bare(setting: Setting, directory: Path) -> list[str] | None:
 
 
 def _many(setting: Setting) -> Row:
-    """All on the bridge, from one process with one engine per thread."""
+    """All on the bridge, from one process with one engine per thread.
+
+    Bridge and rules are there, as they are for bare C: a host makes them once.
+    """
     root = str(setting.root)
+    with Engine(root, str(setting.run_root)) as engine:
+        _life(engine, "bridge")
     left = iter(range(STARTS))
     lock = threading.Lock()
     failures: list[BaseException] = []

@@ -1,6 +1,7 @@
 """Times commands fairly: interleaved rounds, medians, one way to start a process for all.
 
-Owns: `Subject` (one command to time), `compare` (rounds), `Launcher` (commands timed inside another mount namespace).
+Owns: `Subject` (one command to time), `compare` (rounds), `rest` (between groups), `Launcher` (commands timed inside another mount
+namespace), `at_once` (many of one command, some at a time: the words of a program that runs them, to be timed as any other).
 Leaves to others: what the commands are (one module per group), how results look (report).
 """
 
@@ -13,7 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+REST_SECONDS = 20
 
 
 class BenchError(Exception):
@@ -91,6 +95,26 @@ def compare(subjects: Sequence[Subject], rounds: int) -> None:
                 subject.seconds.append(seconds)
 
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def at_once(words: Sequence[str], many: int, at_a_time: int) -> list[str]:
+    """Give the words of a program that runs a command `many` times; `{}` in the command's words is the number of the time."""
+    code = (
+        f"import sys; sys.path.insert(0, {str(CHECKOUT)!r}); from bench.measure import be_many; be_many(sys.argv[1:])"
+    )
+    return [sys.executable, "-c", code, str(many), str(at_a_time), *words]
+
+
+def be_many(arguments: Sequence[str]) -> None:
+    """Be that program. Raises BenchError when one of the commands fails."""
+    many, at_a_time, *words = arguments
+    with ThreadPoolExecutor(int(at_a_time)) as pool:
+        list(
+            pool.map(lambda number: time_command([word.replace("{}", str(number)) for word in words]), range(int(many)))
+        )
+
+
 class Launcher:
     """A process in another namespace that starts and times commands for us; the way there isn't part of the time.
 
@@ -100,7 +124,7 @@ class Launcher:
     def __init__(self, enter: Sequence[str]) -> None:
         self.process = subprocess.Popen(
             [*enter, sys.executable, "-m", "bench.measure"],
-            cwd=Path(__file__).resolve().parent.parent,
+            cwd=CHECKOUT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -141,3 +165,25 @@ def serve() -> None:
 
 if __name__ == "__main__":
     serve()
+
+
+def rest() -> None:
+    """Wait until nothing is left of what was set up or measured before, so that it isn't measured with what comes next.
+
+    The disk has everything, and the processors are nine parts of ten idle for a second; twenty seconds at most.
+    """
+    os.sync()
+    deadline = time.monotonic() + REST_SECONDS
+    while time.monotonic() < deadline:
+        idle, total = _processor_times()
+        time.sleep(1)
+        still_idle, still_total = _processor_times()
+        if still_idle - idle >= 0.9 * (still_total - total):
+            return
+
+
+def _processor_times() -> tuple[int, int]:
+    """Give how long the processors were idle, and how long there were any. proc_stat(5)"""
+    with open("/proc/stat", encoding="ascii") as file:
+        times = [int(word) for word in file.readline().split()[1:9]]
+    return times[3], sum(times)

@@ -18,7 +18,7 @@ A row is
     field   of the request that the command makes; "" means that the command's own file reads the option
 
 Options that share a field are joined in the order of the table. A row without a help text is accepted and not shown. The
-rows are plain constants, so that loading them costs nothing; only those of the command at hand become `Option` values.
+rows are plain constants, so that loading them costs nothing; only those that are asked for become `Option` values.
 
 argparse isn't used: it costs 6 to 9 ms of a start, abbreviates long options, and its messages are nobody's.
 """
@@ -59,8 +59,8 @@ class Option(Record):
 
 
 def options_of(rows: Rows) -> tuple[Option, ...]:
-    """Give the rows as values."""
-    return tuple(Option(**dict(zip(Option._fields, row, strict=True))) for row in rows)
+    """Give the rows as values; a row's cells are an option's fields."""
+    return tuple([Option.of_fields(row) for row in rows])
 
 
 class Command(Record):
@@ -100,7 +100,7 @@ def find_command(table: tuple[CommandRow, ...], name: str) -> Command | None:
 class Parsed(Record):
     """What was given on the command line; an option that wasn't given has no entry in `values`."""
 
-    options: tuple[Option, ...]
+    options: tuple[Option, ...]  # that were given, in the order of the table
     values: dict[str, Any]
     arguments: tuple[str, ...]
 
@@ -121,7 +121,7 @@ class Parsed(Record):
         """Gather the values of all options that name a field; those that share one are joined in table order."""
         gathered: dict[str, Any] = {}
         for option in self.options:
-            if not option.field or option.name not in self.values:
+            if not option.field:
                 continue
             value = self.values[option.name]
             if option.kind == "spread":
@@ -141,12 +141,10 @@ class Reader:
 
     values_package = ""
 
-    def __init__(self, options: tuple[Option, ...], words: Sequence[str], options_stop: bool) -> None:
-        self.options = options
-        self.long = {option.name: option for option in options}
-        self.short = {option.short: option for option in options if option.short}
-        if "h" not in self.short and "help" in self.long:
-            self.short["h"] = self.long["help"]
+    def __init__(self, rows: Rows, words: Sequence[str], options_stop: bool) -> None:
+        self.rows = rows
+        # By their place in the table. Each that is looked up is taken, or the reading ends.
+        self.given: dict[int, Option] = {}
         self.words = list(words)
         self.options_stop = options_stop
         self.values: dict[str, Any] = {}
@@ -168,7 +166,23 @@ class Reader:
                 self.read_long(word)
             else:
                 self.read_short(word)
-        return Parsed(options=self.options, values=self.values, arguments=tuple(arguments))
+        options = tuple([self.given[place] for place in sorted(self.given)])
+        return Parsed(options=options, values=self.values, arguments=tuple(arguments))
+
+    def long(self, name: str) -> Option | None:
+        """Give the option of that name."""
+        return self._find(0, name)
+
+    def short(self, letter: str) -> Option | None:
+        """Give the option of that letter: `h` is help wherever it is nothing else."""
+        return self._find(1, letter) or (self.long("help") if letter == "h" else None)
+
+    def _find(self, cell: int, text: str) -> Option | None:
+        for place, row in enumerate(self.rows):
+            if row[cell] == text:
+                option = self.given[place] = Option.of_fields(row)
+                return option
+        return None
 
     def unknown(self, name: str) -> str:
         """Say that there is no option of this name."""
@@ -183,7 +197,7 @@ class Reader:
         name, equals, text = word.lstrip("-").partition("=")
         if not name or word.startswith("---"):
             raise UsageError(f"bad flag syntax: {word}")
-        option = self.long.get(name)
+        option = self.long(name)
         if option is None:
             raise UsageError(self.unknown(name))
         self.take(option, text if equals else None, f"--{name}")
@@ -192,7 +206,7 @@ class Reader:
         """Take a cluster of letters: switches, the last of which may be an option with its value."""
         letters = word[1:]
         while letters:
-            option = self.short.get(letters[0])
+            option = self.short(letters[0])
             if option is None:
                 raise UsageError(f"unknown shorthand flag: {letters[0]!r} in -{letters}")
             place = f"{letters[0]!r} in -{letters}"

@@ -116,12 +116,27 @@ _left_open: list[sqlite3.Connection] = []
 
 
 def _create(connection: sqlite3.Connection, schema: str) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
+    _keep_log(connection)
     with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version == 0:  # nobody was faster
             _run(connection, schema)
             connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _keep_log(connection: sqlite3.Connection) -> None:
+    """Make it a WAL database. Of several that do so at once, SQLite lets none wait that has looked at it already: it can't be sure
+    not to wait for one who waits for it. So it looks again.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            sqlite3.Connection.execute(connection, "PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise _translated(error) from error
+        time.sleep(0.002)
 
 
 def _bring_up_to_date(connection: sqlite3.Connection, steps: Sequence[tuple[int, str]]) -> None:

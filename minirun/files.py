@@ -1,6 +1,6 @@
 """Small file duties that every storey has: whole-file writes that are atomic, and locks that the kernel drops.
 
-Owns: `write_atomically`, `read_text`, `Lock`. Leaves to others: what the files mean.
+Owns: `write_atomically`, `write_new`, `read_bytes`, `Lock`. Leaves to others: what the files mean.
 """
 
 from __future__ import annotations
@@ -49,6 +49,9 @@ def write_new(path: str, data: bytes, mode: int = 0o600, *, durable: bool = Fals
             view = view[os.write(descriptor, view) :]
         if durable:
             os.fsync(descriptor)
+    except OSError as error:
+        error.filename = path  # a call on a descriptor names none
+        raise
     finally:
         os.close(descriptor)
 

@@ -26,10 +26,14 @@ def say(text: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write text to standard output as it is, escaped when that is a terminal."""
+    """Write text to standard output as it is, escaped when that is a terminal. An OSError names standard output."""
     if os.isatty(1):
         text = printable(text, keep="\n\t")
-    write_all(1, text.encode("utf-8", "surrogateescape"))
+    try:
+        write_all(1, text.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        error.filename = "write standard output"
+        raise
 
 
 def warn(text: str) -> None:

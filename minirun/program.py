@@ -1,6 +1,7 @@
 """The process of a command line: what it needs to have around it, its end, and the words for an error of the system.
 
-Owns: `enter`, `reason_of`, the environment that was given. Leaves to others: what the command does, and the exit code.
+Owns: `enter`, `ends_soon`, `reason_of`, `check_descriptors`, the environment that was given. Leaves to others: what the command
+does, and the exit code.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import _signal
 import os
 import sys
 
+from .errors import Exhausted
 from .light import suppress
 
 TYPE_CHECKING = False
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 _adopted: list[bytes] = []  # of a worker (warm/), whose process was born with another environment
 _last_act: Callable[[], object] | None = None
+_is_entered = False
 
 
 def given_environment() -> list[bytes]:
@@ -39,6 +42,8 @@ def enter(main: Callable[[], int]) -> None:
     The interpreter's own farewell (collecting modules) is left out: everything that has to be closed is closed by
     then, and it costs more than a millisecond of every command.
     """
+    global _is_entered
+    _is_entered = True
     _complete_streams()
     # Ignored, as a caller may have left it, nobody would learn how a child of ours has ended. wait(2), NOTES.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
@@ -49,6 +54,11 @@ def enter(main: Callable[[], int]) -> None:
     if _last_act:
         _last_act()
     os._exit(code)
+
+
+def ends_soon() -> bool:
+    """Is this process there for one command line only? What it leaves to its end is left soon."""
+    return _is_entered
 
 
 def end_with(act: Callable[[], object]) -> None:
@@ -64,6 +74,24 @@ def _complete_streams() -> None:
             os.fstat(descriptor)
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest free number: this one
+
+
+_NEEDED = 16  # descriptors: more than any step or its undo holds besides what the container gets
+
+
+def check_descriptors() -> None:
+    """Refuse to begin where so few files can be opened that what was begun could not be undone. Exhausted."""
+    held: list[int] = []
+    try:
+        while len(held) < _NEEDED:
+            held.append(os.dup(2))
+    except OSError as error:
+        raise Exhausted(
+            f"open {_NEEDED} files at once: {(error.strerror or '').lower()}; ulimit -n raises the limit"
+        ) from error
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def reason_of(error: OSError) -> str:

@@ -91,14 +91,23 @@ class Record(metaclass=RecordType):
         return f"{type(self).__name__}({inside})"
 
     def replace(self, **changes: Any) -> Self:
-        """Give a copy in which `changes` hold."""
-        values = {name: getattr(self, name) for name in type(self)._fields}
-        values.update(changes)
-        return type(self)(**values)
+        """Give a copy in which `changes` hold. Raises TypeError for what is no field."""
+        record = type(self).__new__(type(self))
+        for name, put in type(self)._setters:
+            put(record, changes.pop(name) if name in changes else getattr(self, name))
+        for name in changes:
+            raise TypeError(f"{type(self).__name__} has no field {name!r}")
+        return record
 
     def as_json(self) -> dict[str, Any]:
         """Give plain data (dict, list, str, int, bool, None) that `json` encodes; nested records become objects."""
         return {name: _plain(getattr(self, name)) for name in type(self)._fields}
+
+    def given(self) -> dict[str, Any]:
+        """Give plain data as `as_json` does, without the fields that are as by default."""
+        defaults = type(self)._defaults
+        values = ((name, getattr(self, name)) for name in type(self)._fields)
+        return {name: _plain(value) for name, value in values if name not in defaults or value != defaults[name]}
 
     # Records are pickled nowhere and copied by reference; slots without a dict make both explicit.
 

@@ -11,17 +11,22 @@
  *     preloaded process    mr_pages_remember(): where memory lies before the first fork
  *     a worker's end       mr_pages_learn():    which of these pages are its own by now      ---> the shared map
  *     a spare worker       mr_pages_touch():    makes them its own                           <---
+ *
+ * The preloaded process shares its pages with the fork as well, and a caller waits for it first: mr_pages_note() when it has handed
+ * a command over, and mr_pages_take() after the next fork, for the pages that this took.
  */
 #include "internal.h"
 
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <malloc.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -34,10 +39,11 @@
 #define SPARE_NAME "minirun-spare"
 #define MEMORY_NAME "minirun-memory"
 #define RANGES_MAX 1024
-/* To look costs a millisecond, before the command's end: the first commands do, later one of so many. */
-#define LEARNED_BY_EACH 32
+#define LEARNED_BY_EACH 4
 #define LEARNED_BY_ONE_OF 32
 #define BLOCK 512 /* pages whose entries are read at once */
+#define GROWTH (1u << 20) /* of the heap; a `run` takes half of it */
+#define BLOCK_OF_HEAP (32u << 10) /* below what malloc(3) makes a mapping of */
 #define STEP 64	  /* pages, until we look whether the command has come */
 
 /* Of an entry in /proc/PID/pagemap; Documentation/admin-guide/mm/pagemap.rst */
@@ -54,9 +60,10 @@ static struct range ranges[RANGES_MAX];
 static size_t range_count, page_size;
 /* Shared with all workers. */
 static struct map {
-	_Atomic uint32_t commands;
+	_Atomic uint32_t commands[MR_KINDS];
 	uint8_t written[]; /* a byte for each page */
 } *map;
+static uint8_t *noted; /* of this process alone, also a byte for each page */
 
 /* A line of /proc/self/maps as a range; false for what isn't worth remembering. proc_pid_maps(5) */
 static bool read_range(const char *line, struct range *range)
@@ -76,6 +83,19 @@ static bool read_range(const char *line, struct range *range)
 	return true;
 }
 
+/* A command makes the heap grow, into pages that can't be remembered since they aren't there: so there is room before. mallopt(3) */
+static void make_room(void)
+{
+	void *blocks[GROWTH / BLOCK_OF_HEAP];
+	size_t count = sizeof blocks / sizeof *blocks;
+
+	mallopt(M_TRIM_THRESHOLD, 4 * GROWTH); /* what is given back stays */
+	for (size_t i = 0; i < count; i++)
+		blocks[i] = malloc(BLOCK_OF_HEAP);
+	for (size_t i = 0; i < count; i++)
+		free(blocks[i]);
+}
+
 int mr_pages_remember(void)
 {
 	char line[1024];
@@ -84,6 +104,7 @@ int mr_pages_remember(void)
 
 	if (!maps)
 		return -errno;
+	make_room();
 	page_size = (size_t)sysconf(_SC_PAGESIZE);
 	for (range_count = 0; range_count < RANGES_MAX && fgets(line, sizeof line, maps);) {
 		if (!read_range(line, &ranges[range_count]))
@@ -95,6 +116,7 @@ int mr_pages_remember(void)
 		range_count++;
 	}
 	fclose(maps);
+	noted = calloc(pages + 1, 1);
 	map = mmap(NULL, sizeof *map + pages, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (map == MAP_FAILED) {
 		map = NULL;
@@ -103,7 +125,8 @@ int mr_pages_remember(void)
 	return 0;
 }
 
-static void learn_range(int pagemap, const struct range *range)
+/* Says which pages are this process's alone. */
+static void learn_range(int pagemap, const struct range *range, uint8_t *own)
 {
 	uint64_t entries[BLOCK];
 
@@ -112,24 +135,29 @@ static void learn_range(int pagemap, const struct range *range)
 		ssize_t got = pread(pagemap, entries, sizeof entries, at);
 		for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *entries && page + i < range->pages; i++)
 			if ((entries[i] & (PRESENT | EXCLUSIVE | FILE_OR_SHARED)) == (PRESENT | EXCLUSIVE))
-				map->written[range->first + page + i] = 1;
+				own[range->first + page + i] = 1;
 	}
 }
 
-void mr_pages_learn(void)
+static void learn(uint8_t *own)
 {
-	MR_AUTOCLOSE pagemap = -1;
-	uint32_t before;
+	MR_AUTOCLOSE pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 
-	if (!map)
-		return;
-	before = map->commands++;
-	if (before >= LEARNED_BY_EACH && before % LEARNED_BY_ONE_OF != 0)
-		return;
-	pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	for (size_t i = 0; pagemap >= 0 && i < range_count; i++)
 		if (ranges[i].first != SIZE_MAX)
-			learn_range(pagemap, &ranges[i]);
+			learn_range(pagemap, &ranges[i], own);
+}
+
+void mr_pages_learn(unsigned kind)
+{
+	uint32_t before;
+
+	if (!map || kind >= MR_KINDS)
+		return;
+	before = map->commands[kind]++;
+	if (before >= LEARNED_BY_EACH && before % LEARNED_BY_ONE_OF != 0)
+		return;
+	learn(map->written);
 }
 
 static bool has_come(int descriptor)
@@ -137,10 +165,10 @@ static bool has_come(int descriptor)
 	return poll(&(struct pollfd){ .fd = descriptor, .events = POLLIN }, 1, 0) != 0;
 }
 
-/* Each run of pages that somebody wrote to. False: the command is there. */
-static bool touch_range(const struct range *range, int until, size_t *touched)
+/* Each run of pages that somebody wrote to. False: the command is there. `until` -1: none is waited for. */
+static bool touch_range(const struct range *range, const uint8_t *written, int until, size_t *touched)
 {
-	const uint8_t *wanted = map->written + range->first;
+	const uint8_t *wanted = written + range->first;
 
 	for (size_t page = 0, end; page < range->pages; page = end) {
 		for (end = page; end < range->pages && wanted[end] && end - page < STEP; end++)
@@ -151,7 +179,7 @@ static bool touch_range(const struct range *range, int until, size_t *touched)
 		}
 		madvise((char *)range->start + page * page_size, (end - page) * page_size, MADV_POPULATE_WRITE);
 		*touched += end - page;
-		if (*touched % STEP < end - page && has_come(until))
+		if (until >= 0 && *touched % STEP < end - page && has_come(until))
 			return false;
 	}
 	return true;
@@ -165,9 +193,27 @@ size_t mr_pages_touch(int until)
 		if (ranges[i].first == SIZE_MAX)
 			madvise((char *)ranges[i].start, ranges[i].pages * page_size, MADV_POPULATE_READ);
 	for (size_t i = 0; map && i < range_count; i++)
-		if (ranges[i].first != SIZE_MAX && !touch_range(&ranges[i], until, &touched))
+		if (ranges[i].first != SIZE_MAX && !touch_range(&ranges[i], map->written, until, &touched))
 			break;
 	return touched;
+}
+
+void mr_pages_note(void)
+{
+	static uint32_t commands;
+	uint32_t before = commands++;
+
+	if (map && noted && (before < LEARNED_BY_EACH || before % LEARNED_BY_ONE_OF == 0))
+		learn(noted);
+}
+
+void mr_pages_take(void)
+{
+	size_t touched = 0;
+
+	for (size_t i = 0; map && noted && i < range_count; i++)
+		if (ranges[i].first != SIZE_MAX)
+			touch_range(&ranges[i], noted, -1, &touched);
 }
 
 /* ---- Another process with the same memory --------------------------------------------------------------------------- */
@@ -261,8 +307,32 @@ int mr_step(void)
 	result = step(&arguments, sizeof arguments, &end);
 	if (result < 0)
 		syscall(SYS_set_tid_address, thread_id);
-	mr_name_spare(false);
+	prctl(PR_SET_NAME, SPARE_NAME);
 	return (int)result;
+}
+
+#ifndef PROCMAP_QUERY /* Linux 6.11 */
+struct procmap_query {
+	uint64_t size, flags, address;
+	uint64_t start, end, vma_flags, page_size, offset, inode;
+	uint32_t device[2], name_size, build_id_size;
+	uint64_t name, build_id;
+};
+#define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)
+#endif
+#define SHARED_FILE_AT_OR_ABOVE (0x08u | 0x10u | 0x20u) /* PROCMAP_QUERY_VMA_SHARED, _COVERING_OR_NEXT_VMA, _FILE_BACKED_VMA */
+
+/* The kernel finds them. False where it can't be asked. */
+static bool unmap_what_is_found(int maps)
+{
+	struct procmap_query query = { .size = sizeof query, .flags = SHARED_FILE_AT_OR_ABOVE };
+
+	while (ioctl(maps, PROCMAP_QUERY, &query) == 0) {
+		if (query.start != (uintptr_t)map)
+			munmap((void *)(uintptr_t)query.start, query.end - query.start);
+		query = (struct procmap_query){ .size = sizeof query, .flags = SHARED_FILE_AT_OR_ABOVE, .address = query.end };
+	}
+	return errno == ENOENT;
 }
 
 /* A line of /proc/self/maps: which addresses, if they are a shared mapping of a file. */
@@ -280,14 +350,17 @@ static bool is_shared_file(const char *line, uintptr_t *start, size_t *length)
 
 void mr_unmap_shared_files(void)
 {
+	int opened = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	FILE *maps = opened < 0 || unmap_what_is_found(opened) ? NULL : fdopen(opened, "r");
 	char line[1024];
 	uintptr_t start;
 	size_t length;
-	FILE *maps = fopen("/proc/self/maps", "re");
 
 	while (maps && fgets(line, sizeof line, maps))
 		if (is_shared_file(line, &start, &length) && start != (uintptr_t)map)
 			munmap((void *)start, length);
 	if (maps)
 		fclose(maps);
+	else if (opened >= 0)
+		close(opened);
 }

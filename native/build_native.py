@@ -12,6 +12,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shutil
 import subprocess
 import sysconfig
 import tempfile
@@ -92,27 +93,46 @@ def declarations() -> str:
     return text
 
 
-def build_programs(package: str) -> None:
+def build_programs(package: str, *, musl: bool | None = None) -> None:
     """Compile both static programs to where the package in directory `package` looks for them; as `build_monitor`."""
     monitor, spawner = (os.path.join(package, program) for program in PROGRAMS)
-    _build({monitor: monitor_sources(), spawner: spawner_sources()}, ("-static",))
+    _build(
+        {monitor: monitor_sources(), spawner: spawner_sources()}, ("-static",), _has_musl() if musl is None else musl
+    )
 
 
 def build_monitor(target: str, *, flags: tuple[str, ...] = ("-static",)) -> None:
     """Compile the monitor to `target`; CalledProcessError (with the compiler's own words on stderr) when that fails."""
-    _build({target: monitor_sources()}, flags)
+    _build({target: monitor_sources()}, flags, musl=False)
 
 
-def build_launcher(target: str) -> None:
+def build_launcher(target: str, *, musl: bool | None = None) -> None:
     """Compile the launcher, which is one file, to `target`; as `build_monitor`."""
-    _build({target: ["launcher.c"]}, ("-static", "-s"))
+    _build({target: ["launcher.c"]}, ("-static", "-s"), _has_musl() if musl is None else musl)
 
 
-def _build(programs: dict[str, list[str]], flags: tuple[str, ...]) -> None:
+def _has_musl() -> bool:
+    """Say whether programs can be linked with musl, whose start costs a quarter of glibc's. docs/decisions/0023"""
+    return "CC" not in os.environ and shutil.which("musl-gcc") is not None
+
+
+def _kernel_headers(place: str) -> list[str]:
+    """Give the flag for the kernel's headers alone, which lie among glibc's and which musl's compiler doesn't look for."""
+    done = subprocess.run(["gcc", "-print-multiarch"], check=True, capture_output=True, text=True)
+    native = os.path.join("/usr/include", done.stdout.strip())
+    os.mkdir(place)
+    for name, parent in (("linux", "/usr/include"), ("asm-generic", "/usr/include"), ("asm", native)):
+        os.symlink(os.path.join(parent, name), os.path.join(place, name))
+    return ["-isystem", place]
+
+
+def _build(programs: dict[str, list[str]], flags: tuple[str, ...], musl: bool) -> None:
     """Compile each file once, however many programs share it, then link; all processors take part."""
-    command = [os.environ.get("CC", "gcc"), *FLAGS, *HARDENING, *flags]
     names = sorted({name for sources in programs.values() for name in sources})
     with tempfile.TemporaryDirectory() as objects, ThreadPoolExecutor(os.cpu_count()) as pool:
+        compiler = "musl-gcc" if musl else os.environ.get("CC", "gcc")
+        headers = _kernel_headers(os.path.join(objects, "include")) if musl else []
+        command = [compiler, *FLAGS, *HARDENING, *headers, *flags]
 
         def compile_one(name: str) -> None:
             words = ["-I", HERE, "-c", "-o", os.path.join(objects, name + ".o"), os.path.join(HERE, name)]

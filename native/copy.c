@@ -5,8 +5,8 @@
  * The source may be changed meanwhile by whoever shares it. The caller has made its mount read-only, without devices and without
  * symbolic links: nothing is opened that acts by being opened, nothing is followed. Every name is one component beneath a
  * descriptor. The target is new, and nobody else reaches it yet.
- * No allocation: one level of directories takes one frame, and there is a deepest one. Files with several names are remembered by a
- * further name each, in a directory of the target that is gone at the end.
+ * No allocation: one level of directories takes one stack frame, and there is a deepest one. Files with several names are
+ * remembered by a further name each, in a directory of the target that is gone at the end.
  */
 #include "copy.h"
 

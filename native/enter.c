@@ -50,9 +50,8 @@ static int64_t number(const char *text)
 	return value > INT_MAX ? -EINVAL : value;
 }
 
-/* Field 22 of /proc/PID/stat, start time in clock ticks; the second field (the name) may hold anything but is the only
- * one with parentheses. */
-static int check_start_time(const char *pid, uint64_t expected)
+/* The second field, the name, may hold anything, but is the only one with parentheses. */
+int mr_start_time(const char *pid, uint64_t *ticks)
 {
 	char path[64] = "/proc/", text[1024], *at;
 	MR_AUTOCLOSE stat = -1;
@@ -69,13 +68,12 @@ static int check_start_time(const char *pid, uint64_t expected)
 		return -errno;
 	text[length] = 0;
 	at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++) {
-		at = strchr(at, ' ');
-		at = at ? at + 1 : NULL;
-	}
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
 	if (!at)
 		return -EPROTO;
-	return strtoull(at, NULL, 10) == expected ? 0 : -ESRCH;
+	*ticks = strtoull(at + 1, NULL, 10);
+	return 0;
 }
 
 /* In A: joins the namespaces of the target, which is verified after its pidfd is open: were the number another process's
@@ -84,6 +82,7 @@ static int join(const struct mr_settings *settings)
 {
 	MR_AUTOCLOSE target = -1;
 	int64_t pid = number(settings->enter);
+	uint64_t started;
 	int error;
 
 	if (pid < 0)
@@ -91,9 +90,11 @@ static int join(const struct mr_settings *settings)
 	target = mr_result(syscall(SYS_pidfd_open, (pid_t)pid, 0));
 	if (target < 0)
 		return target;
-	error = check_start_time(settings->enter, settings->enter_start_time);
+	error = mr_start_time(settings->enter, &started);
 	if (error < 0)
 		return error;
+	if (started != settings->enter_start_time)
+		return -ESRCH;
 	return mr_result(setns(target, (int)settings->enter_flags));
 }
 
@@ -108,7 +109,7 @@ static void help(struct entry *entry, const struct mr_settings *settings, struct
 	 * first step, whenever that is. */
 	mr_close(&ends[0]);
 	if (!mr_tie(ends[1]))
-		_exit(1);
+		mr_exit(1);
 	prctl(PR_SET_DUMPABLE, 0);
 	error = settings->enter ? join(settings) : 0;
 	if (error == 0) {
@@ -126,7 +127,7 @@ static void help(struct entry *entry, const struct mr_settings *settings, struct
 		entry->pid = pid;
 	}
 	entry->error = error;
-	_exit(0);
+	mr_exit(0);
 }
 
 pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int ends[2], int cgroup, int *pidfd,

@@ -1,9 +1,13 @@
-/* inherit.c: what the static programs are handed by the process that starts them: the plan, standard input and output.
+/* inherit.c: what the static programs are handed by the process that starts them, and what they make before there is a plan.
  *
- * Owns: reading the plan's file, keeping the host's null device out of the container. Leaves to others: what the plan says.
+ * Owns: reading the plan's file, keeping the host's null device out of the container, a network namespace made ahead. Leaves to
+ * others: what the plan says, the talk that it comes in (monitor_plan.c, spawner.c).
  */
 #include "mount_api.h"
 
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -55,4 +59,24 @@ int mr_stdio_replace_null(int stdio[3], bool keep_stdin, int *mount)
 			return stdio[fd];
 	}
 	return 0;
+}
+
+static void raise_loopback(void)
+{
+	MR_AUTOCLOSE netlink = mr_netlink_open(NETLINK_ROUTE);
+	if (netlink >= 0)
+		mr_op_link_up(netlink, "lo");
+}
+
+int mr_network_ahead(void)
+{
+	MR_AUTOCLOSE ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	/* Root of a user namespace may leave a network that isn't his, and not come back to it: setns(2) into where we are tells. */
+	if (ours < 0 || setns(ours, CLONE_NEWNET) < 0 || unshare(CLONE_NEWNET) < 0)
+		return -1;
+	int made = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	raise_loopback();
+	if (setns(ours, CLONE_NEWNET) < 0)
+		_exit(125); /* nothing that we say on the host's network would be true */
+	return made;
 }

@@ -14,6 +14,7 @@
 #include "internal.h"
 
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -64,7 +65,7 @@ static _Noreturn void serve(pid_t program, const sigset_t *signals)
 	for (;;) {
 		int code = reap(program);
 		if (code >= 0)
-			_exit(code);
+			mr_exit(code);
 		int number = sigwaitinfo(signals, NULL);
 		if (number > 0 && number != SIGCHLD && !is_own(number))
 			kill(program, number);
@@ -74,7 +75,7 @@ static _Noreturn void serve(pid_t program, const sigset_t *signals)
 int mr_op_init(void)
 {
 	sigset_t all, before;
-	sigfillset(&all);
+	memset(&all, 0xff, sizeof all); /* not sigfillset(3), which leaves out what a C library uses for its threads */
 	sigprocmask(SIG_SETMASK, &all, &before);
 	pid_t parent = getpid();
 	/* clone(2), not clone3: the container's filter holds already and answers clone3 with ENOSYS, as it can't look into it */
@@ -83,7 +84,7 @@ int mr_op_init(void)
 		/* where we aren't pid 1 of a namespace, nothing else would end the program with us */
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (getppid() != parent)
-			_exit(128 + SIGKILL);
+			mr_exit(128 + SIGKILL);
 		be_foreground();
 		sigprocmask(SIG_SETMASK, &before, NULL);
 		return 0;

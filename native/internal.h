@@ -23,7 +23,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "minirun.h"
 
@@ -101,13 +103,13 @@ struct mr_walk {
 	int procfs;    /* private procfs that nobody else can reach, opened by need */
 	int empty;     /* an empty read-only directory to mask with, made by need */
 	int terminal;  /* child: pty slave; parent: pty master that the child sent */
-	int listener;  /* parent: what SECCOMP_LISTEN of the child gave */
 	int verdict;   /* child: where a failure is written once the gate has been passed; a slot's */
 	bool executing; /* parent: the child has said that it is ready to exec; child: it has said so */
 	struct mr_message failure; /* parent: the FAILED that the child sent; kind 0: none */
 	struct mr_slots slots;
 	void (*report)(void *context, const struct mr_message *message); /* parent: TRACE messages */
 	int (*stage)(void *context, const struct mr_message *message); /* parent: what STAGE calls */
+	int (*listener)(void *context, const struct mr_message *message, int descriptor); /* parent: see mr_spawn_options */
 	void *context;
 	char home[PATH_MAX + 8]; /* once USER has found it; room for "HOME=" */
 };
@@ -155,6 +157,13 @@ static inline int mr_result(long result)
 	return result < 0 ? -errno : (int)result;
 }
 
+/* Ends this process, also where a filter answers even that with an error: _exit(2) of a C library may try for ever. */
+static inline _Noreturn void mr_exit(int code)
+{
+	syscall(SYS_exit_group, code);
+	__builtin_trap();
+}
+
 /* ---- Spawn (spawn.c, enter.c) -------------------------------------------------------------------------------- */
 
 /* What the child says to the spawner besides TRACE and FAILED; never seen by an owner. */
@@ -176,6 +185,9 @@ struct mr_spawn_options {
 	void (*report)(void *context, const struct mr_message *message);
 	/* Does the owner's part of a STAGE: 0 or -errno, which ends the start. NULL: there is no owner, STAGE is an error. */
 	int (*stage)(void *context, const struct mr_message *message);
+	/* Gets the descriptor of SECCOMP_LISTEN, which stays ours, while the child goes on: 0 or -errno, which ends the start. NULL:
+	 * nobody answers, and what was to be asked for fails. */
+	int (*listener)(void *context, const struct mr_message *message, int descriptor);
 	void *context;
 };
 
@@ -183,7 +195,6 @@ struct mr_spawned {
 	pid_t pid;    /* as the caller sees it; a child of the caller, which has to wait for it */
 	int pidfd;
 	int terminal; /* pty master that a TERMINAL operation made, or -1 */
-	int listener; /* what SECCOMP_LISTEN made, or -1 */
 	struct mr_message message; /* STARTED (pid, time) or FAILED (operation, error) */
 };
 
@@ -214,6 +225,10 @@ struct mr_settings {
  * between the two: the caller's is closed in the new process. 0 in the new process, else its pid (*pidfd set) or -errno with
  * *failed the operation. */
 pid_t mr_enter(const struct mr_settings *settings, struct mr_walk *walk, int ends[2], int cgroup, int *pidfd, uint32_t *failed);
+
+/* When the process with this number (digits) started, in clock ticks since boot: field 22 of /proc/PID/stat, proc(5). 0 or -errno: -ESRCH
+ * when there is none, -EINVAL for what is no number. */
+int mr_start_time(const char *pid, uint64_t *ticks);
 
 /* Ends the calling process with its parent, who holds the other end of `socket`. False: the parent is gone. prctl(2),
  * PR_SET_PDEATHSIG. */
@@ -248,6 +263,10 @@ const void *mr_plan_map(int file, size_t *length);
 /* What the child would get of our own 0, 1, 2 (stdio[i] < 0) and is the null device, or input that nobody gave it, becomes a null
  * device of its own in stdio[i]; *mount is its mount, to be closed when that is no hurry. 0 or -errno. */
 int mr_stdio_replace_null(int stdio[3], bool keep_stdin, int *mount);
+/* A new network namespace with its loopback interface up, a descriptor of it, or -1: it takes the kernel longer than all other kinds
+ * together. Where none can be made now, the plan's CLONE tries again, and says what is wrong; so does its LINK_UP. We stay where
+ * we were. network_namespaces(7), setns(2). */
+int mr_network_ahead(void);
 
 /* ---- Network (rtnetlink.c) ----------------------------------------------------------------------------------- */
 
@@ -265,7 +284,7 @@ int mr_op_route(int netlink, const char *name, const void *gateway, size_t lengt
 
 /* ---- Init (init.c) ------------------------------------------------------------------------------------------- */
 
-/* Forks (mr_clone). Gives 0 in the new process, which goes on with the plan; the caller (pid 1) never comes back: it
+/* Forks by clone(2), which the container's filter lets through. Gives 0 in the new process, which goes on with the plan; the caller (pid 1) never comes back: it
  * closes what it doesn't need (the socket above all: its end is what tells the spawner that exec succeeded), forwards
  * signals, reaps, and ends as the new process ended. */
 int mr_op_init(void);

@@ -59,7 +59,7 @@
 #define PR_GET_MDWE 66
 #endif
 
-/* minirun/warm/protocol.py has the same numbers. */
+/* minirun/warm/request.py has the same numbers. */
 #define VERSION 1
 enum answer_kind { SEEN = 1, COLD, ACCEPTED, STOPPED, EXITED };
 
@@ -238,6 +238,14 @@ static char state_of(pid_t pid)
 	return after_name && after_name[1] == ' ' ? after_name[2] : 'X';
 }
 
+/* ---- signals: the functions of a C library leave out the two or three that it uses for its threads, which others may have sent --- */
+
+static void let_be_default(int number)
+{
+	unsigned long standard[8] = { 0 }; /* the kernel's own struct: SIG_DFL, no flags. rt_sigaction(2) */
+	syscall(SYS_rt_sigaction, number, standard, NULL, sizeof(uint64_t));
+}
+
 /* ---- the preloaded process for the next command --------------------------------------------------------------------- */
 
 static bool same_link(const char *a, const char *b)
@@ -247,17 +255,36 @@ static bool same_link(const char *a, const char *b)
 	return first > 0 && first == second && memcmp(left, right, (size_t)first) == 0;
 }
 
-/* The link names a directory as whoever reads it sees it: "/" in every chroot. So by its inode and its mount. statx(2) */
+/* The kernel's struct statx, of which not every C library knows the mount. statx(2), Linux 5.8 */
+struct facts {
+	uint32_t mask, block_size;
+	uint64_t attributes;
+	uint32_t links, uid, gid;
+	uint16_t mode, padding;
+	uint64_t inode, sizes[3], times[8];
+	uint32_t device_it_is[2], device[2];
+	uint64_t mount, later[13];
+};
+
+_Static_assert(sizeof(struct facts) == 256, "as large as what the kernel fills");
+
+static bool facts_of(int directory, const char *path, struct facts *facts)
+{
+	static const unsigned basic = 0x7ff, mount = 0x1000; /* STATX_BASIC_STATS, STATX_MNT_ID */
+
+	*facts = (struct facts){ 0 };
+	return syscall(SYS_statx, directory, path, AT_EMPTY_PATH, basic | mount, facts) == 0;
+}
+
+/* The link names a directory as whoever reads it sees it: "/" in every chroot. So by its inode and its mount. */
 static bool same_root(pid_t other)
 {
-	struct statx left, right;
+	struct facts left, right;
 	char path[32];
 
 	snprintf(path, sizeof path, "/proc/%d/root", other);
-	return statx(AT_FDCWD, "/proc/self/root", 0, STATX_INO | STATX_MNT_ID, &left) == 0 &&
-	       statx(AT_FDCWD, path, 0, STATX_INO | STATX_MNT_ID, &right) == 0 && left.stx_ino == right.stx_ino &&
-	       left.stx_dev_major == right.stx_dev_major && left.stx_dev_minor == right.stx_dev_minor &&
-	       left.stx_mnt_id == right.stx_mnt_id;
+	return facts_of(AT_FDCWD, "/proc/self/root", &left) && facts_of(AT_FDCWD, path, &right) && left.inode == right.inode &&
+	       memcmp(left.device, right.device, sizeof left.device) == 0 && left.mount == right.mount;
 }
 
 static bool same_namespaces(pid_t other)
@@ -369,17 +396,17 @@ static bool is_roots_alone(const char *path)
 	uint64_t inode = 0, mount = 0;
 
 	for (bool is_first = true; directory >= 0; is_first = false) {
-		struct statx status;
+		struct facts facts;
 		int above = -1;
-		bool is_known = statx(directory, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &status) == 0;
-		bool is_writable = status.stx_mode & (S_IWGRP | S_IWOTH) && (is_first || !(status.stx_mode & S_ISVTX));
-		bool is_safe = is_known && status.stx_uid == 0 && !is_writable;
-		if (is_safe && !is_first && status.stx_ino == inode && status.stx_mnt_id == mount) {
+		bool is_known = facts_of(directory, "", &facts);
+		bool is_writable = facts.mode & (S_IWGRP | S_IWOTH) && (is_first || !(facts.mode & S_ISVTX));
+		bool is_safe = is_known && facts.uid == 0 && !is_writable;
+		if (is_safe && !is_first && facts.inode == inode && facts.mount == mount) {
 			close(directory); /* the root is its own parent */
 			return true;
 		}
-		inode = status.stx_ino;
-		mount = status.stx_mnt_id;
+		inode = facts.inode;
+		mount = facts.mount;
 		if (is_safe)
 			above = openat(directory, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		close(directory);
@@ -413,7 +440,7 @@ static _Noreturn void become_preloaded(const char *socket_path, int lock, pid_t 
 	if (syscall(SYS_close_range, LOCK + 1u, ~0u, 0u) < 0)
 		_exit(1);
 	for (int number_of = 1; number_of < NSIG; number_of++)
-		signal(number_of, SIG_DFL);
+		let_be_default(number_of);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	snprintf(number, sizeof number, "%d", LOCK);
@@ -531,16 +558,19 @@ static int write_request(const int *numbers, uint32_t count)
 	return fflush(stream) == 0 && !ferror(stream) ? file : -1;
 }
 
+_Static_assert(CMSG_SPACE(sizeof(int) * (DESCRIPTORS_MAX + 1)) <= 1024, "musl's sendmsg(3) takes no more");
+
 /* Sends a byte and descriptors. False also when one of them couldn't be made. */
 static bool send_descriptors(int socket_fd, const int *descriptors, size_t count)
 {
-	char control[CMSG_SPACE(sizeof(int) * (DESCRIPTORS_MAX + 1))] = { 0 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * (DESCRIPTORS_MAX + 1))] = { 0 };
 	size_t length = sizeof(int) * count;
 	struct iovec part = { .iov_base = (char[]){ VERSION }, .iov_len = 1 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_SPACE(length) };
-	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control };
+	struct cmsghdr *header = (void *)control;
 
-	*header = (struct cmsghdr){ .cmsg_len = CMSG_LEN(length), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
+	message.msg_controllen = (socklen_t)CMSG_SPACE(length);
+	*header = (struct cmsghdr){ .cmsg_len = (socklen_t)CMSG_LEN(length), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS };
 	memcpy(CMSG_DATA(header), descriptors, length);
 	return sendmsg(socket_fd, &message, MSG_NOSIGNAL) == 1;
 }
@@ -602,10 +632,8 @@ static bool receive(int connection, struct answer *answer, int *descriptor)
 
 static void set_mask(int how, int number)
 {
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, number);
-	sigprocmask(how, &set, NULL);
+	uint64_t set = UINT64_C(1) << (number - 1);
+	syscall(SYS_rt_sigprocmask, how, &set, NULL, sizeof set);
 }
 
 /* Ends as the worker has. */
@@ -617,7 +645,7 @@ static _Noreturn void end_likewise(int status)
 		_exit(WEXITSTATUS(status));
 	if (!WCOREDUMP(status))
 		prctl(PR_SET_DUMPABLE, 0);
-	signal(number, SIG_DFL);
+	let_be_default(number);
 	kill(getpid(), number);
 	set_mask(SIG_UNBLOCK, number);
 	_exit(128 + number);
@@ -636,7 +664,7 @@ static int urgent_signals(void)
 	static const int others[] = { SIGCHLD, SIGCONT, SIGURG, SIGWINCH };
 	sigset_t urgent;
 
-	sigfillset(&urgent);
+	memset(&urgent, 0xff, sizeof urgent);
 	for (size_t i = 0; i < COUNT(others); i++)
 		sigdelset(&urgent, others[i]);
 	return signalfd(-1, &urgent, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -696,19 +724,26 @@ static void stop_likewise(int number, pid_t pid, int worker)
 		syscall(SYS_pidfd_send_signal, worker, SIGCONT, NULL, 0);
 }
 
-/* The worker has ended. A preloaded process that was stopped, or hangs, doesn't say how; but it doesn't wait for the worker either, so
- * that the kernel still knows: the last field of proc_pid_stat(5). Comes back when there is something to hear. */
-static void end_unheard(int connection, pid_t pid)
+/* The worker has ended, and nobody has waited for it yet: then the kernel knows how, and we needn't wait for the preloaded process
+ * to hear and to say so, which may be busy, stopped or hang. The last field of proc_pid_stat(5). One that was killed may have left
+ * memory that isn't given back yet: of that the preloaded process tells, if it answers at all. */
+static void end_unheard(pid_t pid, int worker, bool also_when_killed)
 {
-	char text[1024];
+	char text[1024], path[32], link[64];
 	const char *last;
+	int status;
 
-	if (poll(&(struct pollfd){ .fd = connection, .events = POLLIN }, 1, SILENCE_MS) != 0 || state_of(pid) != 'Z')
-		return;
 	read_stat(pid, text, sizeof text);
+	snprintf(path, sizeof path, "/proc/%d/ns/user", pid);
+	last = strrchr(text, ')');
+	/* Who mayn't look at it is shown 0 there, and no such link. Or it isn't there any more, and the number may be another's. */
+	if (!last || last[1] != ' ' || last[2] != 'Z' || readlink(path, link, sizeof link) < 0 ||
+	    syscall(SYS_pidfd_send_signal, worker, 0, NULL, 0) < 0)
+		return;
 	last = strrchr(text, ' ');
-	if (last)
-		end_likewise(atoi(last));
+	status = last ? atoi(last) : -1;
+	if (last && (WIFEXITED(status) || also_when_killed))
+		end_likewise(status);
 }
 
 /* What we are asked by signals is asked of the worker, until it ends. */
@@ -726,8 +761,11 @@ static _Noreturn void follow(int connection, int signals, pid_t pid, int worker)
 		while (read(signals, &information, sizeof information) == sizeof information)
 			if (information.ssi_signo != SIGCHLD)
 				syscall(SYS_pidfd_send_signal, worker, (int)information.ssi_signo, NULL, 0);
-		if (!watched[0].revents && watched[2].revents)
-			end_unheard(connection, pid);
+		if (!watched[0].revents && watched[2].revents) {
+			end_unheard(pid, worker, false);
+			if (poll(watched, 1, SILENCE_MS) == 0)
+				end_unheard(pid, worker, true);
+		}
 		if (!(watched[0].revents & (POLLIN | POLLHUP | POLLERR)))
 			continue;
 		if (!receive(connection, &answer, &worker))
@@ -764,7 +802,7 @@ static void run_warm(const char *socket_path)
 		leave_one_behind(socket_path);
 	if (connection < 0 || is_a_service() || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
 		return;
-	sigfillset(&all); /* what comes from now on is the worker's, or, kept by the kernel, the cold program's */
+	memset(&all, 0xff, sizeof all); /* what comes from now on is the worker's, or, kept by the kernel, the cold program's */
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	signals = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
 	caller[0] = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);

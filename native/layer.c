@@ -237,7 +237,8 @@ static int make_link(struct mr_layer *l, int parent, const char *base, const str
 		goto out;
 	result = 0;
 	if (linkat(from, target_base, parent, base, 0) < 0)
-		result = errno == ENOENT ? layer_fail(l, -EBADMSG, "the hard link replaces its own target") : layer_fail_call(l, errno, "make the hard link");
+		result = errno == ENOENT ? layer_fail(l, -EBADMSG, "the hard link replaces its own target")
+					 : layer_fail_call(l, errno, "make the hard link");
 out:
 	close(from);
 	return result;
@@ -318,8 +319,9 @@ static int make_whiteout(struct mr_layer *l, int parent, const char *name)
 	return 0;
 }
 
-/* Hide `name` of the layers below in `parent`, which is where the path `directory` leads. What this layer itself has put there stays, in whatever order the archive says it (image-spec,
- * layer.md: whiteouts only apply to lower layers); a directory then hides the lower one by being opaque. */
+/* Hide `name` of the layers below in `parent`, which is where the path `directory` leads. What this layer itself has put there stays, in
+ * whatever order the archive says it (image-spec, layer.md: whiteouts only apply to lower layers); a directory then hides the lower
+ * one by being opaque. */
 static int hide(struct mr_layer *l, int parent, const char *directory, const char *name)
 {
 	struct stat st;

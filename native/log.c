@@ -157,7 +157,7 @@ static int write_note(struct mr_log *log)
 	char note[320];
 	int length = snprintf(note, sizeof note,
 			      LOG_BEGIN "minirun: %llu records are missing here, the log could not be written: %s\\n%.*s%.*s",
-			      (unsigned long long)log->dropped, strerrordesc_np(log->dropped_because), (int)END_STREAM,
+			      (unsigned long long)log->dropped, strerror(log->dropped_because), (int)END_STREAM,
 			      log->end, (int)END_TIME, log->end + log->end_length - END_TIME); /* without attributes */
 	uint64_t before = log->dropped;
 	int because = log->dropped_because;

@@ -13,10 +13,10 @@
  *
  *     {"log":"text\n","stream":"stdout","time":"2026-01-02T03:04:05.123456789Z"}\n
  *
- * With attributes `"attrs":{"name":"value"},` stands before the time. One record is one line of output. A line longer than MR_LOG_LINE bytes is split; every part but the last lacks the "\n", and
- * so does a last line that the container never ended. What isn't UTF-8 would be lost in JSON: such a byte XX is written as the
- * lone surrogate escape "\udcXX", which is how Python's "surrogateescape" (PEP 383) reads and writes undecodable bytes, so
- * the output comes back byte for byte: json.loads(record)["log"].encode("utf-8", "surrogateescape").
+ * With attributes `"attrs":{"name":"value"},` stands before the time. One record is one line of output. A line longer than
+ * MR_LOG_LINE bytes is split; every part but the last lacks the "\n", and so does a last line that the container never ended.
+ * What isn't UTF-8 would be lost in JSON: such a byte XX is written as the lone surrogate escape "\udcXX", which is how Python's
+ * "surrogateescape" (PEP 383) reads and writes undecodable bytes, so the output comes back byte for byte: json.loads(record)["log"].encode("utf-8", "surrogateescape").
  */
 #define MR_LOG_LINE 16384u
 

@@ -124,7 +124,7 @@ struct mr_op_header {
 	X(READ_ONLY, 66, "us", "root path")                   /* bind over itself, read-only; absent: no-op */             \
 	X(PIVOT, 67, "u", "root")                             /* pivot_root(".", "."), detach the old root, chdir / */      \
 	X(ID_MAPPED, 68, "uuu", "slot userns_slot recursive") /* MOUNT_ATTR_IDMAP on a detached tree */                    \
-	X(COPY_UP, 69, "uus", "slot root path")               /* fill what `slot` holds with what lies at path; absent: no-op */ \
+	X(COPY_UP, 69, "uusu", "slot root path keep")         /* fill what `slot` holds with what lies at path; absent: no-op */ \
 	X(CHROOT, 70, "u", "root")                            /* instead of PIVOT: move the root over /, chroot, chdir / */ \
 	X(ROOT_CHANGE, 72, "u", "root")                       /* chroot, chdir /; no mount changes */                       \
 	X(TAKE_MODE, 73, "uus", "slot root path")             /* the mode of the directory that `slot` will cover; absent: no-op */ \
@@ -183,6 +183,7 @@ enum mr_create {
 	MR_CREATE_NO_SYMLINKS = 4, /* a bit: no component may be a symbolic link (/proc, /sys, /dev) */
 	MR_CREATE_ON_SYMLINK = 8, /* a bit: where the path ends at a symbolic link, on the link itself */
 };
+enum mr_keep { MR_KEEP_MODE = 1, MR_KEEP_OWNER = 2, MR_KEEP_GROUP = 4 };
 
 /* 0 when the plan is well formed, else -errno: EINVAL malformed, EPROTONOSUPPORT another version, E2BIG too long. */
 int mr_plan_check(const void *plan, size_t length);
@@ -222,7 +223,7 @@ enum mr_message_kind {
 	MR_MSG_TRACE = 18,      /* operation, time: nanoseconds that it took, error: errno of an optional one */
 	MR_MSG_EXITED = 19,     /* value: wait status as waitpid(2) has it, error: 1 when the OOM killer struck, time */
 	MR_MSG_STAGE = 20,      /* value: stage, pid; the owner answers with the same when it has done its part */
-	MR_MSG_LISTENER = 21,   /* with the descriptor that gets what SECCOMP_RET_USER_NOTIF stops */
+	MR_MSG_LISTENER = 21,   /* pid; with the descriptor that gets what SECCOMP_RET_USER_NOTIF stops; answered like STAGE */
 };
 #define MR_ATTACH_STDIN 1u
 #define MR_ATTACH_STDOUT 2u
@@ -247,8 +248,8 @@ struct mr_message {
 int mr_openat2(int directory, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve);
 /* A process from `executable` (a descriptor, execveat(2)), or where that is -1 from `path` (execve(2)): clone3(2) with
  * CLONE_VFORK | CLONE_VM where that is known to be safe, default signals, an environment of its own, in `cgroup` (a descriptor,
- * or -1). targets[i] becomes a duplicate of sources[i]; every other descriptor from 3 on is closed. Gives the process id, or -errno also when exec failed. An `orphan` has
- * no parent that would have to wait for it: its number is nobody's business, the answer is 0. */
+ * or -1). targets[i] becomes a duplicate of sources[i]; every other descriptor from 3 on is closed. Gives the process id, or -errno
+ * also when exec failed. An `orphan` has no parent that would have to wait for it: its number is nobody's business, the answer is 0. */
 int mr_launch(int executable, const char *path, char *const *argv, char *const *environment, const int *targets, const int *sources,
 	      int count, int cgroup, int orphan);
 /* The name of the system call number `place`, from 0, of those that this kernel lacks (ENOSYS) and minirun needs; NULL when there
@@ -281,6 +282,11 @@ int mr_netlink_request(int protocol, const void *request, size_t length, void *a
 /* fork(2) of a process with one thread, into the cgroup of a descriptor: clone3(2), CLONE_INTO_CGROUP. The process id, 0 in the
  * child, or -errno. No handler of pthread_atfork(3) runs. Needs PR_GET_TID_ADDRESS (CONFIG_CHECKPOINT_RESTORE). */
 int mr_fork_into(int cgroup);
+/* Reads into `buffer` what a process sees and may, items of a 32-bit length and so many bytes: those lines of its status that have
+ * one of these names (each with a newline after it), cgroup, personality, root (four 64-bit numbers: its device's two, inode,
+ * mount), label of a security module (empty: none), ten namespaces' links in the alphabet's order. So many bytes, or -errno: ENOBUFS
+ * where there is no room. proc_pid(5), statx(2), Linux 5.8 */
+int mr_facts(int pid, const char *names, void *buffer, size_t size);
 /* Takes on resource limits, scheduling, processors and I/O priority of another process. 0 or -errno: EPERM where that takes more
  * rights than are there. prlimit(2), sched_setattr(2), sched_setaffinity(2), ioprio_set(2). */
 int mr_adopt(int pid);
@@ -298,12 +304,18 @@ int mr_set_signal_mask(uint64_t blocked);
 void mr_fill_holes(void);
 /* Remembers where the memory of this process lies, for the processes that it forks (ahead.c). 0 or -errno. */
 int mr_pages_remember(void);
-/* Notes for all later ones which of these pages the calling process has written to: the first 32 that call it do, then one of 32. */
-void mr_pages_learn(void);
+/* Notes for all later ones which of these pages the calling process has written to. To look costs half a millisecond: of the commands
+ * of one kind, a number below MR_KINDS, the first four do, then one of 32. */
+void mr_pages_learn(unsigned kind);
+#define MR_KINDS 64
 /* Makes the noted pages the calling process's own, and maps the code, until something can be read of `until`. The number of pages.
  * Nothing happens before Linux 5.14. madvise(2), MADV_POPULATE_WRITE. */
 size_t mr_pages_touch(int until);
-/* Names this process, and what it forks, "minirun-spare", or as before. mr_step does the latter, and names the one that waits
+/* The same for a process that forks workers, and only for itself: notes its pages while a worker shares all others, which the first four
+ * calls do, then one of 32; and makes them its own again after a fork. */
+void mr_pages_note(void);
+void mr_pages_take(void);
+/* Names this process, and what it forks, "minirun-spare", or as before. mr_step does the former, and names the one that waits
  * "minirun-memory". */
 void mr_name_spare(int is_spare);
 /* Goes on as another process, with the same memory, parent and cgroup. What was this process waits for the other's end, and then gives

@@ -39,7 +39,9 @@ struct container {
 	int run_directory, lock, cgroup;
 	int stdio[3]; /* the child's ends */
 	int network; /* made ahead, for the child; or -1 */
-	int null_mount; /* what they may have been opened through: closed when the container runs */
+	int null_mount; /* what they may have been opened through. Kept: its end takes an RCU grace period, which a short container's
+			 * own end would have to wait for */
+	int root; /* its root directory, held beyond its end: see let_go_of_root */
 	bool dead;
 	int status;
 	uint64_t ended_ns;
@@ -47,12 +49,12 @@ struct container {
 
 /* ---- beginning ------------------------------------------------------------------------------------------------ */
 
-/* A process of its own: no terminal, no signals, no directory, no descriptor that a program executed later could inherit. It has
- * no parent that would have to wait for it: mr_launch has seen to that. */
+/* A process of its own: no terminal, no signals, no directory, no descriptor that a program executed later could inherit. Nobody
+ * has to wait for it: it is nobody's child, or that of a command that ends soon (minirun/monitor/launch.py). */
 static void isolate(void)
 {
 	sigset_t all;
-	sigfillset(&all);
+	memset(&all, 0xff, sizeof all); /* not sigfillset(3), which leaves out what a C library uses for its threads */
 	sigprocmask(SIG_SETMASK, &all, NULL); /* blocked, not ignored: an ignored signal stays ignored after exec */
 	setsid();
 	umask(0022);
@@ -128,6 +130,24 @@ static void fail_at(struct container *container, uint32_t operation, int status)
 	fail(container, &(struct mr_message){ .kind = MR_MSG_FAILED, .operation = operation, .error = -status });
 }
 
+/* Whoever is the last to hold a root file system unmounts it: an RCU grace period, and with an overlay that keeps its files the disk is
+ * waited for (sync_filesystem). The container's last process would do so before anybody hears of its end. Where there is an owner, we do
+ * it when he has heard, while he writes that down; he is done with the container when we are. Others wait for the process alone: for
+ * them nothing may be left when it has ended. */
+static void hold_root(struct container *container)
+{
+	char path[32];
+
+	(void)snprintf(path, sizeof path, "/proc/%d/root", container->pid);
+	if (container->run_directory >= 0 && clients_owner_waits())
+		container->root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC); /* -1: it has ended, and has done so itself */
+}
+
+static void let_go_of_root(struct container *container)
+{
+	mr_close(&container->root);
+}
+
 static void child_ready(void *context)
 {
 	struct container *container = context;
@@ -151,6 +171,7 @@ static void start(struct container *container, const struct settings *settings, 
 		fail(container, &spawned.message);
 	mr_close(&container->network); /* it is the child's, and shall end with it */
 	container->pid = spawned.pid;
+	hold_root(container);
 	watch_open(&container->pidfd, spawned.pidfd, child_ready, container);
 	watch_for(&container->pidfd, EPOLLIN);
 	int recorded = container->run_directory < 0
@@ -177,12 +198,11 @@ static void start(struct container *container, const struct settings *settings, 
 }
 
 /* The child has what it needs: the plan is no use to us any more. */
-static void leave_inheritance(struct container *container, const void *plan, size_t length, int file)
+static void leave_inheritance(const void *plan, size_t length, int file)
 {
 	munmap((void *)(uintptr_t)plan, length);
 	close(file);
 	leave_stdio();
-	mr_close(&container->null_mount);
 	record_protect();
 }
 
@@ -190,9 +210,12 @@ static void leave_inheritance(struct container *container, const void *plan, siz
 
 static void watch_over(struct container *container)
 {
-	while (!container->dead)
+	while (!container->dead) {
 		if (!loop_turn(output_is_warm() ? IDLE_MS : -1))
 			output_idle();
+		if (!clients_owner_waits())
+			let_go_of_root(container);
+	}
 }
 
 static void finish(struct container *container)
@@ -212,6 +235,7 @@ static void finish(struct container *container)
 					     .value = (uint32_t)container->status,
 					     .error = oom_killed,
 					     .time = container->ended_ns });
+	let_go_of_root(container);
 }
 
 /* The owner may take as long as it lives; others, who have no duty here, may not hold the end up. */
@@ -239,13 +263,15 @@ int main(void)
 {
 	isolate();
 	struct container container = {
-		.run_directory = -1, .lock = -1, .cgroup = -1, .stdio = { -1, -1, -1 }, .network = -1, .null_mount = -1
+		.run_directory = -1, .lock = -1, .cgroup = -1, .stdio = { -1, -1, -1 }, .network = -1, .null_mount = -1, .root = -1
 	};
 	struct settings settings;
 	uint32_t failed = MR_NO_OPERATION;
 	size_t length = 0;
 	int status = loop_init();
 	clients_init(OWNER_SOCKET);
+	if (status < 0)
+		fail_at(&container, MR_NO_OPERATION, status);
 	bool ahead = false;
 	int file = plan_await(OWNER_SOCKET, &container.network, &ahead);
 	if (file == -ECANCELED)
@@ -274,7 +300,7 @@ int main(void)
 		fail_at(&container, MR_NO_OPERATION, -ECANCELED);
 
 	start(&container, &settings, plan);
-	leave_inheritance(&container, plan, length, file);
+	leave_inheritance(plan, length, file);
 	watch_over(&container);
 	finish(&container);
 	say_goodbye(&container);

@@ -204,7 +204,7 @@ int record_exit(int directory, int status, bool oom_killed, uint64_t time_ns);
 void record_remove(int directory); /* after a start that failed */
 bool record_oom_killed(int cgroup);
 bool record_is_frozen(int cgroup);
-uint64_t record_start_time(pid_t pid);
+uint64_t record_start_time(pid_t pid); /* as mr_start_time; 0 when there is no such process */
 /* Starts a hook, with one more word unless that is NULL: its process id (*pidfd set) or -errno. */
 pid_t record_start_hook(char **argv, const char *word, char **environment, int *pidfd);
 /* Runs the hook and waits for its end, or for HOOK_SECONDS. */

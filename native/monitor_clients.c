@@ -123,11 +123,11 @@ static bool handle(struct client *client, const struct mr_message *message, int 
 /* Fills fds with what came along, -1 elsewhere. */
 static void received_descriptors(struct msghdr *header, int fds[RECEIVED])
 {
+	const struct cmsghdr *part = CMSG_FIRSTHDR(header); /* of which there is one at most: nothing else was asked for. unix(7) */
+
 	memset(fds, 0xff, sizeof(int) * RECEIVED);
-	for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part; part = CMSG_NXTHDR(header, part))
-		if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
-			memcpy(fds, CMSG_DATA(part),
-			       part->cmsg_len - CMSG_LEN(0)); /* fits: so does the buffer, and there is one such part */
+	if (part && part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS)
+		memcpy(fds, CMSG_DATA(part), part->cmsg_len - CMSG_LEN(0)); /* fits: so does the buffer */
 }
 
 /* Takes one message; false when the client has hung up or isn't making sense. */

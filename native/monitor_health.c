@@ -139,11 +139,11 @@ static void tell(void)
 {
 	if (!health.hook)
 		return;
-	health.told = health.status;
 	int pidfd = -1;
 	health.hook_pid = record_start_hook(health.hook, words[health.status], health.hook_environment, &pidfd);
 	if (health.hook_pid < 0)
-		return;
+		return; /* no process can be made now: it is told with the next result */
+	health.told = health.status;
 	watch_open(&health.hook_end, pidfd, hook_ended, NULL);
 	watch_for(&health.hook_end, EPOLLIN);
 }

@@ -6,7 +6,6 @@
 #include "monitor.h"
 
 #include <fcntl.h>
-#include <linux/netlink.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,28 +90,6 @@ static int hold(int socket, uint64_t expected)
 	return 0;
 }
 
-static void raise_loopback(void)
-{
-	MR_AUTOCLOSE netlink = mr_netlink_open(NETLINK_ROUTE);
-	if (netlink >= 0)
-		mr_op_link_up(netlink, "lo");
-}
-
-/* A network namespace takes the kernel longer than all other kinds together. Where none can be made now, the plan's CLONE tries
- * again, and says what is wrong; so does its LINK_UP for the loopback interface. The monitor itself stays where it was:
- * network_namespaces(7), setns(2). */
-static int make_network(void)
-{
-	MR_AUTOCLOSE ours = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (ours < 0 || unshare(CLONE_NEWNET) < 0)
-		return -1;
-	int made = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	raise_loopback();
-	if (setns(ours, CLONE_NEWNET) < 0)
-		_exit(125); /* nothing that we say on the host's network would be true */
-	return made;
-}
-
 void leave_stdio(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -130,7 +107,7 @@ int plan_await(int socket, int *network, bool *ahead)
 	*ahead = status == 0 && parcel.message.kind == MR_MSG_AHEAD;
 	if (*ahead) {
 		if (parcel.message.value == CLONE_NEWNET)
-			*network = make_network();
+			*network = mr_network_ahead();
 		leave_stdio(); /* it may take long until there is a plan */
 		status = receive(socket, &parcel);
 	}

@@ -94,13 +94,10 @@ static void read_short(int directory, const char *path, char *text, size_t size)
 
 uint64_t record_start_time(pid_t pid)
 {
-	char path[32], text[1024];
-	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	read_short(AT_FDCWD, path, text, sizeof text);
-	char *field = strrchr(text, ')'); /* ends the command's name, which may hold anything, as field 2 */
-	for (int number = 2; field && number < 22; number++)
-		field = strchr(field + 1, ' ');
-	return field ? strtoull(field + 1, NULL, 10) : 0;
+	char digits[16];
+	uint64_t ticks;
+	snprintf(digits, sizeof digits, "%d", (int)pid);
+	return mr_start_time(digits, &ticks) < 0 ? 0 : ticks;
 }
 
 int record_started(int directory, pid_t pid, uint64_t time_ns)

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,21 @@ static inline int mr_fsopen(const char *type)
 static inline int mr_fsconfig(int context, unsigned command, const char *key, const char *value)
 {
 	return mr_result(syscall(SYS_fsconfig, context, command, key, value, 0));
+}
+
+/* An option as mount(8) writes it: "key=value" is a string parameter, "key" a flag. */
+static inline int mr_fsconfig_option(int context, const char *option)
+{
+	const char *equals = strchr(option, '=');
+	char key[64];
+
+	if (!equals)
+		return mr_fsconfig(context, FSCONFIG_SET_FLAG, option, NULL);
+	if ((size_t)(equals - option) >= sizeof key)
+		return -EINVAL;
+	memcpy(key, option, (size_t)(equals - option));
+	key[equals - option] = 0;
+	return mr_fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1);
 }
 
 static inline int mr_fspick(int mount)

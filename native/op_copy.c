@@ -7,6 +7,8 @@
 #include "copy.h"
 #include "mount_api.h"
 
+#include <sys/stat.h>
+
 /* What is beneath `directory`, mounts included, as it is said above. */
 static int harmless_clone(int directory)
 {
@@ -31,12 +33,26 @@ static int copy_tree(int found, int mount)
 	return mr_copy_tree(from, to);
 }
 
-/* slot root path: from beneath `root` into the file system that the slot holds; nothing when there is no such directory. Needs
- * CAP_SYS_ADMIN, and what it takes to read the tree. */
+/* What the options of the file system said of its root, which a copy has overwritten. */
+static int restore(int mount, const struct stat *first, uint64_t keep)
+{
+	uid_t owner = keep & MR_KEEP_OWNER ? first->st_uid : (uid_t)-1;
+	gid_t group = keep & MR_KEEP_GROUP ? first->st_gid : (gid_t)-1;
+	struct stat now;
+
+	if (fstat(mount, &now) < 0 || fchownat(mount, ".", owner, group, 0) < 0)
+		return -errno;
+	return mr_result(fchmodat(mount, ".", (keep & MR_KEEP_MODE ? first->st_mode : now.st_mode) & 07777, 0));
+}
+
+/* slot root path keep: from beneath `root` into the file system that the slot holds, whose root keeps what MR_KEEP_* says;
+ * nothing when there is no such directory. Needs CAP_SYS_ADMIN, and what it takes to read the tree. */
 MR_ACTION(COPY_UP)
 {
 	int mount = mr_slot(walk, argument[0].number), root = mr_slot(walk, argument[1].number);
 	MR_AUTOCLOSE found = -1;
+	struct stat first;
+	int error;
 
 	if (mount < 0)
 		return mount;
@@ -45,5 +61,8 @@ MR_ACTION(COPY_UP)
 	found = mr_open_beneath(root, argument[2].data, O_PATH | O_DIRECTORY);
 	if (found < 0)
 		return found == -ENOENT || found == -ENOTDIR ? 0 : found;
-	return copy_tree(found, mount);
+	if (fstat(mount, &first) < 0)
+		return -errno;
+	error = copy_tree(found, mount);
+	return error < 0 || argument[3].number == 0 ? error : restore(mount, &first, argument[3].number);
 }

@@ -1,6 +1,7 @@
 /* op_exec.c: the last operation.
  *
- * Owns: finding the program as execvp(3) does, executing it, and the question whether that could succeed; HOME. Leaves to others: everything before.
+ * Owns: finding the program as execvp(3) does, executing it, and the question whether that could succeed; HOME.
+ * Leaves to others: everything before.
  */
 #include "internal.h"
 

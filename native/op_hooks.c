@@ -84,7 +84,7 @@ static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *ar
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL); /* a start that is abandoned leaves no hook behind */
 	if (getppid() != parent)
-		_exit(128 + SIGKILL);
+		mr_exit(128 + SIGKILL);
 	silence(input);
 	if (argv != MAP_FAILED && dup2(input, 0) >= 0) {
 		char **environment = mr_vector_list(mr_vector_of(&argument[1]), argv) + 1;
@@ -95,7 +95,7 @@ static _Noreturn void execute(struct mr_walk *walk, const struct mr_argument *ar
 		execve(argument[0].data, argv, environment);
 	}
 	*failure = errno;
-	_exit(127);
+	mr_exit(127);
 }
 
 /* Who has become another user can't be killed without CAP_KILL: it isn't waited for then. */

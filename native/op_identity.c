@@ -181,12 +181,21 @@ MR_ACTION(SECCOMP)
 }
 
 /* flags filter. seccomp_unotify(2): who holds the listener decides, and until it does, what was asked for waits. sendmsg itself
- * must not be among it. */
+ * must not be among it. Nothing of the program runs before somebody holds it; a filter that refuses read(2) refuses to wait. */
 MR_ACTION(SECCOMP_LISTEN)
 {
 	struct mr_message message = { .kind = MR_MSG_LISTENER };
 	MR_AUTOCLOSE listener =
 		install_filter(argument[0].number | SECCOMP_FILTER_FLAG_NEW_LISTENER, &argument[1]);
+	int error = listener < 0 ? listener : mr_send(walk->socket, &message, listener);
+	ssize_t got;
 
-	return listener < 0 ? listener : mr_send(walk->socket, &message, listener);
+	if (error < 0)
+		return error;
+	do
+		got = read(walk->socket, &message, sizeof message);
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		mr_exit(1); /* the other side is gone */
+	return 0;
 }

@@ -20,29 +20,13 @@ MR_ACTION(PROPAGATION)
 	return mr_mount("none", "/", NULL, (unsigned long)argument[0].number, NULL);
 }
 
-/* "key=value" is a string parameter, "key" a flag. */
-static int configure(int context, const char *option, uint32_t length)
-{
-	const char *equals = memchr(option, '=', length);
-	char key[64];
-
-	if (!equals)
-		return mr_fsconfig(context, FSCONFIG_SET_FLAG, option, NULL);
-	if ((size_t)(equals - option) >= sizeof key)
-		return -EINVAL;
-	memcpy(key, option, (size_t)(equals - option));
-	key[equals - option] = 0;
-	return mr_fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1);
-}
-
-static int configure_all(int context, struct mr_vector options)
+static int configure(int context, struct mr_vector options)
 {
 	const char *option;
-	uint32_t length;
 	int error = 0;
 
-	while (error >= 0 && (option = mr_vector_next(&options, &length)))
-		error = configure(context, option, length);
+	while (error >= 0 && (option = mr_vector_next(&options, NULL)))
+		error = mr_fsconfig_option(context, option);
 	return error;
 }
 
@@ -56,7 +40,7 @@ static int make_filesystem(const char *type, const char *source, struct mr_vecto
 		return context;
 	error = *source ? mr_fsconfig(context, FSCONFIG_SET_STRING, "source", source) : 0;
 	if (error >= 0)
-		error = configure_all(context, options);
+		error = configure(context, options);
 	if (error >= 0)
 		error = mr_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL);
 	return error < 0 ? error : mr_fsmount(context, attributes);
@@ -78,7 +62,7 @@ MR_ACTION(RECONFIGURE)
 
 	if (context < 0)
 		return context;
-	error = configure_all(context, mr_vector_of(&argument[1]));
+	error = configure(context, mr_vector_of(&argument[1]));
 	return error < 0 ? error : mr_fsconfig(context, FSCONFIG_CMD_RECONFIGURE, NULL, NULL);
 }
 
@@ -151,6 +135,17 @@ static int check_target(int target, const char *path)
 	return status.f_type == PROC_SUPER_MAGIC ? -ELOOP : 0;
 }
 
+/* A directory goes on directories, everything else on what is none; of the other pairs move_mount(2) says EINVAL. */
+static int put_on(int mount, int target)
+{
+	int error = mr_move_mount(mount, target);
+	struct stat upper, lower;
+
+	if (error != -EINVAL || fstat(mount, &upper) < 0 || fstat(target, &lower) < 0)
+		return error;
+	return S_ISDIR(upper.st_mode) == S_ISDIR(lower.st_mode) ? error : -ENOTDIR;
+}
+
 /* slot root path create */
 MR_ACTION(ATTACH)
 {
@@ -176,7 +171,7 @@ MR_ACTION(ATTACH)
 	if (target < 0)
 		return target;
 	error = check_target(target, path);
-	return error < 0 ? error : mr_move_mount(mount, target);
+	return error < 0 ? error : put_on(mount, target);
 }
 
 /* An empty read-only directory over `target`. The first one is a new tmpfs, the others are clones of that mount, which is

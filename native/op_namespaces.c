@@ -180,7 +180,7 @@ static _Noreturn void hold(pid_t parent)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	while (getppid() == parent)
 		pause();
-	_exit(0);
+	mr_exit(0);
 }
 
 /* slot uid_map gid_map: a namespace without processes, to map mounts by. It lives as long as its descriptor. Privileges as ID_MAP. */

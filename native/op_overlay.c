@@ -76,7 +76,7 @@ static _Noreturn void help(struct mr_overlay *overlay, const char *base, int nam
 	root = mr_overlay_mount_mapped(overlay, base, namespace);
 	message.error = root < 0 ? -root : 0;
 	mr_send(socket, &message, root);
-	_exit(0);
+	mr_exit(0);
 }
 
 /* slot userns_slot mountpoint base lowers upper work options */

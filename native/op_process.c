@@ -28,7 +28,7 @@ MR_ACTION(DEATH_SIGNAL)
 	int error = mr_result(prctl(PR_SET_PDEATHSIG, (unsigned long)argument[0].number));
 
 	if (error == 0 && poll(&(struct pollfd){ .fd = walk->socket }, 1, 0) > 0)
-		_exit(1);
+		mr_exit(1);
 	return error;
 }
 
@@ -104,7 +104,7 @@ MR_ACTION(SIGNALS)
 
 static void end(int number)
 {
-	_exit(128 + number);
+	mr_exit(128 + number);
 }
 
 /* Process 1 of a pid namespace has no default actions: nothing but SIGKILL would end a container that waits for its start.

@@ -21,13 +21,13 @@ int mr_overlay_place(int mount, const char *mountpoint)
 }
 
 /* One parameter per layer: no limit on the length of the whole, no character has a meaning. `lowerdir+` is Linux 6.5; before
- * it this gives -EINVAL at the first layer. A string is limited to 255 bytes, hence the relative paths. */
-static int by_parameters(const struct mr_overlay *overlay)
+ * it this gives -EINVAL at the first layer. A string is limited to 255 bytes, hence the relative paths. Once the overlay is
+ * `made`, there is no second way: the kernel wouldn't make a volatile one twice. */
+static int by_parameters(const struct mr_overlay *overlay, bool *made)
 {
 	MR_AUTOCLOSE context = mr_fsopen("overlay");
 	struct mr_vector lowers = overlay->lowers, options = overlay->options;
-	const char *text, *equals;
-	char key[64];
+	const char *text;
 	int error, mount;
 
 	if (context < 0)
@@ -40,22 +40,13 @@ static int by_parameters(const struct mr_overlay *overlay)
 		if (error == 0)
 			error = mr_fsconfig(context, FSCONFIG_SET_STRING, "workdir", overlay->work);
 	}
-	while (error == 0 && (text = mr_vector_next(&options, NULL))) {
-		equals = strchr(text, '=');
-		if (!equals) {
-			error = mr_fsconfig(context, FSCONFIG_SET_FLAG, text, NULL);
-		} else if ((size_t)(equals - text) < sizeof key) {
-			memcpy(key, text, (size_t)(equals - text));
-			key[equals - text] = 0;
-			error = mr_fsconfig(context, FSCONFIG_SET_STRING, key, equals + 1);
-		} else {
-			error = -EINVAL;
-		}
-	}
+	while (error == 0 && (text = mr_vector_next(&options, NULL)))
+		error = mr_fsconfig_option(context, text);
 	if (error == 0)
 		error = mr_fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL);
 	if (error < 0)
 		return error;
+	*made = true;
 	mount = mr_fsmount(context, 0);
 	return mount < 0 ? mount : mr_overlay_place(mount, overlay->mountpoint);
 }
@@ -103,10 +94,11 @@ static int by_string(const struct mr_overlay *overlay)
 
 int mr_overlay_mount(const struct mr_overlay *overlay)
 {
-	int root = by_parameters(overlay);
+	bool made = false;
+	int root = by_parameters(overlay, &made);
 	bool is_unknown = root == -ENOSYS;
 
-	if (root == -EINVAL || is_unknown) /* an older kernel, a path too long for a parameter, or really invalid */
+	if (!made && (root == -EINVAL || is_unknown)) /* an older kernel, a path too long for a parameter, or really invalid */
 		root = by_string(overlay);
 	return is_unknown && root == -ENAMETOOLONG ? -ENOSYS : root; /* parameters would have had the room */
 }

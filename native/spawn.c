@@ -121,10 +121,13 @@ static int hear(struct mr_walk *walk, struct mr_message *message)
 		mr_close(&walk->terminal);
 		walk->terminal = descriptor;
 		return 1;
-	case MR_MSG_LISTENER:
-		mr_close(&walk->listener);
-		walk->listener = descriptor;
-		return 1;
+	case MR_MSG_LISTENER: /* at once: whatever the child does next may wait for the answer of who holds it */
+		message->pid = walk->child;
+		more = walk->listener ? walk->listener(walk->context, message, descriptor) : 1;
+		mr_close(&descriptor);
+		if (more >= 0)
+			more = mr_send(walk->socket, message, -1);
+		return more < 0 ? more : 1;
 	case MR_MSG_EXECUTING:
 		walk->executing = true;
 		break;
@@ -149,7 +152,7 @@ MR_ACTION(SYNC)
 		if (more == 0)
 			more = mr_receive(walk->socket, &message, NULL);
 		if (more == 0)
-			_exit(1); /* the other side is gone: nobody is left to tell */
+			mr_exit(1); /* the other side is gone: nobody is left to tell */
 		return more < 0 ? more : 0;
 	}
 	do {
@@ -211,7 +214,7 @@ MR_ACTION(GATE)
 	if (got < 0)
 		return -errno;
 	if (got != 1 || byte == 0)
-		_exit(1);
+		mr_exit(1);
 	walk->verdict = verdict;
 	return 0;
 }
@@ -254,7 +257,7 @@ static _Noreturn void child(const struct mr_walk *before, const struct mr_settin
 	int error;
 
 	if (!mr_tie(socket))
-		_exit(1);
+		mr_exit(1);
 	/* Nobody in the container looks into this process, its descriptors or its executable before exec (CVE-2016-9962). */
 	prctl(PR_SET_DUMPABLE, 0);
 	umask(0022);
@@ -278,7 +281,7 @@ static _Noreturn void child(const struct mr_walk *before, const struct mr_settin
 		error = (int)write(walk.verdict, &message, sizeof message);
 	else if (walk.socket >= 0)
 		mr_tell(&walk, &message);
-	_exit(127);
+	mr_exit(127);
 }
 
 /* ---- The caller ---- */
@@ -323,6 +326,7 @@ static int prepare(struct mr_walk *walk, const void *plan, const struct mr_spawn
 	walk->trace = options->trace;
 	walk->report = options->report;
 	walk->stage = options->stage;
+	walk->listener = options->listener;
 	walk->context = options->context;
 	return mr_walk_side(walk, failed);
 }
@@ -370,7 +374,7 @@ static pid_t give_birth(const struct mr_settings *settings, int network, int *pi
 		return home < 0 ? home : -errno;
 	pid_t pid = mr_clone(flags & ~(uint64_t)CLONE_NEWNET, pidfd, cgroup);
 	if (pid != 0 && setns(home, CLONE_NEWNET) < 0)
-		_exit(125); /* not where we belong: the child goes with us (PR_SET_PDEATHSIG, or the closed socket) */
+		mr_exit(125); /* not where we belong: the child goes with us (PR_SET_PDEATHSIG, or the closed socket) */
 	return pid;
 }
 
@@ -384,7 +388,7 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 	uint64_t start;
 	pid_t pid;
 
-	*spawned = (struct mr_spawned){ .pid = -1, .pidfd = -1, .terminal = -1, .listener = -1 };
+	*spawned = (struct mr_spawned){ .pid = -1, .pidfd = -1, .terminal = -1 };
 	spawned->message = (struct mr_message){ .kind = MR_MSG_FAILED, .operation = MR_NO_OPERATION };
 	error = read_settings(plan, &settings);
 	if (error == 0 && settings.enter && options->enter) {
@@ -438,7 +442,7 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 	}
 	mr_walk_close(&walk);
 	close(ends[0]);
-	*spawned = (struct mr_spawned){ .pid = pid, .pidfd = pidfd, .terminal = walk.terminal, .listener = walk.listener };
+	*spawned = (struct mr_spawned){ .pid = pid, .pidfd = pidfd, .terminal = walk.terminal };
 	spawned->message.kind = MR_MSG_STARTED;
 	spawned->message.pid = pid;
 	spawned->message.time = mr_wall_clock();
@@ -447,7 +451,6 @@ int mr_spawn(const void *plan, const struct mr_spawn_options *options, struct mr
 failed:
 	mr_walk_close(&walk);
 	mr_close(&walk.terminal);
-	mr_close(&walk.listener);
 	mr_close(&ends[0]);
 	mr_close(&ends[1]);
 	spawned->message.error = -error;

@@ -35,7 +35,7 @@ void mr_walk_init(struct mr_walk *walk, const void *plan, int side)
 	walk->plan = plan;
 	walk->side = side;
 	walk->socket = walk->netlink = walk->procfs = walk->empty = walk->terminal = -1;
-	walk->listener = walk->verdict = -1;
+	walk->verdict = -1;
 	mr_slots_clear(&walk->slots);
 }
 

@@ -62,13 +62,12 @@ _LIMITS = "refused, by the controller's name, where the host can't enforce it; d
 
 # What is there, looks the same and does something else. Also what docker's help calls otherwise.
 DIFFERS: dict[str, str] = {
-    "info": "what this host offers minirun; most fields of a daemon are absent",
-    "version": "one version: there is no server",
+    "info": "what this host offers minirun; what only a daemon has is empty",
+    "version": "one version: there is no server, and nothing of Go",
     "inspect": "containers, images and volumes; no networks yet",
     "image inspect": "one command with `inspect`, so `--type` is taken too",
     "container inspect": "one command with `inspect`, so `--type` is taken too",
     "events": "kept for 30 days and 10,000 events, across all processes of the host; a network's actor is its name",
-    "import": "no address: curl fetches the archive, and `-` reads it",
     "start": "one that waits for its next run (`--restart`) is started at once; docker does nothing",
     "stop": "a first process that can't hear the signal is killed at once, and standard error says so",
     "restart": "a first process that can't hear the signal is killed at once, and standard error says so",
@@ -77,7 +76,7 @@ DIFFERS: dict[str, str] = {
     "system df": "counts as du does ([disk.md](disk.md))",
     "system prune": "counts as du does ([disk.md](disk.md))",
     "container prune": "counts as du does ([disk.md](disk.md))",
-    "image prune": "counts as du does, and keeps what `image rollback` can still reach ([disk.md](disk.md))",
+    "image prune": "counts as du does ([disk.md](disk.md))",
     "volume prune": "counts as du does ([disk.md](disk.md))",
     "volume create --driver": "`local` alone",
     "--volume-driver": "`local` alone",

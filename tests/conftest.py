@@ -14,6 +14,7 @@ import gc
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -37,6 +38,14 @@ ROOT_KINDS = ("integration", "conformance", "engines", "faults", "security", "wo
 ALLOWED_SKIPS = ("this kernel has no IPv6", "this machine is no x86-64")
 
 pytest_plugins = ["tests.vm.plugin", "tests.missing", "pytester", "tests.warm"]  # the second imports the first
+
+
+def open_way(path: Path) -> None:
+    """Let everybody enter a directory and those above it that only root may, which are ours."""
+    for directory in (path, *path.parents):
+        mode = stat.S_IMODE(directory.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            directory.chmod(mode | 0o055)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,13 +1,15 @@
 """Waiting for something with a deadline, instead of sleeping and hoping.
 
-Owns: `until`, `listening`, `free_port`. Leaves to others: what is waited for.
+Owns: `until`, `listening`, `catching`, `free_port`. Leaves to others: what is waited for.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -29,6 +31,16 @@ def until(what: str, look: Callable[[], T], *, seconds: float = 30.0) -> T:
         if waited > seconds or (waited > SECONDS_IN_DOUBT and any(doubt() for doubt in doubts)):
             raise AssertionError(f"waited {waited:.3g} s for {what}; last seen: {seen!r}")
         time.sleep(min(max(waited / 10, 0.01), 0.3))  # no tenth longer than it takes
+
+
+def catching(pid: int, signal: int) -> Callable[[], bool]:
+    """Give a look at whether a process has a handler for a signal: a shell has its trap. proc_pid_status(5), SigCgt."""
+
+    def look() -> bool:
+        caught = re.search(r"^SigCgt:\t(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        return caught is not None and bool(int(caught[1], 16) >> (signal - 1) & 1)
+
+    return look
 
 
 def listening(port: int, address: str = "127.0.0.1") -> Callable[[], bool]:

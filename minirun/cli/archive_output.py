@@ -41,14 +41,17 @@ def write_archive(pieces: Iterable[bytes], output: str, what: str) -> None:
     try:
         for piece in pieces:
             write_all(descriptor, piece)
-        if not os.path.exists(temporary):
-            os.link(f"/proc/self/fd/{descriptor}", temporary, src_dir_fd=descriptor, follow_symlinks=True)
+        if not temporary:
+            name = _name_beside(output)
+            os.link(f"/proc/self/fd/{descriptor}", name, src_dir_fd=descriptor, follow_symlinks=True)
+            temporary = name
         os.rename(temporary, output)
+        temporary = ""
     except OSError as error:
         raise MinirunError(f"failed to {what}: write {output}: {_reason(error)}") from error
     finally:
         os.close(descriptor)
-        if os.path.exists(temporary):
+        if temporary:
             os.unlink(temporary)
 
 
@@ -59,12 +62,17 @@ def _reason(error: OSError) -> str:
 
 
 def _open_beside(output: str) -> tuple[int, str]:
-    """Open a file in the directory of `output` without a name, and give the one that it is to have for a moment.
+    """Open a file in the directory of `output`, and give its name: "" for none, so that a kill leaves nothing.
 
-    So a kill leaves nothing. Where the file system can't do that (open(2), O_TMPFILE) it has the name from the beginning.
+    Where the file system can't do that (open(2), O_TMPFILE) it has one from the beginning.
     """
-    temporary = f"{output}.{os.getpid()}.tmp"
     try:
-        return os.open(os.path.dirname(output) or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600), temporary
+        return os.open(os.path.dirname(output) or ".", os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o600), ""
     except OSError:
+        temporary = _name_beside(output)
         return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), temporary
+
+
+def _name_beside(output: str) -> str:
+    """Give a name for a moment. Others may write to the directory (/tmp): nobody guesses it, and what is there is never taken."""
+    return f"{output}.{os.urandom(8).hex()}.tmp"

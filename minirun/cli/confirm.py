@@ -47,17 +47,16 @@ def _instant(text: str) -> str:
         raise InvalidInput(f'failed to parse value as time or duration: "{text}"') from error
 
 
-def keep_seconds(parsed: Parsed) -> float | None:
-    """Give what --keep-history says, None when it wasn't given."""
-    value = parsed.values.get("keep-history")
-    return None if value is None else float(value)
+def keep_seconds(parsed: Parsed) -> float:
+    """Give what --keep-history says, 0 when it wasn't given."""
+    return float(parsed.values.get("keep-history") or 0)
 
 
 def tell_kept(count: int) -> None:
-    """Say on standard error that images were spared, since docker would have removed them."""
+    """Say on standard error how many images --keep-history has spared."""
     if count:
         images = "1 image" if count == 1 else f"{count} images"
-        warn(f"{images} kept for 'minirun image rollback': --keep-history 0 removes them, too")
+        warn(f"{images} kept for 'minirun image rollback', as --keep-history says")
 
 
 def tell_removed(what: str, lines: Iterable[str]) -> None:

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def say_object(item: dict[str, Any], template: str, text: Callable[[dict[str, Any]], str]) -> None:
-    """Say `item` as --format asks for it."""
+def say_object(item: dict[str, Any], template: str, text: Callable[[dict[str, Any]], str], *, kind: str) -> None:
+    """Say `item` as --format asks for it; `kind` is what docker's types call it (cli/template/typed)."""
     if not template:
         write(text(item))
     elif template == "json":
         say(json.dumps(item, ensure_ascii=False, separators=(",", ":")))
     else:
         from .template import compile_for_one
+        from .template.typed import typed
 
-        say(compile_for_one(template).render(item))
+        say(compile_for_one(template).render(typed(item, kind)))

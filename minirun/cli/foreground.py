@@ -5,9 +5,12 @@ detaching, the exit code. Leaves to others: moving bytes (monitor's pump), what 
 (engine/session).
 
     pump gives   Exit      the container ended: record it, give its code
-                 Detached  the detach keys were typed: leave, the container goes on
+                 Detached  the detach keys were typed: leave, the container goes on. To docker's client that is what a user of
+                           `run` and `start -a` wanted, and the end of `attach` and `exec` before their time: a sentence and code 1
                  Signal    a signal for us: the window changed, or it is for the container
-    pump raises  the connection broke: the monitor was killed; the engine knows how that ended
+    pump raises  EOFError  the monitor was killed; the engine knows how that ended
+                 OSError   our output can't be written: nobody reads it any more, the disk is full. The command ends with that,
+                           the container goes on, as docker's does
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from ..command_line import Parsed
     from ..engine.container import Container
     from ..engine.session import Attachment, Session
+    from ..monitor.exits import Exit
 else:
     import _signal  # the C module: `signal` itself makes an enum of every constant, which costs a millisecond
 
@@ -45,7 +49,14 @@ _PROXIED = frozenset(
 )
 
 
-def rejoin(container: Container, parsed: Parsed, *, interactive: bool, connect: Callable[[Attachment], Session]) -> int:
+def rejoin(
+    container: Container,
+    parsed: Parsed,
+    *,
+    interactive: bool,
+    connect: Callable[[Attachment], Session],
+    detached_code: int = 0,
+) -> int:
     """Follow a container that was created earlier, with the terminal, stdin and detach keys that it was created with."""
     from ..engine.session import Attachment
 
@@ -60,14 +71,23 @@ def rejoin(container: Container, parsed: Parsed, *, interactive: bool, connect: 
         terminal=config.terminal,
         detach_keys=parsed.text("detach-keys") or config.detach_keys,
         proxy=parsed.flag("sig-proxy", default=True),
+        detached_code=detached_code,
     )
 
 
 def follow(
-    session: Session, attachment: Attachment, *, terminal: bool, detach_keys: str = "", proxy: bool = True
+    session: Session,
+    attachment: Attachment,
+    *,
+    terminal: bool,
+    detach_keys: str = "",
+    proxy: bool = True,
+    detached_code: int = 0,
 ) -> int:
-    """Be the container's streams until it ends or the user detaches; gives the exit code (0 after detaching).
-    Blocks."""
+    """Be the container's streams until it ends or the user detaches; gives the exit code, `detached_code` after detaching.
+
+    Blocks. Where detaching is a failure, a line says why.
+    """
     if terminal and not detach_keys:
         from .preferences import text_preference
 
@@ -82,31 +102,36 @@ def follow(
         _hold(session, signals, proxy)
         if terminal:
             _resize(session)  # not before: a change between the look and `hold` would go unnoticed
-        while True:
-            try:
-                event = session.connection.pump(
-                    0 if attachment.stdin else -1,
-                    1 if attachment.stdout else -1,
-                    2 if attachment.stderr else -1,
-                    detach_keys=to_bytes(detach_keys) if terminal else b"",
-                )
-            except BrokenPipeError:
-                raise  # nobody reads our output any more; the container goes on, as docker's does
-            except (OSError, EOFError):
-                return _after_break(session)
-            if isinstance(event, Signal):
-                _pass_on(session, event.number, proxy)
-            elif isinstance(event, Detached):
-                session.note_detached()
-                undo.close()  # the terminal is cooked again before we write to it
-                warn("read escape sequence")
-                return 0
-            else:
-                code = session.finish(event)
-                undo.close()
-                if event.oom_killed:
-                    _say_out_of_memory(session)
-                return code
+        try:
+            end = _pump(session, attachment, to_bytes(detach_keys) if terminal else b"", proxy)
+        except EOFError:
+            return after_break(session)
+        if isinstance(end, Detached):
+            session.note_detached()
+            code = detached_code
+        else:
+            code = session.finish(end)
+    # The terminal is cooked again before we write to it.
+    if isinstance(end, Detached):
+        if detached_code:
+            warn("read escape sequence")
+    elif end.oom_killed:
+        _say_out_of_memory(session)
+    return code
+
+
+def _pump(session: Session, attachment: Attachment, detach_keys: bytes, proxy: bool) -> Exit | Detached:
+    """Move bytes, and pass signals on, until the container has ended or the user leaves. Raises what Connection.pump raises."""
+    while True:
+        event = session.connection.pump(
+            0 if attachment.stdin else -1,
+            1 if attachment.stdout else -1,
+            2 if attachment.stderr else -1,
+            detach_keys=detach_keys,
+        )
+        if not isinstance(event, Signal):
+            return event
+        _pass_on(session, event.number, proxy)
 
 
 def _hold(session: Session, signals: frozenset[int], proxy: bool) -> None:
@@ -134,7 +159,7 @@ def _resize(session: Session) -> None:
         session.connection.resize(rows, columns)
 
 
-def _after_break(session: Session) -> int:
+def after_break(session: Session) -> int:
     """Give the exit code of a container whose monitor went away: the store has it, or says 137."""
     if session.role == "exec":
         warn("Error: the connection to the process was lost; it may have been killed together with its container")

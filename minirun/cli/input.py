@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 
-from ..errors import InvalidInput, UsageError
+from ..errors import InvalidInput
 from ..light import contextmanager
 
 TYPE_CHECKING = False
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def archive(source: str, advice: str) -> Iterator[BinaryIO]:
-    """Open an archive for reading; raises InvalidInput when that fails, UsageError with `advice` when it would be a
-    terminal."""
+    """Open an archive for reading; raises InvalidInput when that fails, with `advice` when it would be a terminal."""
     if source == "-":
         if os.isatty(0):
-            raise UsageError(f"standard input is a terminal; {advice}")
+            raise InvalidInput(f"standard input is a terminal; {advice}")
         yield io.FileIO(0, "rb", closefd=False)
         return
     try:

@@ -15,9 +15,9 @@ import sys
 from .. import __version__
 from ..errors import BadCall, MinirunError, UsageError, WrongCommand
 from ..output import say, warn, write
-from ..program import enter, reason_of
+from ..program import check_descriptors, enter, reason_of
 from .invocation import Invocation
-from .options import ABSENT_COMMANDS, NOUNS, find, global_options
+from .options import ABSENT_COMMANDS, GLOBAL, NOUNS, find
 from .parse import parse, parse_command
 
 TYPE_CHECKING = False
@@ -41,7 +41,8 @@ def main(words: Sequence[str] | None = None) -> int:
     debug = False
     spelling = ""
     try:
-        options = parse(global_options(), words, options_stop=True)
+        check_descriptors()
+        options = parse(GLOBAL, words, options_stop=True)
         debug = options.flag("debug")
         if options.flag("version"):
             say(f"minirun version {__version__}")
@@ -66,7 +67,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except (Exception, ExceptionGroup) as error:
         if debug:
-            raise
+            sys.excepthook(type(error), error, error.__traceback__)
         return _complain(error, spelling)
 
 

@@ -8,7 +8,7 @@ Only what is listed here is served by a worker while standard input is a termina
 from __future__ import annotations
 
 from ..errors import MinirunError
-from .options import NOUNS, find, global_options
+from .options import GLOBAL, NOUNS, find
 from .parse import parse, parse_command
 
 TYPE_CHECKING = False
@@ -87,7 +87,7 @@ def needs_caller(words: Sequence[str], *, has_terminal: bool, reads_terminal: bo
     if not reads_terminal:
         return False
     try:
-        options = parse(global_options(), words, options_stop=True)
+        options = parse(GLOBAL, words, options_stop=True)
         name, *rest = options.arguments or ("",)
         if name in NOUNS:
             name, rest = (NOUNS[name].get(rest[0], ""), rest[1:]) if rest else ("", [])

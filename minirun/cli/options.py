@@ -228,17 +228,17 @@ _LOGIN: Rows = (
 _LOGS: Rows = (
     ("details",    "",  "flag", "",       "Show extra details provided to logs", "", ""),
     ("follow",     "f", "flag", "",       "Follow log output", "", ""),
-    ("since",      "",  "one",  "string", 'Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.instant", ""),
+    ("since",      "",  "one",  "string", 'Show logs since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.bound", ""),
     ("tail",       "n", "one",  "string", 'Number of lines to show from the end of the logs (default "all")', "scalars.tail", ""),
     ("timestamps", "t", "flag", "",       "Show timestamps", "", ""),
-    ("until",      "",  "one",  "string", 'Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.instant", ""),
+    ("until",      "",  "one",  "string", 'Show logs before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m" for 42 minutes)', "times.bound", ""),
 )
 
 _EVENTS: Rows = (
     ("filter", "f", "many", "filter", "Filter output based on conditions provided", "scalars.filter_condition", ""),
     ("format", "",  "one",  "string", _OBJECT_FORMAT_HELP, "", ""),
-    ("since",  "",  "one",  "string", "Show all events created since timestamp", "times.instant", ""),
-    ("until",  "",  "one",  "string", "Stream events until this timestamp", "times.instant", ""),
+    ("since",  "",  "one",  "string", "Show all events created since timestamp", "times.bound", ""),
+    ("until",  "",  "one",  "string", "Stream events until this timestamp", "times.bound", ""),
 )
 
 _ATTACH: Rows = (
@@ -315,11 +315,11 @@ _IMAGE_ROLLBACK: Rows = (
     ("to", "", "one", "string", "Where to: the number of a move in 'image log', or an image ID (default: the image before the present one)", "", ""),
 )
 
-_KEEP_NAMELESS = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", "")
+_KEEP_HISTORY = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 0s)", "times.duration", "")
 
 _RMI: Rows = (
     ("force",    "f", "flag", "", "Force removal of the image", "", ""),
-    _KEEP_NAMELESS,
+    _KEEP_HISTORY,
     ("no-prune", "",  "flag", "", "Do not delete untagged parents", "", ""),
 )
 
@@ -341,7 +341,6 @@ _DESCRIBE: Rows = (
 
 _FORCE = ("force", "f", "flag", "", "Do not prompt for confirmation", "", "")
 _PRUNE_FILTER = ("filter", "", "many", "filter", 'Provide filter values (e.g. "until=<timestamp>")', "scalars.filter_condition", "")
-_KEEP_HISTORY = ("keep-history", "", "one", "duration", "Keep an image that a name led to within this time, for 'image rollback' (default 7d)", "times.duration", "")
 
 _CONTAINER_PRUNE: Rows = (_PRUNE_FILTER, _FORCE)
 

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ..command_line import Rows
 
 # Values that are text to docker's flags: it looks at them later, or its daemon does. What is wrong with one is an error like any
 # other then, of `run` 125 and of the other commands 1, and no wrong line.
@@ -21,7 +22,7 @@ _LOOKED_AT_LATER = (
     *("limits.cpu_set", "limits.log_driver", "limits.log_option", "limits.memory_nodes"),
     *("modes.isolation", "modes.runtime", "mounts.tmpfs", "mounts.volume", "mounts.working_directory"),
     *("scalars.container_name", "scalars.new_restart_policy", "scalars.object_type", "scalars.signal_name"),
-    "times.instant",
+    "times.bound",
 )
 
 
@@ -38,21 +39,20 @@ class _Reader(Reader):
         return super().unknown(name) + (f" (docker's; {why})" if why else " (docker has it, minirun does not yet)")
 
 
-def parse(options: tuple[Option, ...], words: Sequence[str], *, options_stop: bool) -> Parsed:
+def parse(rows: Rows, words: Sequence[str], *, options_stop: bool) -> Parsed:
     """Read words by the table. Raises UsageError; nothing on the host is touched but files that an option names."""
-    return _Reader(options, words, options_stop).read()
+    return _Reader(rows, words, options_stop).read()
 
 
 def parse_command(command: Command, words: Sequence[str]) -> Parsed:
     """Read the words after a command's name and check how many arguments there are, unless help is wanted."""
-    options = (*command.options(), _HELP)
-    parsed = parse(options, words, options_stop=command.options_stop)
+    parsed = parse((*command.rows, _HELP), words, options_stop=command.options_stop)
     if not parsed.flag("help"):
         _check_count(command, len(parsed.arguments))
     return parsed
 
 
-_HELP = Option(name="help", short="", kind="flag", metavar="", help="", parser="", field="")
+_HELP = ("help", "", "flag", "", "", "", "")
 
 
 def _check_count(command: Command, count: int) -> None:

@@ -40,7 +40,7 @@ def preference(name: str) -> Any:
     from ..jsontext import loads
 
     try:
-        document = loads(text)
+        document = loads(text.strip())
     except ValueError as error:
         warn(f"WARNING: {directory}/config.json is no JSON, and isn't heeded: {error}")
         return None

@@ -37,6 +37,13 @@ _ESCAPES = {
 
 PS_TABLE: tuple[str, ...] = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 IMAGES_TABLE = ("Repository", "Tag", "ID", "CreatedSince", "Size")
+PS_RAW = (
+    ("container_id", "ID"), ("image", "Image"), ("command", "Command"), ("created_at", "CreatedAt"), ("state", "State"),
+    ("status", "Status"), ("names", "Names"), ("labels", "Labels"), ("ports", "Ports"),
+)  # fmt: skip
+IMAGES_RAW = (("repository", "Repository"), ("tag", "Tag"), ("image_id", "ID"))
+CREATED_RAW = (("created_at", "CreatedAt"), ("virtual_size", "Size"))
+DIGESTS_RAW = (*IMAGES_RAW[:2], ("digest", "Digest"), IMAGES_RAW[2])
 DIGESTS_TABLE = ("Repository", "Tag", "Digest", "ID", "CreatedSince", "Size")
 
 
@@ -95,6 +102,8 @@ def ports(mappings: Sequence[PortMapping], *, both_families: bool, exposed: Iter
 
     Those of `exposed` (protocol and port) that nothing leads to are there alone: `443/tcp`.
     """
+    if not mappings and not exposed:  # of most of those that are listed
+        return ""
     runs: dict[tuple[str, str], tuple[int, int]] = {}
     done: list[str] = []
     moved: list[str] = []

@@ -11,7 +11,7 @@ import os
 from ..engine.config import ContainerConfig
 from ..errors import Conflict, InvalidInput, NotFound, NotSupported, UsageError
 from ..light import contextmanager
-from ..output import write_all
+from ..output import warn, write_all
 from .preferences import proxy_variables
 
 TYPE_CHECKING = False
@@ -66,6 +66,8 @@ def exec_config(parsed: Parsed) -> ExecConfig:
 def created(engine: Engine, config: ContainerConfig, parsed: Parsed) -> Container:
     """Create what `run` and `create` ask for; an image that isn't here, or with `--pull always` any, is pulled first."""
     policy = parsed.text("pull") or "missing"
+    if config.network == "host" and config.ports:
+        warn("WARNING: Published ports are discarded when using host network mode")
     if policy == "always":
         _pull(engine, config.image, parsed)
     try:

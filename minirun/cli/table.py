@@ -27,9 +27,12 @@ class Column(Record):
     in_json: bool = True
 
 
-def show(columns: Columns, items: Sequence[Any], template: str, default: Sequence[str]) -> str:
+def show(
+    columns: Columns, items: Sequence[Any], template: str, default: Sequence[str], raw: Sequence[tuple[str, str]] = ()
+) -> str:
     """Give the text of a list: `template` is what --format has, `default` names the columns of the plain table.
 
+    `raw` has names and fields of the lists that docker's client shows so, a line each and an empty one after them.
     Raises InvalidInput for a template that can't be read or names a field that isn't there.
     """
     if template in ("", "table"):
@@ -38,16 +41,29 @@ def show(columns: Columns, items: Sequence[Any], template: str, default: Sequenc
         return align(rows, MINIMUM)
     if template == "json":
         return "".join(_json({name: column.value(item) for name, column in _of_json(columns)}) + "\n" for item in items)
+    if template == "raw" and raw:
+        return "".join(raw_lines(columns, item, raw) + "\n" for item in items)
     from .template import compile_template
+    from .template.typed import POINTER, Row
+
+    def row(item: Any) -> Row:
+        values = ((name, column.value(item)) for name, column in sorted(columns.items()))
+        return Row((name, POINTER if value is None else value) for name, value in values)
 
     is_table = template.startswith("table ")
     body = template.removeprefix("table ") if is_table else template
     parsed = compile_template(body.strip(" ").replace("\\t", "\t").replace("\\n", "\n"))
-    lines = [parsed.render({name: column.value(item) for name, column in sorted(columns.items())}) for item in items]
+    lines = [parsed.render(row(item)) for item in items]
     if not is_table:
         return "".join(line + "\n" for line in lines)
-    heading = parsed.render({name: _heading(column) for name, column in columns.items()})
+    heading = parsed.render(Row((name, _heading(column)) for name, column in columns.items()))
     return align((line.split("\t") for block in (heading, *lines) for line in block.split("\n")), MINIMUM)
+
+
+def raw_lines(columns: Columns, item: Any, raw: Sequence[tuple[str, str]]) -> str:
+    """Give one thing as `name: value` in lines."""
+    values = ((name, str(columns[field].value(item))) for name, field in raw)
+    return "".join(f"{name}: {text}\n" if text else f"{name}:\n" for name, text in values)
 
 
 def _of_json(columns: Columns) -> list[tuple[str, Column]]:

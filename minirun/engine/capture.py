@@ -65,7 +65,7 @@ def _all_of(stdin: bytes | None) -> Attachment:
 
 
 def _capture(session: Session, stdin: bytes | None) -> Completed:
-    """Be the session's streams until its process has ended. Files in memory can't fill up as pipes do."""
+    """Be the session's streams until its process has ended. Files in memory don't fill up as pipes do, up to RLIMIT_FSIZE."""
     from ..monitor.exits import Exit
 
     with session, ExitStack() as undo:
@@ -83,12 +83,10 @@ def _capture(session: Session, stdin: bytes | None) -> Completed:
             end = session.connection.pump(
                 -1 if stdin is None else given.fileno(), out.fileno(), err.fileno(), detach_keys=b""
             )
-        except (OSError, EOFError) as error:
-            if session.role == "exec":
-                raise MinirunError(
-                    "the connection to the process was lost; its container was killed, it seems"
-                ) from error
-            exit_code = session.engine.wait(session.container.id)
+        except OSError as error:
+            raise MinirunError(f"{error.strerror}: not all of what was written is here") from error
+        except EOFError as error:
+            exit_code = session.finish_unheard(error)
         else:
             assert isinstance(end, Exit), "no keys and no signals were asked for"
             exit_code = session.finish(end)

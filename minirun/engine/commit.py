@@ -111,23 +111,15 @@ def image_config(container: Container, of_image: dict[str, Any]) -> dict[str, An
 
     config = dict(of_image)
     given = config_json(container, of_image)
-    given["Env"] = _environment(container.config.environment, of_image.get("Env") or ())
-    for key in ("User", "ExposedPorts", "Env", "Cmd", "Entrypoint", "WorkingDir", "Labels"):
-        if given[key]:
+    kept = ("User", "ExposedPorts", "Env", "Cmd", "Entrypoint", "WorkingDir", "Labels", "Volumes", "Healthcheck")
+    for key in kept:
+        if given.get(key):
             config[key] = given[key]
         else:
             config.pop(key, None)
     if container.config.stop_signal:
         config["StopSignal"] = container.config.stop_signal
     return config
-
-
-def _environment(of_container: Sequence[str], of_image: Sequence[str]) -> list[str]:
-    """The container's variables first, then what the image has beside them: docker's order."""
-    merged = {variable.partition("=")[0]: variable for variable in of_container}
-    for variable in of_image:
-        merged.setdefault(variable.partition("=")[0], variable)
-    return list(merged.values())
 
 
 # ---- the pause

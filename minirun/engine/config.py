@@ -112,7 +112,10 @@ class DeviceWeight(Record):
 
 
 class ContainerConfig(Record):
-    """One container as the user asked for it."""
+    """One container as the user asked for it.
+
+    The store keeps what isn't as by default (`given`): to change a default is a step of the database (engine/schema).
+    """
 
     image: str
     command: tuple[str, ...] = ()
@@ -241,27 +244,33 @@ class ContainerConfig(Record):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
-        """Read what `as_json` wrote; unknown keys are a TypeError, missing ones take their default."""
-        nested = {
-            "binds": BindMount,
-            "tmpfs": TmpfsMount,
-            "volumes": VolumeMount,
-            "image_mounts": ImageMount,
-            "ports": PortMapping,
-            "ulimits": Ulimit,
-            "devices": Device,
-            "block_device_weights": DeviceWeight,
-            "device_read_bytes": DeviceRate,
-            "device_write_bytes": DeviceRate,
-            "device_read_operations": DeviceRate,
-            "device_write_operations": DeviceRate,
-        }
+        """Read what `given` wrote; unknown keys are a TypeError, missing ones take their default."""
         values: dict[str, Any] = {}
         for key, value in data.items():
-            if key in nested:
-                value = tuple(nested[key](**{k: _frozen(v) for k, v in item.items()}) for item in value)
+            kind = _NESTED.get(key)
+            if kind is not None:
+                value = tuple([kind(**{name: _frozen(part) for name, part in item.items()}) for item in value])
             values[key] = _frozen(value)
         return cls(**values)
+
+
+_NESTED: dict[str, type[Record]] = {
+    "binds": BindMount,
+    "tmpfs": TmpfsMount,
+    "volumes": VolumeMount,
+    "image_mounts": ImageMount,
+    "ports": PortMapping,
+    "ulimits": Ulimit,
+    "devices": Device,
+    "block_device_weights": DeviceWeight,
+    "device_read_bytes": DeviceRate,
+    "device_write_bytes": DeviceRate,
+    "device_read_operations": DeviceRate,
+    "device_write_operations": DeviceRate,
+}
+
+
+_HEALTH_FIELDS = tuple(name for name in ContainerConfig._fields if name.startswith("health_"))
 
 
 def _frozen(value: Any) -> Any:

@@ -18,6 +18,7 @@ import os
 from .. import database
 from ..files import Lock
 from ..light import cached_property
+from ..program import ends_soon
 from .layout import DATA_ROOT, RUN_ROOT, Layout
 from .store import Containers
 
@@ -91,6 +92,10 @@ class Engine:
     ) -> None:
         self.close()
 
+    @cached_property
+    def _tag(self) -> str:
+        return self.layout.tag()
+
     # ---- the storeys below, each made when it is first needed (an import is paid for by every command)
 
     @cached_property
@@ -117,19 +122,19 @@ class Engine:
 
         if self.layout.is_default:
             return Networks(self.connection)
-        return Networks(self.connection, bridge=f"mr-{self.layout.tag()}", table=f"minirun_{self.layout.tag()}")
+        return Networks(self.connection, bridge=f"mr-{self._tag}", table=f"minirun_{self._tag}")
 
     @cached_property
     def hierarchy(self) -> Hierarchy:
         from ..runtime.cgroups.hierarchy import Hierarchy
 
-        return Hierarchy.detect(directory="minirun" if self.layout.is_default else f"minirun-{self.layout.tag()}")
+        return Hierarchy.detect(directory="minirun" if self.layout.is_default else f"minirun-{self._tag}")
 
     @cached_property
     def launcher(self) -> Launcher:
         from ..monitor.launch import Launcher
 
-        return Launcher(keep=self.stays)
+        return Launcher(keep=self.stays, adopts=ends_soon())
 
     @cached_property
     def templates(self) -> Templates:
@@ -464,48 +469,7 @@ class Engine:
         container = self.rows.find(reference)
         return commit(self, container, name, author=author, message=message, changes=changes, pause=pause)
 
-    # ---- images: the store does it; removing asks whether a container needs the image
-
-    # ---- what lies on disk
-
-    def disk_usage(self) -> DiskUsage:
-        """Give what images and containers take on disk, and how much of it nobody uses. Blocks while everything is walked."""
-        from .usage import disk_usage
-
-        return disk_usage(self)
-
-    def changes_size(self, container: Container) -> Size:
-        """Give what a container has written into its own layer. Blocks while that is walked."""
-        from .usage import changes_size
-
-        return changes_size(self, container)
-
-    def prune_containers(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
-        """Remove all containers at rest; filters: until (nanoseconds since the epoch, or a span), label, label!."""
-        from .prune import prune_containers
-
-        return prune_containers(self, filters or {})
-
-    def prune_images(
-        self,
-        filters: Mapping[str, Sequence[str]] | None = None,
-        *,
-        all: bool = False,
-        keep_seconds: float | None = None,
-    ) -> Pruned:
-        """Remove images without a name, or (`all`) without a container; filters as `prune_containers` has them.
-
-        Images that a name led to in the last `keep_seconds` (seven days unless set) are kept for `rollback`.
-        """
-        from .prune import prune_images
-
-        return prune_images(self, filters or {}, everything=all, keep_seconds=keep_seconds)
-
-    def check(self, *, repair: bool = False) -> list[Damage]:
-        """Compare rows, directories, blobs, layers with each other; `repair` removes or rebuilds what can be. Blocks for long."""
-        from .check import check
-
-        return check(self, repair=repair)
+    # ---- images and registries; what concerns this host's store alone is `images`
 
     def pull(self, name: str, *, platform: str = "", progress: Progress | None = None) -> Brought:
         """Bring an image from its registry. Blocks; `progress`: see engine/bring."""
@@ -536,6 +500,47 @@ class Engine:
         from .bring import push_all
 
         return push_all(self, name, platform, progress or (lambda *_: None))
+
+    # ---- what lies on disk
+
+    def disk_usage(self) -> DiskUsage:
+        """Give what images and containers take on disk, and how much of it nobody uses. Blocks while everything is walked."""
+        from .usage import disk_usage
+
+        return disk_usage(self)
+
+    def changes_size(self, container: Container) -> Size:
+        """Give what a container has written into its own layer. Blocks while that is walked."""
+        from .usage import changes_size
+
+        return changes_size(self, container)
+
+    def prune_containers(self, filters: Mapping[str, Sequence[str]] | None = None) -> Pruned:
+        """Remove all containers at rest; filters: until (nanoseconds since the epoch, or a span), label, label!."""
+        from .prune import prune_containers
+
+        return prune_containers(self, filters or {})
+
+    def prune_images(
+        self,
+        filters: Mapping[str, Sequence[str]] | None = None,
+        *,
+        all: bool = False,
+        keep_seconds: float = 0.0,
+    ) -> Pruned:
+        """Remove images without a name, or (`all`) without a container; filters as `prune_containers` has them.
+
+        Images that a name led to in the last `keep_seconds` are kept for `rollback`.
+        """
+        from .prune import prune_images
+
+        return prune_images(self, filters or {}, everything=all, keep_seconds=keep_seconds)
+
+    def check(self, *, repair: bool = False) -> list[Damage]:
+        """Compare rows, directories, blobs, layers with each other; `repair` removes or rebuilds what can be. Blocks for long."""
+        from .check import check
+
+        return check(self, repair=repair)
 
     # ---- volumes
 

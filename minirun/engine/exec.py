@@ -1,7 +1,10 @@
 """A further process in a running container.
 
-Owns: `exec_`: in which surroundings, launched how. Leaves to others: what the process is (engine/spec), joining the
-namespaces (native/enter.c). No row changes: a further process belongs to whoever asked for it.
+Owns: `exec_`: in which surroundings, launched how; `running`: which there are. Leaves to others: what the process is (engine/spec),
+joining the namespaces (native/enter.c). No row changes: a further process belongs to whoever asked for it.
+
+    exec-ID   in the run directory of its container: a symbolic link, made and read in one system call, to "PID START_TIME".
+              Only for `inspect`: one that nobody took away, since all who knew of it were killed, names a process that isn't there.
 """
 
 from __future__ import annotations
@@ -9,15 +12,20 @@ from __future__ import annotations
 import os
 
 from ..errors import Conflict
-from ..light import ExitStack
+from ..light import ExitStack, suppress
+from ..linux import syscalls
 from .session import Attachment, Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ..linux.plan import Plan
     from ..monitor.exits import Started
     from .container import Container, ExecConfig
     from .engine import Engine
+
+_PREFIX = "exec-"
 
 
 def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: Attachment | None) -> Session:
@@ -57,6 +65,7 @@ def exec_(engine: Engine, container: Container, config: ExecConfig, attachment: 
                 raise Conflict(f"container {container.id} is not running: it ended meanwhile") from failure
             raise explain_failure(plan, failure.operation_index, failure.errno) from failure
         undo.pop_all()
+    _remember(engine, container, exec_id, began.pid)
     session = Session(engine, container, connection, "exec", began.pid, plan)
     session.exec_id = exec_id
     return session
@@ -74,6 +83,30 @@ def _compile(
     return compile_exec(spec, target_of(engine, container, started, config, attachment, exec_id))
 
 
+def running(engine: Engine, container: Container) -> tuple[str, ...]:
+    """Give the ids of the further processes of a container that haven't ended, the oldest first."""
+    return tuple(exec_id for _, exec_id in sorted(_remembered(engine.layout.run(container.id))))
+
+
+def _remembered(run_directory: str) -> Iterator[tuple[int, str]]:
+    """Give start time and id of each whose process is there."""
+    with suppress(OSError):  # the container ends, and its files go
+        for name in os.listdir(run_directory):
+            if name.startswith(_PREFIX):
+                pid, start_time = map(int, os.readlink(f"{run_directory}/{name}").split())
+                if syscalls.process_start_time(pid) == start_time:
+                    yield start_time, name.removeprefix(_PREFIX)
+
+
+def _remember(engine: Engine, container: Container, exec_id: str, pid: int) -> None:
+    with suppress(OSError):  # no room, or the container has ended: a list is one shorter
+        start_time = syscalls.process_start_time(pid)
+        if start_time is not None:
+            os.symlink(f"{pid} {start_time}", f"{engine.layout.run(container.id)}/{_PREFIX}{exec_id}")
+
+
 def note_end(engine: Engine, container: Container, exec_id: str, exit_code: int) -> None:
     """Record that a further process has ended."""
+    with suppress(OSError):
+        os.unlink(f"{engine.layout.run(container.id)}/{_PREFIX}{exec_id}")
     engine.rows.note_alone(container, "exec_die", execID=exec_id, exitCode=str(exit_code))

@@ -62,10 +62,11 @@ def explain(engine: Engine, config: ContainerConfig) -> list[str]:
 def _own_steps(
     container: Container, endpoint: Endpoint | None, spec: Spec, cgroup: str, ids: IdLease | None
 ) -> Iterator[str]:
-    """Say what the engine does before there is a monitor."""
+    """Say what the engine does before the monitor has a plan."""
     yield f"write down container {container.id[:12]} with its directory"
     if ids is not None:
         yield f"lease {ids.size} user ids from {ids.uid} on, group ids from {ids.gid} on"
+    yield "start the monitor"
     if endpoint is not None:
         addresses = " and ".join(filter(None, (endpoint.address4, endpoint.address6)))
         yield f"lease {addresses} on bridge {endpoint.bridge}"
@@ -75,7 +76,7 @@ def _own_steps(
     yield f"make cgroup {cgroup}"
     for file, value, optional in settings_of(spec.linux.resources):
         yield f"write {value!r} to {file} of the cgroup{' (if possible)' if optional else ''}"
-    yield "start the monitor with the plan"
+    yield "hand the plan to the monitor"
 
 
 def _host_side(mapping: PortMapping) -> str:

@@ -51,6 +51,10 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
                 if (health := of_container(engine, container)) is not None:
                     details["State"]["Health"] = health
             details["GraphDriver"]["Data"] |= _layers(engine, container)
+            if container.is_running:
+                from .exec import running
+
+                details["ExecIDs"] = list(running(engine, container)) or None
             if container.config.links:
                 from .links import texts
 
@@ -59,10 +63,10 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
                 from .usage import sizes_of
 
                 details["SizeRw"], details["SizeRootFs"] = sizes_of(engine, container)
-            return details
+            return in_order(details)
     try:
         image = engine.images.resolve(reference)
-        return image_json(image, engine.images.configuration(image), engine.images.last_tagged_ns(image))
+        return in_order(image_json(image, engine.images.configuration(image), engine.images.last_tagged_ns(image)))
     except NotFound as error:
         if kind:
             raise
@@ -70,6 +74,23 @@ def inspect(engine: Engine, reference: str, kind: str = "", *, size: bool = Fals
             return _volume(engine, reference)
         except NotFound:
             raise NotFound(f"No such object: {reference}") from error
+
+
+_MAPS = frozenset(
+    ("Annotations", "ExposedPorts", "Labels", "Networks", "PortBindings", "Ports", "Sysctls", "Tmpfs", "Volumes")
+)
+
+
+def in_order(document: Json) -> Json:
+    """Sort by their keys what are maps in docker's types, as Go writes them; fields of structs stay in their places."""
+    return {
+        name: value
+        if not isinstance(value, dict)
+        else dict(sorted(value.items()))
+        if name in _MAPS
+        else in_order(value)
+        for name, value in document.items()
+    }
 
 
 def _layers(engine: Engine, container: Container) -> Json:
@@ -301,10 +322,18 @@ def _log_options(config: ContainerConfig) -> Json:
     if config.log_driver == "none":
         return {}
     names = ("env", "env-regex", "labels", "labels-regex", "mode", "tag")
-    sizes = {"max-file": str(config.log_max_files), "max-size": str(config.log_max_bytes)}
+    sizes = {"max-file": str(config.log_max_files), "max-size": _written_size(config.log_max_bytes)}
     given = {name: getattr(config, f"log_{name.replace('-', '_')}") for name in names}
     given["max-buffer-size"] = config.log_buffer
     return sizes | {name: text for name, text in given.items() if text}
+
+
+def _written_size(size_bytes: int) -> str:
+    """Write a size as --log-opt takes it, in the largest unit that is exact: `10m`."""
+    for unit, letter in ((10**9, "g"), (10**6, "m"), (10**3, "k")):
+        if size_bytes and size_bytes % unit == 0:
+            return f"{size_bytes // unit}{letter}"
+    return str(size_bytes)
 
 
 def _rates(rates: Sequence[DeviceRate]) -> list[Json]:

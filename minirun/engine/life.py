@@ -66,7 +66,7 @@ def end_run(engine: Engine, container: Container, end: Exit | None) -> Container
     if container.config.auto_remove:
         from .remove import erase
 
-        erase(engine, ended)
+        erase(engine, ended, has_given_back=ended.status == "removing")
     return ended
 
 

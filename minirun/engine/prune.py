@@ -30,10 +30,6 @@ _LATEST_NS = (1 << 63) - 1
 FILTERS = ("until", "label", "label!")
 _DANGLING = {"true": True, "1": True, "false": False, "0": False}  # of images: false means --all
 
-KEEP_SECONDS = (
-    7 * 24 * 3600.0
-)  # how long an image without a name stays for `image rollback`, unless something else is asked for
-
 
 class Pruned(Record):
     """What is gone: ids of containers, docker's lines about images, and the bytes of the disk that came back.
@@ -74,12 +70,10 @@ def prune_containers(engine: Engine, filters: Filters) -> Pruned:
     return Pruned(removed=tuple(removed), reclaimed_bytes=reclaimed, failures=tuple(failures))
 
 
-def prune_images(
-    engine: Engine, filters: Filters, *, everything: bool = False, keep_seconds: float | None = None
-) -> Pruned:
+def prune_images(engine: Engine, filters: Filters, *, everything: bool = False, keep_seconds: float = 0.0) -> Pruned:
     """Remove the images that have no name, or (`everything`) no container. Raises InvalidInput for a filter that doesn't exist.
 
-    One that a name led to in the last `keep_seconds` (seven days unless set) is kept for `rollback`.
+    One that a name led to in the last `keep_seconds` is kept for `rollback`.
     """
     from .usage import parts_of_images
 
@@ -88,20 +82,19 @@ def prune_images(
         raise InvalidInput(f"invalid filter 'dangling={next(each for each in dangling if each not in _DANGLING)}'")
     everything = everything or any(not _DANGLING[each] for each in dangling)
     passes = _filter({name: values for name, values in filters.items() if name != "dangling"})
-    keep = KEEP_SECONDS if keep_seconds is None else keep_seconds
     spare = [
         image
         for image in engine.images.list()
         if _is_spare(image, everything) and passes(*_facts(image)) and not _is_used(engine, image)
     ]
-    chosen = [image for image in spare if image.tags or not engine.images.still_reachable(image.id, keep)]
+    chosen = [image for image in spare if image.tags or not engine.images.still_reachable(image.id, keep_seconds)]
     parts = parts_of_images(engine)
     candidates = {path for image in chosen for path in parts.get(image.id, ())}
     sizes = _sizes(candidates)
     lines: list[str] = []
     for image in chosen:
         with suppress(Conflict, NotFound):  # taken into use, or removed, by somebody else
-            lines += engine.images.remove(image.id, force=True, keep_seconds=keep_seconds or 0.0)
+            lines += engine.images.remove(image.id, force=True, keep_seconds=keep_seconds)
     gone = sum(size for path, size in sizes.items() if not os.path.lexists(path))
     if not filters:
         gone += engine.images.forget_incoming()

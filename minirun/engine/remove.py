@@ -76,11 +76,15 @@ def _kill(engine: Engine, container: Container) -> None:
         engine.hierarchy.kill(container.cgroup)
 
 
-def erase(engine: Engine, container: Container) -> None:
-    """Do the removal of a row that is marked `removing` (or was never finished). Safe to repeat."""
+def erase(engine: Engine, container: Container, *, has_given_back: bool = False) -> None:
+    """Do the removal of a row that is marked `removing` (or was never finished). Safe to repeat.
+
+    `has_given_back` spares the look for what a run has held, when that has just been seen to.
+    """
     from .life import give_back
 
-    give_back(engine, container)
+    if not has_given_back:
+        give_back(engine, container)
     erase_directory(engine, container.id)
     with database.transaction(engine.connection):
         if container.config.has_user_namespace:

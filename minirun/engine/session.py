@@ -10,9 +10,7 @@ Owns: `Session` with its three roles, `join` (attach) and `wait`. Leaves to othe
 
 from __future__ import annotations
 
-import os
-
-from ..errors import Conflict
+from ..errors import Conflict, MinirunError
 from ..record import Record
 
 TYPE_CHECKING = False
@@ -60,11 +58,19 @@ class Session:
         self.role = role
         self.pid = pid
         self.exec_id = ""  # of a further process: what its events are told apart by
+        self.remark = ""  # what of the request this host withholds, though the container runs: a sentence for the user
         self.plan = plan  # what was started, for those who print it (--trace)
 
     def wait(self) -> int:
-        """Block until the container (or the further process) has ended, finish, and give its exit code."""
-        return self.finish(self.connection.wait_exited())
+        """Block until the container (or the further process) has ended, finish, and give its exit code.
+
+        MinirunError when the monitor of a further process was killed: how that ended nobody knows.
+        """
+        try:
+            end = self.connection.wait_exited()
+        except EOFError as error:
+            return self.finish_unheard(error)
+        return self.finish(end)
 
     def finish(self, end: Exit) -> int:
         """Record the end, remove the container if it was started with --rm, acknowledge; gives the exit code."""
@@ -87,6 +93,12 @@ class Session:
             self.connection.acknowledge()
         self.close()
         return end.exit_code
+
+    def finish_unheard(self, error: EOFError) -> int:
+        """Give the exit code when the monitor was killed: the store has the container's. MinirunError for a further process."""
+        if self.role == "exec":
+            raise MinirunError("the connection to the process was lost; its container was killed, it seems") from error
+        return wait(self.engine, self.container)
 
     def signal(self, number: int) -> None:
         """Send a signal to the process of this session; one that has ended is no error. To a container it is one by hand."""
@@ -134,10 +146,15 @@ def join(engine: Engine, container: Container, attachment: Attachment) -> Sessio
         connection = attach.connect(engine.layout.run(container.id))
     except OSError as error:
         raise Conflict(f"attach to container {container.name}: it ended just now ({error.strerror})") from error
-    if attachment.stdin or attachment.stdout or attachment.stderr:
-        connection.attach(attachment.stdin, attachment.stdout, attachment.stderr)
-        engine.rows.note_alone(container, "attach")
-    return Session(engine, container, connection, "guest", container.pid)
+    session = Session(engine, container, connection, "guest", container.pid)
+    try:
+        if attachment.stdin or attachment.stdout or attachment.stderr:
+            connection.attach(attachment.stdin, attachment.stdout, attachment.stderr)
+            engine.rows.note_alone(container, "attach")
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def wait(engine: Engine, container: Container) -> int:
@@ -161,7 +178,8 @@ def wait(engine: Engine, container: Container) -> int:
             pass  # it ended between our look and now
         else:
             try:
-                return Session(engine, container, connection, "guest", container.pid).wait()
+                with Session(engine, container, connection, "guest", container.pid) as session:
+                    return session.finish(connection.wait_exited())
             except (OSError, EOFError):
                 # the monitor was killed: settle says what is known. Or it has no room for one more client.
                 if exits.is_running(engine.layout.run(container.id)):
@@ -175,13 +193,3 @@ def wait(engine: Engine, container: Container) -> int:
         if was_running and not settled.is_running:
             break
     return container.exit_code
-
-
-def own_descriptors() -> tuple[int, int, int]:
-    """Give the caller's standard descriptors; a closed one is replaced by /dev/null so that no other file takes its number."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open("/dev/null", os.O_RDWR)
-    return 0, 1, 2

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
         def config(self) -> dict[str, Any]: ...
 
 
-__all__ = ["arguments_of", "build", "build_exec", "check", "prepare", "without_device_filter"]
+__all__ = ["arguments_of", "build", "build_exec", "check", "prepare", "withheld", "without_device_filter"]
 
 PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -249,6 +249,23 @@ def without_device_filter(spec: Spec) -> Spec:
     )
 
 
+def withheld(config: ContainerConfig, refused: str) -> str:
+    """Say what of the request a host doesn't give that refuses the device filter, and why; "" when nothing was asked for.
+
+    The fourteen capabilities of every container have CAP_MKNOD among them, and hardly a program misses it: no word of that.
+    """
+    if config.privileged:
+        return ""
+    added = {name.upper().removeprefix("CAP_") for name in config.capabilities_add}
+    parts = [
+        *(["the container has no CAP_MKNOD"] if added & {"MKNOD", "ALL"} else []),
+        *(["of --device the permissions don't count, only the node's own mode"] if config.devices else []),
+        *(["--device-cgroup-rule opens nothing"] if config.device_rules else []),
+    ]
+    why = refused.rpartition(": ")[2].lower()
+    return f"this host refuses the device filter ({why}): {'; '.join(parts)}" if parts else ""
+
+
 # ---- Image and request ---------------------------------------------------------------------------------------------
 
 
@@ -286,9 +303,12 @@ def _environment(config: ContainerConfig, image: Image, surroundings: Surroundin
 
 
 def own_variables(of_image: Sequence[str], of_container: Sequence[str]) -> list[str]:
-    """Give what docker calls a container's Env: the user's variables, then those of the image that the user didn't name."""
-    named = {variable.partition("=")[0] for variable in of_container}
-    return [*of_container, *(variable for variable in of_image if variable.partition("=")[0] not in named)]
+    """Give what docker calls a container's Env: the user's variables, then those of the image that the user didn't name.
+
+    Each name is there once, with its last value in the place of the first.
+    """
+    own = {variable.partition("=")[0]: variable for variable in of_container}
+    return [*own.values(), *(variable for variable in of_image if variable.partition("=")[0] not in own)]
 
 
 def _merge(*layers: Sequence[str]) -> tuple[str, ...]:
@@ -422,6 +442,8 @@ def _devices(config: ContainerConfig) -> tuple[tuple[DeviceNode, ...], tuple[Dev
     for device in config.devices:
         if os.path.isdir(device.host_path):
             found = devices.nodes_beneath(device.host_path, device.container_path)
+            if not found:
+                raise devices.no_node(device.host_path)
         else:
             found = [devices.node_of_host(device.host_path, device.container_path)]
         nodes += tuple(found)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 
 from ..errors import InvalidInput
+from ..light import suppress
 from ..linux.flags import (
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOEXEC,
@@ -108,10 +109,19 @@ def prepare(config: ContainerConfig) -> None:
                 _check_propagation(bind)
             continue
         try:
-            os.makedirs(bind.source, 0o755, exist_ok=True)
+            _make_directory(bind.source)
         except OSError as error:
             why = (error.strerror or "").lower()
             raise InvalidInput(f"error while creating mount source path {bind.source!r}: {why}") from error
+
+
+def _make_directory(path: str) -> None:
+    """Make a directory and those above it, as a daemon would: for all users to enter, whatever the caller's umask is."""
+    if not os.path.isdir(above := os.path.dirname(path)):
+        _make_directory(above)
+    with suppress(FileExistsError):
+        os.mkdir(path)
+        os.chmod(path, 0o755)
 
 
 def check_sources(config: ContainerConfig) -> None:

@@ -1,7 +1,7 @@
 """Starting a container: everything that must be there is made, step by step, each with its undo; then the monitor is launched.
 
 Owns: the order of a start and its undo. Leaves to others: what each step means (network, runtime, monitor), the sentence for
-a failed operation (engine/failures), the same way with nothing made (engine/explain).
+a failed operation (runtime/failures), the same way with nothing made (engine/explain).
 
     row: starting -> address and host ports leased -> run directory -> files of /etc -> cgroup
         -> spec -> plan -> monitor launched -> STARTED -> row: running
@@ -87,7 +87,7 @@ def _start(
     with ExitStack() as lent:  # descriptors that the monitor gets and this process doesn't need afterwards
         joined = _join_network(engine, container, lent, starting)
         joined = _join_others(engine, container, joined, lent)
-        plan = _prepare(engine, container, joined.endpoint, attachment.window)
+        plan, remark = _prepare(engine, container, joined.endpoint, attachment.window)
         connection.give_plan(plan, named=joined.named, held=joined.held)
     try:
         connection.attach(attachment.stdin, attachment.stdout, attachment.stderr, trace=attachment.trace)
@@ -114,7 +114,9 @@ def _start(
     if joined.endpoint is not None:
         _tell_links(engine, container, joined)
     engine.launcher.launch_ahead(engine.hierarchy.monitors, new_network=own_network)
-    return Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
+    session = Session(engine, container.replace(**changes), connection, "owner", started.pid, plan)
+    session.remark = remark
+    return session
 
 
 def _tell_links(engine: Engine, container: Container, joined: _Joined) -> None:
@@ -139,16 +141,22 @@ def _load_what_the_end_needs(engine: Engine, container: Container) -> None:
         _ = remove, trees
 
 
-def _prepare(engine: Engine, container: Container, endpoint: Endpoint | None, window: tuple[int, int]) -> Plan:
-    """Make the cgroup and give the plan; give_back undoes it."""
-    image = engine.images.resolve(container.image_id)
+def _prepare(
+    engine: Engine, container: Container, endpoint: Endpoint | None, window: tuple[int, int]
+) -> tuple[Plan, str]:
+    """Make the cgroup and give the plan, and what of the request this host withholds; give_back undoes it."""
+    if container.config.auto_remove:
+        from ..storage import overlay
+
+        overlay.allow_again(engine.layout.container(container.id))
+    image = engine.images.of_container(container.image_id)
     cgroup = None
     if engine.stays:
         resources = engine.templates.knows(container, image, endpoint, window)
         if resources is not None:
             cgroup = engine.hierarchy.create(container.cgroup, resources)
             if not cgroup.device_filter_refused:
-                return engine.templates.fill(container, endpoint)
+                return engine.templates.fill(container, endpoint), ""
     return _compile(engine, container, image, endpoint, window, cgroup)
 
 
@@ -159,8 +167,8 @@ def _compile(
     endpoint: Endpoint | None,
     window: tuple[int, int],
     cgroup: Cgroup | None,
-) -> Plan:
-    """Compile the plan, and make the cgroup unless it is there."""
+) -> tuple[Plan, str]:
+    """Compile the plan, and make the cgroup unless it is there; as `_prepare`."""
     from ..runtime.compile import compile_container
     from . import spec as specs
     from .surroundings import of_container, placement_of
@@ -173,8 +181,10 @@ def _compile(
         mount_all(engine, container)
     if cgroup is None:
         cgroup = engine.hierarchy.create(container.cgroup, spec.linux.resources)
+    remark = ""
     if cgroup.device_filter_refused:
         spec = specs.without_device_filter(spec)
+        remark = specs.withheld(container.config, cgroup.device_filter_refused)
     placement = placement_of(engine, container, image.chain_id, endpoint, cgroup.path)
     plan = compile_container(spec, placement.replace(rows=window[0], columns=window[1]))
     if container.config.has_health_check:
@@ -184,7 +194,7 @@ def _compile(
             container.config, image, health.command_of(container.config, image), of_container(engine, container)
         )
         plan.monitor.append(health.operation(engine, container, check, cgroup.path))
-    return plan
+    return plan, remark
 
 
 def _make_run_directory(path: str) -> None:

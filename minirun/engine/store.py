@@ -24,7 +24,6 @@ _SELECT = f"SELECT {', '.join(COLUMNS)} FROM containers"  # noqa: S608  (names o
 _INSERT = f"INSERT INTO containers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _HAS_LINKS = """instr(config, '"links":["') > 0"""  # as the index containers_with_links has it (engine/schema)
 _NETWORKS = {"bridge": "bridge", "host": "host", "none": "null"}  # and docker's drivers of them
-PASSING = ("creating", "starting", "removing")
 
 
 class Containers:
@@ -111,8 +110,10 @@ class Containers:
     def find(self, reference: str) -> Container:
         """Give the container that a user means by a full id, a name, the beginning of an id, or a link: in this order.
 
-        Raises NotFound, and InvalidInput when the beginning fits several.
+        Raises NotFound, and InvalidInput for no text at all and when the beginning fits several.
         """
+        if not reference:
+            raise InvalidInput("invalid container name or ID: value is empty")
         name = reference.removeprefix("/")
         if not reference.isascii():  # no id or name is, and what isn't UTF-8 can't be asked for
             raise NotFound(f"No such container: {reference}")
@@ -121,18 +122,22 @@ class Containers:
         ).fetchone()
         if row:
             return self._from_row(row)
-        if reference and all(digit in "0123456789abcdef" for digit in reference):
-            rows = self._connection.execute(
-                f"{_SELECT} WHERE id >= ? AND id < ? LIMIT 2", (reference, reference + "g")
-            ).fetchall()
-            if len(rows) == 1:
-                return self._from_row(rows[0])
-            if rows:
-                raise InvalidInput(f"multiple IDs found with provided prefix: {reference}")
+        found = self.beginning(reference)
+        if len(found) > 1:
+            raise InvalidInput(f"multiple IDs found with provided prefix: {reference}")
+        if found:
+            return found[0]
         linked = self._linked(*name.split("/")) if name.count("/") == 1 else None
         if linked is None:
             raise NotFound(f"No such container: {reference}")
         return linked
+
+    def beginning(self, digits: str) -> list[Container]:
+        """Give the containers whose id begins so, two of them at most: what a user means has to fit one alone."""
+        if not digits or not all(digit in "0123456789abcdef" for digit in digits):
+            return []
+        query = f"{_SELECT} WHERE id >= ? AND id < ? LIMIT 2"
+        return [self._from_row(row) for row in self._connection.execute(query, (digits, digits + "g"))]
 
     def _linked(self, name: str, alias: str) -> Container | None:
         """Give what a link leads to, by the name of the container that has the link, and the alias."""
@@ -192,7 +197,7 @@ def _to_sql(value: Any) -> Any:
     if type(value) is str or type(value) is int:
         return value
     if isinstance(value, ContainerConfig):
-        return dumps(value.as_json())
+        return dumps(value.given())
     if isinstance(value, tuple):
         return dumps([item.as_json() if isinstance(item, PortMapping) else item for item in value])
     return int(value) if isinstance(value, bool) else value

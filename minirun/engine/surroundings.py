@@ -68,6 +68,7 @@ def placement_of(
     engine: Engine, container: Container, chain_id: str, endpoint: Endpoint | None, cgroup: str
 ) -> Placement:
     """Give where the container lies and who watches it."""
+    from ..storage.overlay import VOLATILE
     from .exit_hook import ENVIRONMENT, command
 
     layout, snapshots = engine.layout, engine.snapshots
@@ -79,6 +80,7 @@ def placement_of(
         lowers=snapshots.lowers(chain_id),
         upper=f"{directory}/upper",
         work=f"{directory}/work",
+        more_overlay_options=(VOLATILE,) if container.config.auto_remove else (),
         cgroup=cgroup,
         log_path=layout.log(container.id) if container.config.log_driver != "none" else "",
         log_max_bytes=container.config.log_max_bytes,

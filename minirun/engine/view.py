@@ -15,7 +15,7 @@ import os
 from ..errors import Conflict, MinirunError
 from ..light import ExitStack, contextmanager
 from ..linux import syscalls, view
-from ..linux.flags import MOUNT_ATTR_RDONLY
+from ..linux.flags import MOUNT_ATTR_RDONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
 from ..record import Record
 
 TYPE_CHECKING = False
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .userns import IdLease
 
 # openat2(2): `..` and absolute links stay beneath the root; links of /proc lead nowhere.
-IN_ROOT = 0x10 | 0x02  # RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS
+IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
 
 
 class View(Record):

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 def resolve(engine: Engine, config: ContainerConfig, image: Image) -> ContainerConfig:
     """Give the configuration with every volume that the container will have, by name. Raises NotFound, InvalidInput."""
-    volumes = [_named(engine, mount) for mount in config.volumes]
+    # `-v PATH` says, as VOLUME does, that a volume is to be there: whose, --volumes-from may say.
+    bare = [mount for mount in config.volumes if not (mount.name or mount.by_mount)]
+    volumes = [_named(engine, mount) for mount in config.volumes if mount not in bare]
     binds, images = list(config.binds), list(config.image_mounts)
     taken = _places(volumes) | _places(binds) | _places(images) | _places(config.tmpfs)
     for text in config.volumes_from:
@@ -42,10 +44,11 @@ def resolve(engine: Engine, config: ContainerConfig, image: Image) -> ContainerC
         binds += [bind for bind in lent_binds if _clean(bind.target) not in taken]
         images += [mount for mount in lent_images if _clean(mount.target) not in taken]
         taken |= _places(volumes) | _places(binds) | _places(images)
-    for path in sorted(image.config.get("Volumes") or {}):
-        if _clean(path) not in taken:
-            taken.add(_clean(path))
-            volumes.append(_named(engine, VolumeMount(target=_clean(path))))
+    bare += [VolumeMount(target=_clean(path)) for path in sorted(image.config.get("Volumes") or {})]
+    for mount in bare:
+        if _clean(mount.target) not in taken:
+            taken.add(_clean(mount.target))
+            volumes.append(_named(engine, mount))
     if not volumes and not config.volumes_from:
         return config
     return config.replace(volumes=tuple(volumes), binds=tuple(binds), image_mounts=tuple(images))

@@ -35,12 +35,11 @@ SELECT containers.id, json_extract(mount.value, '$.name') FROM containers, json_
 
 
 class VolumeUsage(Record):
-    """A volume on disk: what it takes, how many containers refer to it, whether one of them runs."""
+    """A volume on disk: what it takes, how many containers refer to it."""
 
     volume: Volume
     size: Size
     links: int
-    is_active: bool
 
 
 def create_volume(
@@ -158,13 +157,11 @@ def disk_usage(engine: Engine) -> tuple[VolumeUsage, ...]:
     from ..storage.usage import Counter
 
     counter, used = Counter(), users(engine)
-    running = {container.id for container in engine.rows.running()}
     return tuple(
         VolumeUsage(
             volume=volume,
             size=counter.measure(engine.volume_store.directory(volume.name)),
             links=len(used.get(volume.name, ())),
-            is_active=not running.isdisjoint(used.get(volume.name, ())),
         )
         for volume in engine.volume_store.all()
     )

@@ -18,6 +18,7 @@ import stat
 
 from ..errors import Corrupt, InvalidInput, MinirunError, NotFound
 from ..linux import syscalls
+from ..linux.flags import RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV
 from ..record import Record
 from . import manifest as documents
 from .digest import digest_of
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 IMAGES_MAX = 1000
 DOCUMENTS_MAX = 64 * 1024 * 1024  # bytes of all manifests and configurations of an archive: they are held in memory
 NESTING_MAX = 4
-# openat2(2): as if the archive were the root; no magic links. (linux/flags has them, for plans.)
-IN_ROOT = 0x10 | 0x02 | 0x01  # RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV
+# openat2(2): as if the archive were the root; no magic links.
+IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV
 
 NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 

@@ -68,6 +68,10 @@ class Registries:
         self._insecure = _list(document, "insecure-registries", path)
         self._realms = _table(document, "auth-realms", path)
 
+    def configured(self) -> tuple[list[str], list[str]]:
+        """Give the mirrors of docker.io, and the registries whose certificates aren't checked, for people to read."""
+        return list(self._mirrors[DEFAULT_DOMAIN]), list(self._insecure)
+
     def endpoints(self, domain: str, *, mirrors: bool = True) -> list[Endpoint]:
         """Give the addresses of a registry in the order in which they are tried."""
         found: list[Endpoint] = []

@@ -89,6 +89,12 @@ class Images:
             self._seen = (row, from_row(row))
         return self._seen[1]
 
+    def of_container(self, image_id: str) -> Image:
+        """Give the image with this full id, which a container's row keeps: its names may be those of an earlier look."""
+        if self._seen is not None and self._seen[1].id == image_id:
+            return self._seen[1]
+        return self.resolve(image_id)
+
     def exists(self, image_id: str) -> bool:
         """Tell whether the image with this full id is here."""
         return self.connection.execute("SELECT 1 FROM images WHERE id = ?", (image_id,)).fetchone() is not None
@@ -378,6 +384,8 @@ def new_name(text: str) -> str:
     reference = parse(text)
     if reference.digest:
         raise InvalidInput(f"'{text}': a digest can't be given to an image, only a name and a tag")
+    if reference.familiar_name == "sha256":  # `sha256:beef` would be a name and the beginning of an id
+        raise InvalidInput("refusing to create an ambiguous tag using digest algorithm as name")
     return reference.full
 
 

@@ -265,7 +265,7 @@ _SENTENCES: dict[str, Callable[..., str]] = {
     "LINK_MOVE": lambda name, link, inside: f"move the interface {link} into the container as {inside}",
     "USER_NAMESPACE": lambda name, slot, uids, gids: f"make a user namespace to map mounts by ({_map(uids)})",
     "ID_MAPPED": lambda name, slot, userns, recursive: f"map the ids of {name(slot)}",
-    "COPY_UP": lambda name, slot, root, path: f"fill {name(slot)} with what lies at {name.path(root, path)}",
+    "COPY_UP": lambda name, slot, root, path, keep: f"fill {name(slot)} with what lies at {name.path(root, path)}",
     "TAKE_MODE": lambda name, slot, root, path: f"give {name(slot)} the mode of {name.path(root, path)}",
     "RECONFIGURE": lambda name, slot, options: f"remount {name(slot)}{_inside(*options)}",
     "CHROOT": lambda name, root: f"make {name(root)} the root by moving it over /",

@@ -38,6 +38,7 @@ OPTIONAL = 1
 STDIO_NULL, STDIO_PIPES, STDIO_TERMINAL, STDIO_INHERIT = range(4)
 # enum mr_create
 CREATE_NOTHING, CREATE_DIRECTORY, CREATE_FILE, CREATE_NO_SYMLINKS, CREATE_ON_SYMLINK = 0, 1, 2, 4, 8
+KEEP_MODE, KEEP_OWNER, KEEP_GROUP = 1, 2, 4
 
 SIDES = ("monitor", "parent", "child", "prepare", "enter")  # in the order of enum mr_side
 ORDER = ("monitor", "prepare", "enter", "parent", "child")  # as things happen
@@ -86,7 +87,7 @@ OPERATIONS: dict[int, tuple[str, str, str]] = {
     66: ("READ_ONLY", "us", "root path"),
     67: ("PIVOT", "u", "root"),
     68: ("ID_MAPPED", "uuu", "slot userns_slot recursive"),
-    69: ("COPY_UP", "uus", "slot root path"),
+    69: ("COPY_UP", "uusu", "slot root path keep"),
     70: ("CHROOT", "u", "root"),
     72: ("ROOT_CHANGE", "u", "root"),
     73: ("TAKE_MODE", "uus", "slot root path"),
@@ -423,9 +424,12 @@ def id_mapped(slot: int, userns_slot: int, recursive: bool) -> Operation:
     return Operation(code=68, arguments=(slot, userns_slot, recursive))
 
 
-def copy_up(slot: int, root: int, path: Text) -> Operation:
-    """Fill the file system in `slot` with what lies at `path` beneath `root`; nothing when it is absent."""
-    return Operation(code=69, arguments=(slot, root, path))
+def copy_up(slot: int, root: int, path: Text, keep: int = 0) -> Operation:
+    """Fill the file system in `slot` with what lies at `path` beneath `root`; nothing when it is absent.
+
+    Its root takes mode and owner of that, but for what `keep` names (KEEP_MODE, KEEP_OWNER, KEEP_GROUP).
+    """
+    return Operation(code=69, arguments=(slot, root, path, keep))
 
 
 def chroot(root: int) -> Operation:

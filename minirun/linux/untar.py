@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
-MAX_LOWERS: int = 127  # of a chain with its own top: what fits a mount option page, and docker's own limit
-
 
 class BadArchive(Exception):
     """The archive is malformed, hostile or over a limit; the text names the entry and is printable."""

@@ -22,7 +22,7 @@ import os
 from .._native import ffi, lib
 from ..errors import StartFailed
 from ..light import suppress
-from ..linux.syscalls import memory_file, reason
+from ..linux.syscalls import memory_file, reason, reason_within
 from ..record import Record
 from .exits import Exit, Started
 
@@ -202,7 +202,8 @@ class Connection:
 
         Gives Exit when the container has ended and all of its output is out, Detached when `detach_keys` were typed (b"": there
         are none), Signal when one of those came that `hold` has named; after Signal call it again, with the same arguments.
-        Raises EOFError when the monitor was killed, BrokenPipeError when nobody reads our stdout any more.
+        Raises EOFError when the monitor was killed, BrokenPipeError when nobody reads our stdout any more, another OSError when
+        a stream of ours can't be written to: what came for it is lost.
         """
         if self._pump is None:
             self._pump = self._prepare((stdin_fd, stdout_fd, stderr_fd), detach_keys)
@@ -220,7 +221,7 @@ class Connection:
             if event == lib.MR_PUMP_BROKEN and state.value == 1:
                 raise BrokenPipeError(errno.EPIPE, "write the container's output to stdout: nobody reads it any more")
             if event < 0 and event != -errno.EINTR:
-                raise OSError(-event, f"relay the container's streams: {os.strerror(-event)}")
+                raise OSError(-event, f"write the container's output: {reason_within(-event)}")
 
     def _prepare(self, descriptors: tuple[int, int, int], detach_keys: bytes) -> Any:
         state = ffi.new("struct mr_pump *")

@@ -32,24 +32,29 @@ PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "minirun-moni
 
 
 class Launcher:
-    """Starts monitors. With `keep` two things are kept from one to the next, until `close`: the mount of the program, and a monitor
+    """Starts monitors, which are nobody's children: or ours, with `adopts`, for a process that ends soon and leaves them to init.
+
+    With `keep` two things are kept from one to the next, until `close`: the mount of the program, and a monitor
     that was launched ahead (`launch_ahead`).
 
     The end of that mount costs an RCU grace period: whoever starts many containers keeps it, whoever starts one lets go of it
     while the monitor is at work.
     """
 
-    def __init__(self, *, keep: bool) -> None:
+    def __init__(self, *, keep: bool, adopts: bool = False) -> None:
         self._keep = keep
+        self._adopts = adopts
         self._program = -1
         self._launched = 0
         self._spare: tuple[bool, Connection] | None = None
 
-    def launch(self, cgroup_fd: int = -1) -> Connection:
+    def launch(self, cgroup_fd: int = -1, *, ahead: int | None = None) -> Connection:
         """Start a monitor that waits for `Connection.give_plan`, and give its owner's connection.
 
         It is born in the cgroup of `cgroup_fd`, gets no environment, and ends when the connection is closed before it has a
-        plan. It keeps our stdin, stdout and stderr only for a plan whose process inherits them.
+        plan. It keeps our stdin, stdout and stderr only for a plan whose process inherits them, and not with `ahead`: the
+        namespaces to make while it waits (CLONE_NEWNET, or 0). It finds this message when it is born: the kernel lets whom a
+        message wakes wait for the sender's processor, as if the sender were about to sleep.
         """
         program = self._program if self._program >= 0 else syscalls.read_only_executable(PROGRAM)
         if self._keep:
@@ -58,7 +63,10 @@ class Launcher:
             ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
             try:
                 descriptors = {OWNER_SOCKET: theirs.fileno()}
-                syscalls.spawn(program, ("minirun-monitor",), (), descriptors, cgroup_fd, orphan=True)
+                connection = Connection(ours, -1 if self._keep else program, awaits_plan=True)
+                if ahead is not None:
+                    connection.make_ahead(ahead)
+                syscalls.spawn(program, ("minirun-monitor",), (), descriptors, cgroup_fd, orphan=not self._adopts)
             except BaseException:
                 ours.close()
                 raise
@@ -68,7 +76,7 @@ class Launcher:
             if not self._keep:
                 os.close(program)
             raise
-        return Connection(ours, -1 if self._keep else program, awaits_plan=True)
+        return connection
 
     def launch_for_container(self, cgroup: str, *, new_network: bool) -> Connection:
         """As `launch` in the cgroup with this directory, for a plan whose process inherits no stream of ours.
@@ -98,11 +106,9 @@ class Launcher:
     def _launch_ahead(self, cgroup: str, new_network: bool) -> Connection:
         directory = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            connection = self.launch(directory)
+            return self.launch(directory, ahead=CLONE_NEWNET if new_network else 0)
         finally:
             os.close(directory)
-        connection.make_ahead(CLONE_NEWNET if new_network else 0)
-        return connection
 
     def close(self) -> None:
         """Let go of the program's mount, and of a monitor that nobody needed. Safe to repeat."""

@@ -5,7 +5,8 @@ Owns: headings and columns. Leaves to others: every word about an option (oci/op
 
 from __future__ import annotations
 
-from .options import find, global_options, names
+from ..command_line import options_of
+from .options import GLOBAL, find, names
 from .parse import HELP
 from .version import version
 
@@ -21,7 +22,7 @@ _SUMMARY = "Open Container Initiative runtime"
 def main_help(program: str) -> str:
     """Give the text of `--help`."""
     commands = [(command.name, command.summary) for name in names() if (command := find(name))]
-    options = (*global_options(), HELP)
+    options = options_of((*GLOBAL, HELP))
     if program == "crun":
         lines = "".join(f"\t{name:<11} - {summary}\n" for name, summary in commands)
         return f"Usage: crun [OPTION...] COMMAND [OPTION...]\n\nCOMMANDS:\n{lines}\n" + _long_options(options)
@@ -36,7 +37,7 @@ def main_help(program: str) -> str:
 
 def command_help(command: Command, program: str) -> str:
     """Give the text of `COMMAND --help`."""
-    options = (*command.options(), HELP)
+    options = options_of((*command.rows, HELP))
     if program == "crun":
         usage = f"crun [OPTION...] {command.name} {command.usage}".rstrip()
         return f"Usage: {usage}\n{command.summary}\n\n" + _long_options(options)

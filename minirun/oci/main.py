@@ -16,10 +16,10 @@ import sys
 from ..command_line import Parsed
 from ..errors import InvalidInput, MinirunError, NotSupported, StartFailed, UsageError, WrongCommand
 from ..output import say, write
-from ..program import enter, reason_of
+from ..program import check_descriptors, enter, reason_of
 from .invocation import STAND_INS, Invocation
 from .log import Log
-from .options import ABSENT_COMMANDS, find, global_options
+from .options import ABSENT_COMMANDS, GLOBAL, find
 from .parse import parse, parse_command
 
 TYPE_CHECKING = False
@@ -45,7 +45,8 @@ def main(words: Sequence[str] | None = None, called: str | None = None) -> int:
     log = Log()
     name = ""
     try:
-        options = parse(global_options(), words, options_stop=True)
+        check_descriptors()
+        options = parse(GLOBAL, words, options_stop=True)
         level = "debug" if options.flag("debug") else options.text("log-level", "warning")
         log = Log(options.text("log"), options.text("log-format", "text"), level)
         if options.flag("version") or options.flag("V"):

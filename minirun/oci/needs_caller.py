@@ -8,7 +8,7 @@ for itself; programs and hooks may want their caller's terminal.
 from __future__ import annotations
 
 from ..errors import MinirunError
-from .options import find, global_options
+from .options import GLOBAL, find
 from .parse import parse, parse_command
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ LEAVE_BEHIND = {"create": "", "run": "detach", "exec": "detach"}
 def needs_caller(words: Sequence[str], *, has_terminal: bool, reads_terminal: bool) -> bool:
     """Say whether a command line has to run in its caller's process. A line that isn't understood needs nobody."""
     try:
-        name, *rest = parse(global_options(), words, options_stop=True).arguments or ("",)
+        name, *rest = parse(GLOBAL, words, options_stop=True).arguments or ("",)
         command = find(name)
         if command is None:
             return False  # a message, or help

@@ -8,14 +8,16 @@ Options may follow arguments, as both allow, except where what follows belongs t
 
 from __future__ import annotations
 
-from ..command_line import Command, Option, Parsed, Reader
+from ..command_line import Command, Parsed, Reader
 from ..errors import UsageError, WrongCommand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HELP = Option(name="help", short="h", kind="flag", metavar="", help="show help", parser="", field="")
+    from ..command_line import Rows
+
+HELP = ("help", "h", "flag", "", "show help", "", "")
 
 
 class _Reader(Reader):
@@ -26,23 +28,23 @@ class _Reader(Reader):
 
     def read_short(self, word: str) -> None:
         name = word[1:].partition("=")[0]
-        if name in self.long and name not in self.short:
+        if self.short(name) is None and self.long(name) is not None:
             return self.read_long(word)
         if word == "-?":  # crun's
             word = "-h"
-        if word[1] not in self.short:
+        if self.short(word[1]) is None:
             raise UsageError(self.unknown(name))
         return super().read_short(word)
 
 
-def parse(options: tuple[Option, ...], words: Sequence[str], *, options_stop: bool) -> Parsed:
+def parse(rows: Rows, words: Sequence[str], *, options_stop: bool) -> Parsed:
     """Read words by the table. Raises UsageError."""
-    return _Reader((*options, HELP), words, options_stop).read()
+    return _Reader((*rows, HELP), words, options_stop).read()
 
 
 def parse_command(command: Command, words: Sequence[str], program: str) -> Parsed:
     """Read the words after a command's name and check how many arguments there are, unless help is wanted."""
-    parsed = parse(command.options(), words, options_stop=command.options_stop)
+    parsed = parse(command.rows, words, options_stop=command.options_stop)
     if not parsed.flag("help"):
         _check_count(command, len(parsed.arguments), program)
     return parsed

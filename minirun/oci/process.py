@@ -40,14 +40,18 @@ def process_of(parsed: Parsed, own: Process) -> Process:
 
 
 def _from_file(content: bytes, own: Process) -> Process:
-    """What confines a process is the container's where the file doesn't speak of it, as under runc and crun."""
+    """What confines a process, and how it is scheduled, is the container's where the file doesn't speak of it, as under runc."""
     from ..runtime.config import parse_process
     from ..runtime.config.document import decode
 
     process = parse_process(content)
     if decode(content).get("capabilities") is None:
         process = process.replace(capabilities=own.capabilities)
+    if not process.initial_cpus and not process.final_cpus:
+        process = process.replace(initial_cpus=own.initial_cpus, final_cpus=own.final_cpus)
     return process.replace(
+        scheduler=process.scheduler or own.scheduler,
+        io_priority=process.io_priority or own.io_priority,
         rlimits=process.rlimits or own.rlimits,
         apparmor_profile=process.apparmor_profile or own.apparmor_profile,
         selinux_label=process.selinux_label or own.selinux_label,

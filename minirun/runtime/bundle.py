@@ -42,6 +42,10 @@ def load(path: str, config_path: str = "", warn: Callable[[str], None] | None = 
     try:
         with open(file, "rb") as opened:
             content = opened.read()
+    except FileNotFoundError as error:
+        raise InvalidInput(
+            f"JSON specification file {os.path.basename(file)} not found: open {file}: no such file or directory"
+        ) from error
     except OSError as error:
         raise InvalidInput(f"open {file}: {(error.strerror or '').lower()}") from error
     return parse(path, content, warn)
@@ -60,6 +64,7 @@ def parse(path: str, content: bytes, warn: Callable[[str], None] | None = None) 
         linux=linux.replace(
             devices=devices.with_defaults(linux.devices),
             resources=linux.resources.replace(devices=devices.of_container(linux.resources.devices)),
+            mount_label=_mount_label(linux.mount_label, warn),
         ),
     )
     return Bundle(path=path, spec=spec, raw=raw, content=content)
@@ -74,6 +79,19 @@ def granted(spec: Spec, warn: Callable[[str], None] | None = None) -> Capabiliti
     if missing and warn is not None:
         warn(f"process.capabilities: this host can't grant {' '.join(missing)}")
     return found
+
+
+def _mount_label(label: str, warn: Callable[[str], None] | None) -> str:
+    """Give the label of the mounts; none where the host couldn't use it, as crun does: nothing is more open without it."""
+    if not label:
+        return label
+    from . import selinux
+
+    if selinux.is_enabled():
+        return label
+    if warn is not None:
+        warn(f"linux.mountLabel: {label!r} is left out, this host has no SELinux")
+    return ""
 
 
 def _placed(mount: Mount, bundle: str) -> Mount:

@@ -20,6 +20,7 @@ NAMES = tuple(name.upper() for name in flags.CAPABILITIES)
 NUMBERS = {name: number for number, name in enumerate(NAMES)}
 
 ALL = (1 << len(NAMES)) - 1
+SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 
 def mask(names: Iterable[str]) -> int:
@@ -63,11 +64,9 @@ def granted(wanted: Capabilities, host: int) -> tuple[Capabilities, tuple[str, .
     missing = (wanted.bounding | wanted.effective | wanted.permitted | wanted.inheritable | wanted.ambient) & ~host
     if not missing:
         return wanted, ()
-    remaining = wanted.replace(
-        bounding=wanted.bounding & host,
-        effective=wanted.effective & host,
-        permitted=wanted.permitted & host,
-        inheritable=wanted.inheritable & host,
-        ambient=wanted.ambient & host,
-    )
-    return remaining, names(missing)
+    return only(wanted, host), names(missing)
+
+
+def only(held: Capabilities, bits: int) -> Capabilities:
+    """Give the sets with nothing but what is in `bits`."""
+    return held.replace(**{name: getattr(held, name) & bits for name in SETS})

@@ -83,13 +83,16 @@ class Container:
         return "created" if self.directory.is_waited_at() else "running"
 
     def state(self) -> dict[str, Any]:
-        """Give the state as the specification has it, with the keys that runc adds."""
+        """Give the state as the specification has it, with the keys that runc adds.
+
+        As long as it has no process and a command is at work on it, that one makes it. runtime.md, State.
+        """
         record, status = self.record, self.status
         found: dict[str, Any] = {
             "ociVersion": record.version,
             "id": self.id,
             "pid": 0 if status == "stopped" else record.pid,
-            "status": status,
+            "status": "creating" if not record.pid and self.directory.is_held() else status,
             "bundle": record.bundle,
             "rootfs": record.rootfs,
             "created": record.created,

@@ -2,8 +2,8 @@
 
 Owns: the order and its undo, `CreateOptions`. Leaves to others: each step (state, cgroups/, compile/, process, hooks).
 
-    directory -> state.json -> cgroup -> plan -> minirun-spawn -> hooks at the stage -> terminal and listener handed out
-        -> state.json with the process -> pid file
+    directory -> minirun-spawn, which waits -> state.json -> cgroup -> plan -> hooks at the stage, listener of seccomp handed out
+        -> state.json with the process -> terminal handed out -> pid file
 
 A command that is killed in between leaves a directory whose state names what else there may be; `delete --force` takes it away.
 """
@@ -28,11 +28,10 @@ if TYPE_CHECKING:
     from .cgroups import ContainerCgroup
     from .compile import Placement
     from .container import Runtime
-    from .process import Spawned
-    from .spec import Process, Spec
+    from .process import Maker, Spawned
+    from .spec import Spec
 
 _MKNOD = "MKNOD"
-_SETS = ("bounding", "effective", "permitted", "inheritable", "ambient")
 
 
 class CreateOptions(Record):
@@ -60,11 +59,16 @@ def create(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateO
     """
     if bundle.spec.process.terminal and not options.console_socket:
         raise InvalidInput("cannot allocate tty if runc will detach without setting console socket")
-    return make(runtime, container_id, bundle, options).container
+    from .process import reap
+
+    try:
+        return make(runtime, container_id, bundle, options).container
+    finally:
+        reap()
 
 
 def make(runtime: Runtime, container_id: str, bundle: Bundle, options: CreateOptions) -> Created:
-    """As `create`; a terminal without a socket for it is the caller's to serve."""
+    """As `create`; a terminal without a socket for it is the caller's to serve, and who has made the process is to be reaped."""
     _check(bundle, options)
     bundle, options = _with_descriptors(bundle, options)
     directory = Directory(runtime.root, container_id)
@@ -101,6 +105,18 @@ def _with_descriptors(bundle: Bundle, options: CreateOptions) -> tuple[Bundle, C
 
 
 def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: CreateOptions) -> tuple[Spawned, State]:
+    from .process import Maker
+
+    linux = bundle.spec.linux
+    # In a user namespace of its own the container's network has to be made there.
+    ahead = flags.CLONE_NEWNET if linux.has_new("network") and not linux.has_new("user") else 0
+    with Maker(preserved=options.preserve_fds, namespaces=ahead) as maker:
+        return _make_with(maker, runtime, directory, bundle, options)
+
+
+def _make_with(
+    maker: Maker, runtime: Runtime, directory: Directory, bundle: Bundle, options: CreateOptions
+) -> tuple[Spawned, State]:
     from .cgroups import ContainerCgroup, Hierarchy
     from .compile import compile_container
 
@@ -117,17 +133,18 @@ def _make(runtime: Runtime, directory: Directory, bundle: Bundle, options: Creat
         _check_owner(runtime, cgroup.path)
     with cgroup.holder() as pid:
         try:
-            spec = _with_cgroup(spec, cgroup, pid)
+            spec = _with_cgroup(runtime, spec, cgroup, pid)
         except Conflict:
             directory.write(state.replace(cgroup=""))  # it is somebody else's, and not to be removed with this attempt
             raise
         spec = _with_notifications(spec, directory)
         plan = compile_container(spec, _placement(runtime, directory, bundle.replace(spec=spec), cgroup, options))
         state = state.replace(**_behind_gate(plan))
-        spawned = _spawn(plan, directory, state, spec, options, cgroup)
+        spawned, recorded = _spawn(maker, plan, directory, state, spec, cgroup)
     state = _with_process(state, spawned.pid)
-    directory.write(state)
-    return _hand_out(spawned, state, spec, options), state
+    if state != recorded:
+        directory.write(state)
+    return _hand_out(spawned, spec, options), state
 
 
 def _check_owner(runtime: Runtime, cgroup: str) -> None:
@@ -167,16 +184,22 @@ def _with_notifications(spec: Spec, directory: Directory) -> Spec:
 
 
 def _spawn(
-    plan: Plan, directory: Directory, state: State, spec: Spec, options: CreateOptions, cgroup: ContainerCgroup
-) -> Spawned:
-    """Walk the plan, with what is done from outside while the process waits inside: its last cgroup, hooks."""
+    maker: Maker, plan: Plan, directory: Directory, state: State, spec: Spec, cgroup: ContainerCgroup
+) -> tuple[Spawned, State]:
+    """Walk the plan, with what is done from outside while the process waits inside: its last cgroup, hooks.
+
+    Gives the process, and what was written down of it meanwhile.
+    """
     from .failures import explain_failure
-    from .process import SpawnFailed, spawn
+    from .process import SpawnFailed
+
+    recorded = state
 
     def at_stage(pid: int) -> None:
         from . import hooks
         from .config.annotations import hook_files
 
+        nonlocal recorded
         recorded = _with_process(state, pid)
         directory.write(recorded)
         cgroup.settle(pid, _root_of(spec))
@@ -185,41 +208,42 @@ def _spawn(
         hooks.run("prestart", spec.hooks.prestart, text, state.bundle, **files)
         hooks.run("createRuntime", spec.hooks.create_runtime, text, state.bundle, **files)
 
+    def with_listener(pid: int, descriptor: int) -> None:
+        hand_out_listener(descriptor, pid, spec, _with_process(state, pid), "creating")
+
     try:
-        return spawn(plan, preserved=options.preserve_fds, stages={NAMESPACES_MADE: at_stage})
+        spawned = maker.make(plan, stages={NAMESPACES_MADE: at_stage}, listener=with_listener)
     except SpawnFailed as failure:
         raise explain_failure(plan, failure.operation_index, failure.errno) from failure
+    return spawned, recorded
 
 
 NAMESPACES_MADE = 3  # compile.context has it; importing that early would cost `state` and `kill`
 
 
-def _with_cgroup(spec: Spec, cgroup: ContainerCgroup, pid: int) -> Spec:
+def _with_cgroup(runtime: Runtime, spec: Spec, cgroup: ContainerCgroup, pid: int) -> Spec:
     """Make the cgroup; where the host refuses the device filter, what it would have kept shut stays shut by other means."""
     refused = cgroup.create(spec.linux.resources, pid)
     if (owner := _owner_of_cgroup(spec)) is not None:
         cgroup.delegate(owner)
-    return _without_device_filter(spec) if refused else spec
+    return _without_device_filter(runtime, spec, refused) if refused else spec
 
 
-def _without_device_filter(spec: Spec) -> Spec:
-    """No node can be made, and those of the image lead nowhere.
-
-    What root has asked for stays: nodes of the configuration, binds, and everything where all devices are allowed.
-    """
+def _without_device_filter(runtime: Runtime, spec: Spec, refused: str) -> Spec:
+    """No node can be made, and those of the image lead nowhere. What root has asked for stays: nodes of its own, binds."""
     from . import capabilities, devices
 
     if spec.linux.resources.devices == devices.EVERYTHING:
         return spec
-    spec = spec.replace(process=without_capabilities(spec.process, capabilities.mask([_MKNOD])))
-    on_root = any(not node.path.startswith("/dev/") for node in spec.linux.devices)
-    if on_root or all(mount.destination != "/dev" for mount in spec.mounts):
-        return spec
+    mknod, held = capabilities.mask([_MKNOD]), spec.process.capabilities
+    if any(getattr(held, name) & mknod for name in capabilities.SETS):
+        runtime.warn(f"process.capabilities: without a device filter CAP_MKNOD isn't granted: {refused}")
     copies = tuple(
         mount.replace(attributes=mount.attributes | flags.MOUNT_ATTR_NODEV) if mount.copy_up else mount
         for mount in spec.mounts
     )
-    return spec.replace(root=spec.root.replace(no_devices=True), mounts=copies)
+    process = spec.process.replace(capabilities=capabilities.only(held, ~mknod))
+    return spec.replace(process=process, root=spec.root.replace(no_devices=True), mounts=copies)
 
 
 def _owner_of_cgroup(spec: Spec) -> int | None:
@@ -241,10 +265,10 @@ def _root_of(spec: Spec) -> int | None:
     return next((item.host_id for item in spec.linux.uid_mappings if item.container_id == 0), None)
 
 
-def without_capabilities(process: Process, lacking: int) -> Process:
-    """Give the process without the capabilities in the bit set `lacking`."""
-    held = process.capabilities
-    return process.replace(capabilities=held.replace(**{name: getattr(held, name) & ~lacking for name in _SETS}))
+def _is_in_user_namespace() -> bool:
+    """Are we root of a user namespace only, to whom mknod(2) is forbidden? The first one maps all ids. user_namespaces(7)"""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return file.read().split() != ["0", "0", "4294967295"]
 
 
 def _placement(
@@ -266,6 +290,7 @@ def _placement(
         cache_directory=f"{shared}/seccomp",
         preserved=options.preserve_fds,
         bundle=bundle.path,
+        binds_devices=_is_in_user_namespace(),
         pivot=not options.no_pivot,
         hook_state=_hook_state(bundle, directory),
     )
@@ -306,34 +331,31 @@ def _behind_gate(plan: Plan) -> dict[str, object]:
     operations = plan.operations()
     for index, (_, operation) in enumerate(operations):
         if operation.name == "GATE":
-            return {
-                "gate_index": index,
-                "sentences": tuple(
-                    "error running startContainer hook: " * (later.name == "HOOK") + plan.describe(place)
-                    for place, (_, later) in enumerate(operations[index + 1 :], index + 1)
-                ),
-            }
+            later = range(index + 1, len(operations))
+            return {"gate_index": index, "sentences": tuple([_sentence(plan, place, index) for place in later])}
     return {}
 
 
-def _hand_out(spawned: Spawned, state: State, spec: Spec, options: CreateOptions) -> Spawned:
-    """Give terminal, notifications and process to who has asked for them."""
-    hand_out_listener(spawned, spec, state, "creating")
-    return hand_out_terminal(spawned, options.console_socket, options.pidfd_socket or spec.annotations.get(_PIDFD, ""))
+def _sentence(plan: Plan, place: int, gate: int) -> str:
+    operations = plan.operations()
+    if operations[place][1].name != "HOOK":
+        return plan.describe(place)
+    number = sum(earlier.name == "HOOK" for _, earlier in operations[gate:place])
+    return f"error running startContainer hook #{number}: {plan.describe(place)}"
 
 
 _PIDFD = "run.oci.pidfd_receiver"  # crun(1)
 
 
-def hand_out_listener(spawned: Spawned, spec: Spec, state: State, status: str) -> None:
+def _hand_out(spawned: Spawned, spec: Spec, options: CreateOptions) -> Spawned:
+    """Give terminal and process to who has asked for them."""
+    return hand_out_terminal(spawned, options.console_socket, options.pidfd_socket or spec.annotations.get(_PIDFD, ""))
+
+
+def hand_out_listener(descriptor: int, pid: int, spec: Spec, state: State, status: str) -> None:
     """Send the descriptor of a filter's notifications to the agent that answers them. config-linux.md, "Seccomp"."""
-    if spawned.listener < 0:
-        return
     path = getattr(spec.linux.seccomp, "listener_path", "")
-    try:
-        console.send(path, _listener_text(spawned.pid, spec, state, status), (spawned.listener,), "seccomp listener")
-    finally:
-        os.close(spawned.listener)
+    console.send(path, _listener_text(pid, spec, state, status), (descriptor,), "seccomp listener")
 
 
 def hand_out_terminal(spawned: Spawned, console_socket: str, pidfd_socket: str) -> Spawned:

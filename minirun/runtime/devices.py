@@ -173,7 +173,7 @@ def node_of_host(path: str, inside: str = "") -> DeviceNode:
         why = (error.strerror or "").lower()
         raise InvalidInput(f'error gathering device information while adding custom device "{path}": {why}') from error
     if not (stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode)):
-        raise InvalidInput(f'error gathering device information while adding custom device "{path}": not a device node')
+        raise no_node(path)
     return DeviceNode(
         path=inside or path,
         kind="c" if stat.S_ISCHR(status.st_mode) else "b",
@@ -184,6 +184,11 @@ def node_of_host(path: str, inside: str = "") -> DeviceNode:
         uid=status.st_uid,
         gid=status.st_gid,
     )
+
+
+def no_node(path: str) -> InvalidInput:
+    """Say that a path of the host is no device node, nor a directory with any."""
+    return InvalidInput(f'error gathering device information while adding custom device "{path}": not a device node')
 
 
 def nodes_beneath(path: str, inside: str = "") -> list[DeviceNode]:

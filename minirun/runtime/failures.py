@@ -18,7 +18,7 @@ from ..errors import (
     StartFailed,
 )
 from ..linux import syscalls
-from ..linux.plan import HOST
+from ..linux.plan import CREATE_NO_SYMLINKS, HOST
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,11 +45,14 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
         return special(operation, error)
     attempt = plan.describe(place)
     if operation.name == "HOOK":
-        return StartFailed(f"error running createContainer hook: {hook_failure(attempt, error)}")
+        number = sum(earlier.name == "HOOK" for _, earlier in operations[:place])
+        return StartFailed(f"error running createContainer hook #{number}: {hook_failure(attempt, error)}")
+    if operation.name == "SYNC" and error == errno.ECHILD:
+        return StartFailed("start the container's first process: it was killed meanwhile")
     if operation.name == "RLIMIT" and error == errno.EPERM:
         reason = "this host doesn't allow more than its own limit (it lacks CAP_SYS_RESOURCE)"
         return NotSupported(f"{attempt}: {os.strerror(error)}: {reason}")
-    if operation.name in ("CLONE", "USER_NAMESPACE") and error in (errno.ENOSPC, errno.EUSERS):
+    if operation.name in ("CLONE", "UNSHARE", "USER_NAMESPACE") and error in (errno.ENOSPC, errno.EUSERS):
         return Exhausted(f"{attempt}: the host allows no more of them: see /proc/sys/user/max_*_namespaces")
     if operation.name == "OVERLAY_ID_MAPPED" and error == errno.EINVAL:
         return NotSupported(f"{attempt}: the kernel or the layers' file system can't; it takes Linux 5.19 or newer")
@@ -57,6 +60,8 @@ def explain_failure(plan: Plan, place: int | None, error: int) -> MinirunError:
         return NotSupported(f"{attempt}: the names of its layers are too many for this kernel; Linux 6.5 takes more")
     if error == errno.ENOENT and operation.name == "TREE" and operation.argument("beneath") != HOST:
         return StartFailed(f"{attempt}: {os.strerror(error)}: a subpath has to be in the volume, or image, already")
+    if operation.name == "ATTACH" and error in (errno.ENOTDIR, errno.ELOOP):
+        return _attach(operation, error, attempt)
     if error in (errno.ENOSPC, errno.EDQUOT):
         return Exhausted(f"{attempt}: {os.strerror(error)}; free some space on the disk")
     if error == errno.EOPNOTSUPP:
@@ -91,6 +96,18 @@ def hook_failure(attempt: str, error: int) -> str:
     """Say why a hook inside the container failed. ECANCELED, ETIMEDOUT: native/op_hooks.c."""
     special = {errno.ECANCELED: "it didn't end with exit status 0", errno.ETIMEDOUT: "it didn't end in time"}
     return f"{attempt}: {special.get(error) or os.strerror(error).lower()}"
+
+
+def _attach(operation: Operation, error: int, attempt: str) -> MinirunError:
+    """What is there is of another kind than what shall be mounted on it."""
+    create = operation.argument("create")
+    assert isinstance(create, int)
+    if create & CREATE_NO_SYMLINKS:
+        return StartFailed(f"{attempt}: it must be mounted on ordinary directory: {os.strerror(error).lower()}")
+    if error == errno.ENOTDIR:
+        pair = "a directory is mounted on a directory, and anything else on what is none"
+        return StartFailed(f"{attempt}: not a directory: {pair}")
+    return StartFailed(f"{attempt}: {os.strerror(error)}")
 
 
 def _exec(operation: Operation, error: int) -> MinirunError:

@@ -66,17 +66,18 @@ class Foreground:
             with suppress(ProcessLookupError):
                 os.kill(self._pid, number)
 
-    def wait(self, pid: int, terminal: int = -1) -> int:
+    def wait(self, pid: int, terminal: int = -1, *, fits: bool = True) -> int:
         """Wait for a child (or an orphan that came to us) and give its exit status, 128 + n for signal n. Blocks.
 
-        `terminal`, its pty master, is connected with our stdin and stdout.
+        `terminal`, its pty master, is connected with our stdin and stdout. One that `fits` is as large as ours from now on;
+        another one, of a size that was asked for, not before the next change of ours.
         """
         self._pid, self._terminal, self._is_starting = pid, terminal, False
         while self._early:
             self._take(self._early.pop(0), None)
         if terminal >= 0:
             try:
-                _serve(pid, terminal)
+                _serve(pid, terminal, fits)
             finally:
                 self._terminal = -1
                 os.close(terminal)
@@ -89,7 +90,7 @@ class Foreground:
 
 def sized(process: Process) -> Process:
     """Give a process whose terminal is as large as ours from its beginning, unless a size is asked for."""
-    if not process.terminal or process.rows or process.columns:
+    if not process.terminal or has_size(process):
         return process
     with suppress(OSError):
         size = os.get_terminal_size(0)
@@ -97,7 +98,12 @@ def sized(process: Process) -> Process:
     return process
 
 
-def _serve(pid: int, terminal: int) -> None:
+def has_size(process: Process) -> bool:
+    """Was a size asked for? config.md, "Process", consoleSize."""
+    return bool(process.rows or process.columns)
+
+
+def _serve(pid: int, terminal: int, fits: bool) -> None:
     """Move bytes until the process has ended and what it wrote is out."""
     import termios
 
@@ -105,7 +111,8 @@ def _serve(pid: int, terminal: int) -> None:
     with suppress(termios.error, OSError):
         before = termios.tcgetattr(0)
         _raw(before)
-        _resize(terminal)  # it may have changed since the start
+        if fits:
+            _resize(terminal)  # it may have changed since the start
     try:
         pidfd = os.pidfd_open(pid)
         try:

@@ -63,10 +63,15 @@ def dismiss(directory: Directory) -> None:
         return
     try:
         gate = directory.open_gate()
-        if gate is not None:
+        if gate is None:
+            return
+        try:
             os.write(gate, _LEAVE)
+        except BrokenPipeError:
+            return  # it has ended since we looked
+        finally:
             os.close(gate)
-            _wait(verdict, _SECONDS_TO_LEAVE)
+        _wait(verdict, _SECONDS_TO_LEAVE)
     finally:
         os.close(verdict)
 

@@ -71,7 +71,7 @@ def _run(hook: Hook, state: bytes, stdout: str, stderr: str) -> None:
             output = _appended(stdout)
             try:
                 arguments = hook.arguments or (hook.path,)
-                environment = hook.environment or given_environment()
+                environment = given_environment() if hook.environment is None else hook.environment
                 pid = syscalls.spawn(hook.path, arguments, environment, {0: stdin, 1: output, 2: writer})
             finally:
                 os.close(output)

@@ -15,13 +15,14 @@ from . import passed_on
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .bundle import Bundle
     from .compile import Target
     from .container import Container, Runtime
     from .create import CreateOptions
-    from .spec import Process
+    from .process import Maker, Spawned
+    from .spec import Process, Spec
 
 
 _SIGKILL = 9
@@ -64,17 +65,25 @@ def run(
         return 0
     if options.console_socket:
         raise InvalidInput("cannot use console socket if runc will not detach or allocate tty")
-    from .foreground import Foreground, sized
+    from .foreground import Foreground, has_size, sized
+    from .process import reap
 
+    fits = not has_size(bundle.spec.process)
     bundle = bundle.replace(spec=bundle.spec.replace(process=sized(bundle.spec.process)))
     syscalls.set_subreaper(True)
     with Foreground() as foreground:
-        created = make(runtime, container_id, bundle, options)
+        try:
+            created = make(runtime, container_id, bundle, options)
+        except BaseException:
+            reap()
+            raise
         with _removed_on_failure(created.container):
             if not subreaper:
+                reap()
                 syscalls.set_subreaper(False)
             created.container.start(in_foreground=True)
-            status = foreground.wait(created.container.record.pid, created.terminal)
+            reap()
+            status = foreground.wait(created.container.record.pid, created.terminal, fits=fits)
         if not keep:
             with suppress(NotFound):  # somebody else was faster, and may be why the program has ended
                 created.container.delete(force=True)
@@ -97,39 +106,54 @@ def exec_(container: Container, process: Process, options: ExecOptions) -> int:
     Raises Conflict when the container doesn't run, CommandNotFound, CommandNotExecutable, StartFailed, InvalidInput.
     """
     from . import bundle as bundles
-    from .compile import compile_exec
     from .create import hand_out_listener, hand_out_terminal, write_pid_file
-    from .failures import ended_meanwhile, explain_failure
-    from .foreground import Foreground, sized
-    from .process import SpawnFailed, spawn
+    from .foreground import Foreground, has_size, sized
+    from .process import Maker, reap
 
     _check(container, process, options)
+    fits = not has_size(process)
     if not options.detach:
         process = sized(process)
     spec = container.bundle().spec
     process = process.replace(capabilities=bundles.granted(spec.replace(process=process)))
-    plan = compile_exec(spec.replace(process=process), _target(container, process, options))
+
+    def with_listener(pid: int, descriptor: int) -> None:
+        hand_out_listener(descriptor, pid, spec, container.record, "running")
+
     syscalls.set_subreaper(
         True
     )  # its number is nobody else's as long as it is ours; what is left at our end goes to who reaps for us
     with ExitStack() as stack:
         foreground = None if options.detach else stack.enter_context(Foreground())
+        with Maker(preserved=passed_on.check(options.preserve_fds)) as maker:
+            spawned = _make(maker, container, spec.replace(process=process), options, with_listener)
         try:
-            spawned = spawn(plan, preserved=passed_on.check(options.preserve_fds))
-        except SpawnFailed as failure:
-            record = container.record
-            if ended_meanwhile(record.pid, record.start_time, failure.errno):
-                raise Conflict(_STOPPED) from failure
-            raise explain_failure(plan, failure.operation_index, failure.errno) from failure
-        try:
-            hand_out_listener(spawned, spec, container.record, "running")
             spawned = hand_out_terminal(spawned, options.console_socket, options.pidfd_socket)
             if options.pid_file:
                 write_pid_file(options.pid_file, spawned.pid)
         except BaseException:
             os.kill(spawned.pid, _SIGKILL)
             raise
-        return 0 if foreground is None else foreground.wait(spawned.pid, spawned.terminal)
+        finally:
+            reap()
+        return 0 if foreground is None else foreground.wait(spawned.pid, spawned.terminal, fits=fits)
+
+
+def _make(
+    maker: Maker, container: Container, spec: Spec, options: ExecOptions, listener: Callable[[int, int], None]
+) -> Spawned:
+    from .compile import compile_exec
+    from .failures import ended_meanwhile, explain_failure
+    from .process import SpawnFailed
+
+    plan = compile_exec(spec, _target(container, spec.process, options))
+    try:
+        return maker.make(plan, listener=listener)
+    except SpawnFailed as failure:
+        record = container.record
+        if ended_meanwhile(record.pid, record.start_time, failure.errno):
+            raise Conflict(_STOPPED) from failure
+        raise explain_failure(plan, failure.operation_index, failure.errno) from failure
 
 
 def _check(container: Container, process: Process, options: ExecOptions) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 
 from ..errors import NotSupported
+from ..linux.flags import SECCOMP_FILTER_FLAG_LOG, SECCOMP_FILTER_FLAG_SPEC_ALLOW
 from .spec import BuiltinSeccomp, RawSeccomp, Seccomp
 
 TYPE_CHECKING = False
@@ -69,9 +70,9 @@ _EPERM, _ENOSYS = 1, 38
 WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 FLAGS = {
     "SECCOMP_FILTER_FLAG_TSYNC": 0,  # one thread: nothing to synchronise
-    "SECCOMP_FILTER_FLAG_LOG": 1 << 1,
-    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": 1 << 2,
-    WAIT_KILLABLE: 1 << 5,
+    "SECCOMP_FILTER_FLAG_LOG": SECCOMP_FILTER_FLAG_LOG,
+    "SECCOMP_FILTER_FLAG_SPEC_ALLOW": SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+    WAIT_KILLABLE: 1 << 5,  # Linux 5.19; not in older headers
 }
 
 _MAGIC = b"mrSECC01"
@@ -103,7 +104,7 @@ def filter_of(
     held = seccomp.capabilities & seccomp_profile.RELEVANT
     name = f"{machine}-{seccomp_profile.VERSION}-{held:x}.bpf"
     if program := _cached(cache_directory, name):
-        return FLAGS["SECCOMP_FILTER_FLAG_SPEC_ALLOW"], program
+        return SECCOMP_FILTER_FLAG_SPEC_ALLOW, program
     profile = seccomp_profile.expand(held)
     program = compile_filter(profile, machine)
     _keep(cache_directory, name, program)

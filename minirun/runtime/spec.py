@@ -168,11 +168,15 @@ class Mount(Record):
 
 
 class Hook(Record):
-    """A program of the host, run at a point in the container's life."""
+    """A program of the host, run at a point in the container's life.
+
+    Without an environment (None) it gets the runtime's, but inside the container none: what the image says of it could
+    bring libraries of its own into a program of the host.
+    """
 
     path: str
     arguments: tuple[str, ...] = ()
-    environment: tuple[str, ...] = ()
+    environment: tuple[str, ...] | None = None
     timeout_seconds: int | None = None
 
 

@@ -16,7 +16,7 @@ import errno
 import os
 
 from ..errors import Conflict, Corrupt, InvalidInput, MinirunError, NotFound
-from ..light import contextmanager
+from ..light import contextmanager, suppress
 from ..record import Record
 
 TYPE_CHECKING = False
@@ -131,14 +131,19 @@ class Directory:
 
     def _replace(self, name: str, content: bytes) -> None:
         temporary = f"{self.path}/.{name}"
-        with open(temporary, "wb") as file:
-            file.write(content)
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+        except OSError as error:
+            error.filename = f"{self.path}/{name}"  # a write names none
+            raise
         os.rename(temporary, f"{self.path}/{name}")
 
     def read(self) -> State:
         """Give the state. NotFound when there is no such container; one that was never completed has an empty one.
 
-        Corrupt when a power cut, a full disk or a hand has left nothing that can be read.
+        Corrupt when a power cut, a full disk or a hand has left nothing that can be read. Conflict when another runtime has
+        written it: containerd gives all of its runtimes one root.
         """
         damage: Exception | None = None
         for name in (_STATE, _COPY):
@@ -157,11 +162,13 @@ class Directory:
         return State(id=self.id, bundle="")
 
     def _recorded(self, name: str) -> State:
-        """Give what one file holds; ValueError, KeyError, TypeError when that is no state."""
+        """Give what one file holds; ValueError, KeyError, TypeError when that is no state, Conflict for another runtime's."""
         from ..jsontext import loads
 
         with open(f"{self.path}/{name}", "rb") as file:
-            data: dict[str, Any] = loads(file.read().decode("utf-8", "surrogateescape"))
+            data: Any = loads(file.read().decode("utf-8", "surrogateescape"))
+        if isinstance(data, dict) and data.get("id") == self.id and "later_hooks" not in data:
+            raise Conflict(f"{self.path}/{name} was written by another runtime, which alone knows the container")
         for key in ("later_hooks", "sentences"):
             data[key] = tuple(data[key])
         state = State(**data)
@@ -214,7 +221,17 @@ class Directory:
         finally:
             os.close(descriptor)
 
-    def _lock(self) -> int:
+    def is_held(self) -> bool:
+        """Does another command hold the lock at this moment? NotFound when the directory doesn't exist."""
+        import fcntl
+
+        try:
+            os.close(self._lock(fcntl.LOCK_SH | fcntl.LOCK_NB))
+        except BlockingIOError:
+            return True
+        return False
+
+    def _lock(self, how: int = 0) -> int:
         """Give a descriptor of the directory, which holds the lock as long as it is open. Blocks; NotFound."""
         import fcntl
 
@@ -223,7 +240,7 @@ class Directory:
         except FileNotFoundError:
             raise NotFound("container does not exist") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, how or fcntl.LOCK_EX)
             if os.fstat(descriptor).st_nlink == 0:
                 raise NotFound("container does not exist")
         except BaseException:
@@ -246,6 +263,16 @@ def ids(root: str) -> list[str]:
         return sorted(entry.name for entry in os.scandir(root) if os.path.exists(f"{entry.path}/state.json"))
     except FileNotFoundError:
         return []
+
+
+def remove_shared(root: str) -> None:
+    """Remove what containers beneath a root had in common, and the root, unless one is there or being made."""
+    import shutil
+
+    with suppress(OSError):
+        if os.listdir(root) == [SHARED]:
+            shutil.rmtree(f"{root}/{SHARED}")
+        os.rmdir(root)
 
 
 def _unlink(path: str) -> None:

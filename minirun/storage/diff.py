@@ -22,6 +22,7 @@ import errno
 import os
 import stat
 
+from ..linux.flags import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
 from ..linux.syscalls import openat2
 from ..record import Record
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ADDED, CHANGED, DELETED = "A", "C", "D"
-_STRICT = 0x08 | 0x04 | 0x02  # RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_MAGICLINKS
+_STRICT = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _OPAQUE = "trusted.overlay.opaque"
 _OF_OVERLAY = ("trusted.overlay.", "user.overlay.")

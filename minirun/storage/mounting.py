@@ -23,6 +23,15 @@ from ..linux.flags import (
     MOUNT_ATTR_RDONLY,
     MOUNT_ATTR_RELATIME,
     MOUNT_ATTR_STRICTATIME,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_SHARED,
+    MS_SLAVE,
+    MS_UNBINDABLE,
 )
 from ..linux.syscalls import reason_within
 from ..record import Record
@@ -36,11 +45,11 @@ _NEEDS = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
 _SECRETS = ("password=", "password2=", "pass=")  # mount.cifs(8)
 _PLAIN_BIND = frozenset(("bind", "rbind", "rw", "defaults"))
 
-_MS_BIND, _MS_REC, _MS_NODIRATIME = 0x1000, 0x4000, 0x800
+_MS_BIND, _MS_NODIRATIME = 0x1000, 0x800
 # mount(2). What isn't here is the file system's own business.
 _FLAGS = {
-    "ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "sync": 0x10, "mand": 0x40, "dirsync": 0x80,
-    "noatime": 0x400, "nodiratime": 0x800, "bind": _MS_BIND, "rbind": _MS_BIND | _MS_REC, "relatime": 0x200000,
+    "ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC, "sync": 0x10, "mand": 0x40, "dirsync": 0x80,
+    "noatime": 0x400, "nodiratime": 0x800, "bind": _MS_BIND, "rbind": _MS_BIND | MS_REC, "relatime": 0x200000,
     "strictatime": 0x1000000,
 }  # fmt: skip
 _OPPOSITES = {
@@ -48,14 +57,19 @@ _OPPOSITES = {
     "diratime": "nodiratime", "norelatime": "relatime", "nostrictatime": "strictatime",
 }  # fmt: skip
 # What a bind is given of them, and how its times of access are kept: the first that is asked for counts, or relatime. mount(2)
-_ATTRIBUTES = {0x1: MOUNT_ATTR_RDONLY, 0x2: MOUNT_ATTR_NOSUID, 0x4: MOUNT_ATTR_NODEV, 0x8: MOUNT_ATTR_NOEXEC}
+_ATTRIBUTES = {
+    MS_RDONLY: MOUNT_ATTR_RDONLY,
+    MS_NOSUID: MOUNT_ATTR_NOSUID,
+    MS_NODEV: MOUNT_ATTR_NODEV,
+    MS_NOEXEC: MOUNT_ATTR_NOEXEC,
+}
 _TIMES = {
     0x1000000: MOUNT_ATTR_STRICTATIME,
     0x400: MOUNT_ATTR_NOATIME,
     0x200000: MOUNT_ATTR_RELATIME,
     _MS_NODIRATIME: 0,
 }
-_PROPAGATIONS = {"unbindable": 0x20000, "private": 0x40000, "slave": 0x80000, "shared": 0x100000}
+_PROPAGATIONS = {"unbindable": MS_UNBINDABLE, "private": MS_PRIVATE, "slave": MS_SLAVE, "shared": MS_SHARED}
 _BY_NETWORK = ("nfs", "cifs")
 
 
@@ -124,7 +138,7 @@ def _bind(source: str, path: str, flags: int, propagations: list[int]) -> None:
     """Mount a directory as two calls of mount(2) would, of which the second says all flags anew, but in one step: were we killed in
     between, the next container would write to what is to be read only."""
     attributes = cleared = 0
-    if flags & ~(_MS_BIND | _MS_REC):
+    if flags & ~(_MS_BIND | MS_REC):
         attributes = sum(attribute for flag, attribute in _ATTRIBUTES.items() if flags & flag)
         cleared = sum(_ATTRIBUTES.values()) & ~attributes
     if flags & sum(_TIMES):
@@ -133,7 +147,7 @@ def _bind(source: str, path: str, flags: int, propagations: list[int]) -> None:
         attributes |= nodiratime
         cleared |= MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME & ~nodiratime
     syscalls.bind(
-        source, path, recursive=bool(flags & _MS_REC), attributes=attributes, cleared=cleared, propagations=propagations
+        source, path, recursive=bool(flags & MS_REC), attributes=attributes, cleared=cleared, propagations=propagations
     )
 
 
@@ -167,7 +181,7 @@ def _split(words: tuple[str, ...]) -> tuple[int, list[int], list[str]]:
         elif word in _OPPOSITES:
             flags &= ~_FLAGS[_OPPOSITES[word]]
         elif word in _PROPAGATIONS or recursive:
-            propagations.append(_PROPAGATIONS[word.removeprefix("r") if recursive else word] | _MS_REC * recursive)
+            propagations.append(_PROPAGATIONS[word.removeprefix("r") if recursive else word] | MS_REC * recursive)
         elif word != "defaults":
             data.append(word)
     return flags, propagations, data

@@ -1,7 +1,7 @@
 """Volumes: directories that outlive containers.
 
 Owns: volumes/NAME/_data, the table of volumes, filling an empty one at its first use. Leaves to others: which container uses which
-(engine/volumes), what is copied into it (engine/copy_up), the mount (runtime).
+(engine/volumes), what is copied into it (engine/volume_mounts), the mount (runtime).
 
     volumes/NAME/_data       what containers see
     volumes/NAME/filling     the copy of an image's content, until it is complete and moved

@@ -12,8 +12,10 @@ import io
 import os
 import sys
 import time
+from _stat import S_ISDIR
 
 from .._native import lib
+from ..light import suppress
 from ..program import adopt_environment
 from .request import Rejected
 
@@ -63,31 +65,65 @@ def place(descriptors: Mapping[int, int], keep: Sequence[int], highest: int) -> 
     return kept
 
 
+def make_streams() -> None:
+    """Make Python's standard streams ahead, while nobody waits for a command. What is taken to be seekable has to be: on a pipe.
+
+    Descriptors 0, 1 and 2 are that pipe's from then on.
+    """
+    reader, writer = os.pipe()
+    try:
+        for number in range(3):
+            os.dup2(writer if number else reader, number)
+            _streams[number] = _stream(number)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
 def open_streams() -> None:
-    """Give Python its standard streams anew, as it makes them when it starts: None where there is no descriptor."""
+    """Give Python its standard streams anew, as it makes them when it starts: None where there is no descriptor.
+
+    Raises Rejected for a directory, which is its end.
+    """
     errors = "surrogateescape" if _is_plain_locale() else "strict"
-    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
         stream = None
         try:
-            os.fstat(number)
+            mode = os.fstat(number).st_mode
         except OSError:
             pass
         else:
-            raw = io.FileIO(number, mode, closefd=False)
-            buffer = io.BufferedReader(raw) if mode == "r" else io.BufferedWriter(raw)
-            stream = io.TextIOWrapper(
-                buffer,
-                encoding="utf-8",
-                errors="backslashreplace" if number == 2 else errors,
-                line_buffering=number == 2 or raw.isatty(),
+            if S_ISDIR(mode):
+                raise Rejected("a directory as a stream")
+            stream = _streams.pop(number, None) or _stream(number)
+            stream.reconfigure(
+                errors="backslashreplace" if number == 2 else errors, line_buffering=number == 2 or os.isatty(number)
             )
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
 
+_streams: dict[int, io.TextIOWrapper] = {}  # made ahead
+
+
+def _stream(number: int) -> io.TextIOWrapper:
+    raw = io.FileIO(number, "w" if number else "r", closefd=False)
+    return io.TextIOWrapper(io.BufferedWriter(raw) if number else io.BufferedReader(raw), encoding="utf-8")
+
+
 def _check(result: int, what: str) -> None:
     if result < 0:
         raise OSError(-result, f"{what}: {os.strerror(-result)}")
+
+
+_settings: dict[str, bytes] = {}  # of this process, where they were read ahead
+
+
+def remember_settings() -> None:
+    """Read our own SETTINGS, while nobody waits for a command."""
+    for name in SETTINGS:
+        with suppress(OSError):  # not in this kernel
+            _settings[name] = _read(f"/proc/self/{name}")
 
 
 def take_setting(pid: int, name: str) -> None:
@@ -96,7 +132,7 @@ def take_setting(pid: int, name: str) -> None:
         theirs = _read(f"/proc/{pid}/{name}")
     except OSError:  # not in this kernel
         return
-    if theirs != _read(f"/proc/self/{name}"):
+    if theirs != (_settings.get(name) or _read(f"/proc/self/{name}")):
         write_setting(name, theirs)
 
 

@@ -11,7 +11,7 @@ import _signal
 import _socket
 import os
 
-from ..light import suppress
+from .._native import ffi, lib
 from ..record import Record
 from .request import Rejected
 
@@ -20,25 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SO_PEERPIDFD = 77  # asm-generic/socket.h, Linux 6.5; not in Python's socket module yet
-NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "pid_for_children", "time", "time_for_children", "user", "uts")
 # Lines of /proc/PID/status that must be equal, where the kernel has them: identity, capabilities, what may be asked of the kernel,
 # who follows each call (strace -f shall see the command), memory nodes (processors can be taken on). proc_pid_status(5)
 EQUAL = (
     *(
-        "Uid",
-        "Gid",
-        "CapInh",
-        "CapPrm",
-        "CapEff",
-        "CapBnd",
-        "CapAmb",
-        "NoNewPrivs",
-        "Seccomp",
-        "Seccomp_filters",
-        "TracerPid",
+        b"Uid",
+        b"Gid",
+        b"CapInh",
+        b"CapPrm",
+        b"CapEff",
+        b"CapBnd",
+        b"CapAmb",
+        b"NoNewPrivs",
+        b"Seccomp",
+        b"Seccomp_filters",
+        b"TracerPid",
     ),
-    *("Speculation_Store_Bypass", "SpeculationIndirectBranch", "Mems_allowed", "THP_enabled", "untag_mask"),
+    *(b"Speculation_Store_Bypass", b"SpeculationIndirectBranch", b"Mems_allowed", b"THP_enabled", b"untag_mask"),
 )
+TAKEN_ON = (b"Pid", b"Umask", b"SigIgn", b"Groups")  # lines that a worker needs (adopt)
+_NAMES = b"".join(name + b"\n" for name in (*EQUAL, *TAKEN_ON))
+_room = ffi.new("char[]", 1 << 16)
 _PEER = 12  # struct ucred: pid, uid, gid
 _UNIFIED = b"0::"
 
@@ -72,52 +74,58 @@ def peer_of(socket: _socket.socket) -> Peer:
     return Peer(pid=pid, pidfd=pidfd)
 
 
-def facts_of(process: int | str) -> Facts:
-    """Read the facts of a process ("self": ours). Raises OSError when it has gone or hides something."""
-    status = _status(process)
+def facts_of(pid: int) -> Facts:
+    """Read the facts of a process. Raises OSError when it has gone or hides something."""
+    length = lib.mr_facts(pid, _NAMES, _room, len(_room))
+    if length < 0:
+        raise OSError(-length, os.strerror(-length), f"/proc/{pid}")
+    text, cgroups, personality, root, label, *namespaces = _items(bytes(ffi.buffer(_room, length)))
+    status = parse_status(text)
     rights = rights_of(status)
     unified, others = b"", []
-    for line in _content(process, "cgroup").splitlines():
+    for line in cgroups.splitlines():
         if line.startswith(_UNIFIED):
             unified = line[len(_UNIFIED) :]
         else:
             others.append(line)
     return Facts(
-        equal=(
-            tuple(os.readlink(f"/proc/{process}/ns/{kind}") for kind in NAMESPACES),
-            _root(process),
-            rights,
-            tuple(others),  # hierarchies of version 1: going from one to another costs more than a cold start
-            _label(process),
-            _content(process, "personality"),
-        ),
+        # hierarchies of version 1: going from one to another costs more than a cold start
+        equal=(*namespaces, root, rights, tuple(others), label, personality),
         rights=rights,
         cgroup=unified,
         status=status,
     )
 
 
+def own_facts() -> Facts:
+    """Read our own: by the link, as /proc may be another pid namespace's, in which our number is somebody else's."""
+    return facts_of(int(os.readlink("/proc/self")))
+
+
+def _items(content: bytes) -> list[bytes]:
+    """Take apart what mr_facts gives."""
+    items, at = [], 0
+    while at < len(content):
+        end = at + 4 + int.from_bytes(content[at : at + 4], "little")
+        items.append(content[at + 4 : end])
+        at = end
+    return items
+
+
 def rights_of(status: Mapping[bytes, bytes]) -> tuple[bytes | None, ...]:
-    return tuple(status.get(name.encode()) for name in EQUAL)
+    return tuple(map(status.get, EQUAL))
 
 
 def is_like_init(ours: Facts) -> bool:
     """Say whether this process has the identity and all the rights that process 1 gives to what it starts."""
-    status = _status(1)
+    status = parse_status(_content(1, "status"))
     limited = {b"CapPrm": status[b"CapBnd"], b"CapEff": status[b"CapBnd"]}  # it may keep more than it leaves to others
     return rights_of({**status, **limited}) == ours.rights and _content("self", "personality").strip(b"0\n") == b""
 
 
 def _content(process: int | str, name: str) -> bytes:
-    descriptor = os.open(f"/proc/{process}/{name}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(descriptor, 65536)
-    finally:
-        os.close(descriptor)
-
-
-def _status(process: int | str) -> dict[bytes, bytes]:
-    return parse_status(_content(process, "status"))
+    with open(f"/proc/{process}/{name}", "rb") as file:
+        return file.read()
 
 
 def parse_status(text: bytes) -> dict[bytes, bytes]:
@@ -126,22 +134,19 @@ def parse_status(text: bytes) -> dict[bytes, bytes]:
     return {name: value for name, _, value in lines}
 
 
-def _root(process: int | str) -> tuple[int, int, bytes]:
-    """Tell a root directory by its inode and by its mount: one that is bound to another place has other mounts below it."""
-    descriptor = os.open(f"/proc/{process}/root", os.O_PATH | os.O_CLOEXEC)
+def state_of(pid: int) -> bytes:
+    """Give the letter of a process's state, empty when it has gone. proc_pid_stat(5)"""
     try:
-        status = os.fstat(descriptor)
-        mount = _content("self", f"fdinfo/{descriptor}").partition(b"mnt_id:")[2].split()[0]
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        text = os.read(descriptor, 512)
+    except OSError:
+        return b""
     finally:
         os.close(descriptor)
-    return status.st_dev, status.st_ino, mount
-
-
-def _label(process: int | str) -> bytes:
-    """Give the label of a security module, empty where there is none. proc_pid_attr(5)"""
-    with suppress(OSError):
-        return _content(process, "attr/current")
-    return b""
+    return text[text.rindex(b")") + 2 :][:1]
 
 
 def check(peer: Peer, ours: Facts) -> Facts:

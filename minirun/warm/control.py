@@ -37,6 +37,7 @@ class State(Record):
 
     pid: int
     memory_bytes: int  # resident
+    home: str  # the directory of its interpreter: it serves the launchers there, no others
 
 
 def socket_path() -> str:
@@ -100,9 +101,16 @@ def find(path: str) -> State | None:
     try:
         with open(f"/proc/{pid}/statm", encoding="ascii") as file:
             pages = int(file.read().split()[1])
+        with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="surrogateescape") as file:
+            python = file.read().partition("\0")[0]
     except OSError:
         return None
-    return State(pid=pid, memory_bytes=pages * os.sysconf("SC_PAGESIZE"))
+    return State(pid=pid, memory_bytes=pages * os.sysconf("SC_PAGESIZE"), home=home_of(python))
+
+
+def home_of(python: str) -> str:
+    """Give the directory of an interpreter as it was called, by which installations are told apart."""
+    return os.path.realpath(os.path.dirname(python))
 
 
 def _listener(path: str) -> int:

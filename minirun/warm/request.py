@@ -49,6 +49,11 @@ class Request(Record):
     pair: int
 
 
+def socket_of(descriptor: int) -> _socket.socket:
+    """Give the socket of a descriptor without a look at it: where it is none of this kind, its use raises OSError."""
+    return _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, descriptor)
+
+
 def answer(socket: _socket.socket, kind: int, value: int = 0, descriptor: int = -1) -> None:
     """Tell the launcher. Raises OSError when it has gone, or doesn't read: BlockingIOError."""
     ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, FD.pack(descriptor))] if descriptor >= 0 else []

@@ -40,6 +40,7 @@ DYING_SECONDS = 0.05
 ORPHAN_SECONDS = 1.0
 LOOK_MS = 20  # how often callers of running commands are looked at: has somebody stopped them?
 CGROUP = "minirun-warm"
+TIMES_TO_LEARN = 12
 
 
 class Command:
@@ -80,7 +81,7 @@ class Server:
         self.place = _inode(path)
         self.watch = watch
         self.home = os.fsencode(os.path.realpath(os.path.dirname(sys.executable)))
-        self.facts = caller.facts_of("self")
+        self.facts = caller.own_facts()
         self.hierarchy = _unified_hierarchy()
         self.commands: dict[int, Command] = {}  # by their connection's descriptor
         self.idle_since = time.monotonic()
@@ -164,7 +165,7 @@ class Server:
             descriptor, _ = self.listener._accept()  # type: ignore[attr-defined]  # of the C class, which has no accept()
         except OSError:  # it has gone, or there is no descriptor left for it: it runs cold
             return
-        socket = _socket.socket(fileno=descriptor)
+        socket = request.socket_of(descriptor)
         command = self.commands[descriptor] = Command(socket)
         self.poll.register(descriptor, select.POLLIN)
         try:  # before anything that it sends is taken: to look at a descriptor, or to close it, can take for ever
@@ -257,6 +258,7 @@ class Server:
         except OSError:
             return 0
         command.memory = spare.pid
+        lib.mr_pages_note()
         return worker
 
     def _forked_worker(self, command: Command, asked: request.Request, cgroup: int) -> int:
@@ -279,6 +281,7 @@ class Server:
             self.is_spare_wanted = False
             with suppress(OSError):  # no process is left, or no descriptor: it will be forked when it is needed
                 self.spare = Spare()
+            lib.mr_pages_take()  # the fork has made them everybody's
 
     def _let_spare_go(self) -> None:
         spare, self.spare = self.spare, None
@@ -355,7 +358,7 @@ class Server:
                     self._forget(command)
             elif command.status is None and now - command.since > LOOK_MS / 1000:
                 assert command.peer is not None
-                is_stopped = _state(command.peer.pid) in (b"T", b"t")
+                is_stopped = caller.state_of(command.peer.pid) in (b"T", b"t")
                 if is_stopped and not command.is_stopped:
                     command.by_us = True
                     os.kill(command.worker, _signal.SIGSTOP)
@@ -376,21 +379,6 @@ def _inode(path: str) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return status.st_dev, status.st_ino
-
-
-def _state(pid: int) -> bytes:
-    """Give the letter of a process's state, empty when it has gone. proc_pid_stat(5)"""
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return b""
-    try:
-        text = os.read(descriptor, 512)
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
-    return text[text.rindex(b")") + 2 :][:1]
 
 
 def _unified_hierarchy() -> str:
@@ -470,6 +458,16 @@ def _take_room() -> None:
     setrlimit(RLIMIT_NOFILE, (hard, hard))
 
 
+def practise() -> None:
+    """Let the programs practise what a worker does once, until the interpreter has learnt what it learns. 40 ms."""
+    modules = [
+        __import__(f"{main.rpartition('.')[0]}.practice", fromlist=["practise"]) for main, _ in PROGRAMS.values()
+    ]
+    for _ in range(TIMES_TO_LEARN):
+        for module in modules:
+            module.practise()
+
+
 def entry() -> None:
     """Be the preloaded process until it is time to go. Never returns."""
     path, *lock_descriptor = sys.argv
@@ -482,13 +480,14 @@ def entry() -> None:
         if not is_born_of_init or not lock.is_taken:  # a subreaper's child, which it knows nothing of; or the second
             os._exit(1)
     _stand_alone()
-    ours = caller.facts_of("self")
+    ours = caller.own_facts()
     if is_left_behind and not caller.is_like_init(ours):
         os._exit(1)  # it would serve nobody else
     if not listens and not _leave_cgroup(ours) and is_left_behind:
         os._exit(1)
     watch = Watch()  # before anything is imported that may be replaced meanwhile
     preload()
+    practise()
     settle()
     try:
         listener = listening_socket(path, listens)

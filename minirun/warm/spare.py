@@ -3,16 +3,15 @@
 Owns: the spare process, and handing it a command. Leaves to others: becoming the command (worker), when to fork one (server), which
 pages it makes its own (native/ahead.c).
 
-    server ------- fork -----------> spare     closes all that is the server's, takes its pages, waits
-      | ---- descriptors, facts ----> | ----- clone, same memory ----> worker
-      | <----------------------------------------- its number -------- |
-      | ------------------------------------------ go on ------------> |        becomes the command, ends
+    server ------- fork -----------> spare     closes all that is the server's, takes its pages
+      |                               | ----- clone, same memory ----> worker
+      | <----------------------------------------- its number -------- |        waits
+      | ---- descriptors, facts -------------------------------------> |        becomes the command, ends
       |                               | <----------------------------- |
       |                               gives the memory back, ends
 
 It holds nothing of any caller's, and is in the server's own cgroup: it serves callers there, so that memory is charged where it was
-without it. The worker's end is quick: nobody who waits for it
-waits for the memory.
+without it. The worker's end is quick: nobody who waits for it waits for the memory.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ import sys
 
 from .._native import lib
 from ..frozen import Archive
-from . import request
-from .caller import Facts, Peer, parse_status
+from . import adopt, request
+from .caller import TAKEN_ON, Facts, Peer, parse_status, state_of
 from .worker import become
 
 TYPE_CHECKING = False
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 STEP_MS = 50  # so long a spare may take to be the worker
+_NUMBER = 8  # bytes of a process id
+_HASTE = b"\0"
 _LENGTH_MAX = 65536
 _ALL = (1 << 31) - 1
 
@@ -67,24 +68,42 @@ class Spare:
 
         Raises OSError when it can't be: then nothing has been done, and it ends.
         """
+        stopped = 0
         try:
-            content = b"".join(b"%s:\t%s\n" % line for line in facts.status.items())
+            worker = self._worker()
+            # Its number is its own as long as nobody has waited for it. ECHILD: it has ended, and may be a stranger's by now.
+            if os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                raise ProcessLookupError
+            state = state_of(worker)
+            if state in (b"T", b"t"):
+                stopped = worker
+            if state not in (b"S", b"R"):  # killed: what gives its memory back would take the message, and do nothing
+                raise ProcessLookupError
+            content = b"".join(b"%s:\t%s\n" % (name, facts.status[name]) for name in TAKEN_ON)
             ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, b"".join(map(request.FD.pack, descriptors)))]
             self.socket.sendmsg([content], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
-            poll = select.poll()
-            poll.register(self.socket.fileno(), select.POLLIN)
-            if not poll.poll(STEP_MS):
-                raise TimeoutError
-            worker = int.from_bytes(self.socket.recv(8), "little")
-            if not worker:
-                raise ProcessLookupError
-            self.socket.send(b"\1", _socket.MSG_NOSIGNAL)
             return worker
         except OSError:
-            os.kill(self.pid, _signal.SIGKILL)  # it is our child, and nobody has waited for it
+            for pid in filter(None, (stopped, self.pid)):  # they are our children, and nobody has waited for them
+                os.kill(pid, _signal.SIGKILL)
             raise
         finally:
             self.socket.close()
+
+    def _worker(self) -> int:
+        """Give the number of the process that waits; one that isn't there yet makes haste. Raises OSError."""
+        try:
+            number = self.socket.recv(_NUMBER, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            self.socket.send(_HASTE, _socket.MSG_NOSIGNAL)
+            poll = select.poll()
+            poll.register(self.socket.fileno(), select.POLLIN)
+            if not poll.poll(STEP_MS):
+                raise TimeoutError from None
+            number = self.socket.recv(_NUMBER, _socket.MSG_DONTWAIT)
+        if not number:
+            raise ProcessLookupError
+        return int.from_bytes(number, "little")
 
 
 def _wait(socket: _socket.socket, parent: int) -> NoReturn:
@@ -93,22 +112,33 @@ def _wait(socket: _socket.socket, parent: int) -> NoReturn:
         _signal.set_wakeup_fd(-1)
         for number in (_signal.SIGCHLD, _signal.SIGTERM):
             _signal.signal(number, _signal.SIG_DFL)
-        if lib.mr_end_with_parent(parent) < 0:
-            os._exit(0)
+        _end_with(parent)
         _keep_only(socket.fileno())
+        adopt.remember_settings()
+        adopt.make_streams()
         lib.mr_pages_touch(socket.fileno())
+        _step()
+        _end_with(parent)
+        socket.send(os.getpid().to_bytes(_NUMBER, "little"), _socket.MSG_NOSIGNAL)
         content, descriptors = _receive(socket)
+        if content == _HASTE:
+            content, descriptors = _receive(socket)
         if not descriptors:
             os._exit(0)
+        lib.mr_name_spare(False)
         status = parse_status(content)
         connection, *asked = descriptors
-        _step(socket)
         facts = Facts(equal=(), rights=(), cgroup=b"", status=status)
         highest = max(*descriptors, socket.fileno())
         command = request.read(asked)
     except BaseException:
         os._exit(1)  # the server says COLD when there is a token left
-    become(command, _socket.socket(fileno=connection), Peer(pid=int(status[b"Pid"]), pidfd=-1), facts, parent, highest)
+    become(command, request.socket_of(connection), Peer(pid=int(status[b"Pid"]), pidfd=-1), facts, parent, highest)
+
+
+def _end_with(parent: int) -> None:
+    if lib.mr_end_with_parent(parent) < 0:
+        os._exit(0)
 
 
 def _keep_only(descriptor: int) -> None:
@@ -134,11 +164,8 @@ def _receive(socket: _socket.socket) -> tuple[bytes, list[int]]:
     return content, found
 
 
-def _step(socket: _socket.socket) -> None:
-    """Go on as another process, of which the server knows. Raises OSError."""
+def _step() -> None:
+    """Go on as another process. Raises OSError."""
     result = lib.mr_step()
     if result < 0:
         raise OSError(-result, os.strerror(-result))
-    socket.send(os.getpid().to_bytes(8, "little"), _socket.MSG_NOSIGNAL)
-    if not socket.recv(1):  # it has given up on us
-        os._exit(1)

@@ -62,7 +62,7 @@ def _prepare(
     _signal.set_wakeup_fd(-1)
     module, needs_caller = (sys.modules[name] for name in PROGRAMS[asked.program])
     archive = next((finder for finder in sys.meta_path if isinstance(finder, Archive)), None)
-    directory, *theirs = request.receive(_socket.socket(fileno=os.dup(asked.pair)), 1 + len(asked.numbers)) or (-1,)
+    directory, *theirs = request.receive(request.socket_of(os.dup(asked.pair)), 1 + len(asked.numbers)) or (-1,)
     if directory < 0:
         raise Rejected("its descriptors")
     keep = [socket.detach(), asked.token, directory, *([archive.descriptor] if archive else [])]
@@ -77,7 +77,7 @@ def _prepare(
     ourselves = os.pidfd_open(os.getpid())
     os.read(token, _TOKEN)  # BlockingIOError: the caller has lost patience
     with suppress(OSError):  # who asked has ended; what ends its worker is on its way
-        request.answer(_socket.socket(fileno=connection), ACCEPTED, os.getpid(), ourselves)
+        request.answer(request.socket_of(connection), ACCEPTED, os.getpid(), ourselves)
     request.close_all((token, directory, ourselves))
     end_with(_leave)
     entry: Callable[[], None] = module.entry
@@ -86,7 +86,8 @@ def _prepare(
 
 def _leave() -> None:
     """The last act of a command: it notes what later workers will need, and holds no file of its caller's by its memory."""
-    lib.mr_pages_learn()
+    verb = next((word for word in sys.argv[1:] if word[:1] != "-" and "/" not in word), "")
+    lib.mr_pages_learn(hash((os.path.basename(sys.argv[0]), verb)) % lib.MR_KINDS)
     lib.mr_unmap_shared_files()
 
 

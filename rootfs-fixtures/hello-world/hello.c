@@ -22,7 +22,7 @@ static const char story[] =
 	"    minirun run --trace --rm hello-world        the same list, with the time that each took\n"
 	"    minirun run -it --rm busybox sh             a shell inside; look around with ps, mount, ip addr\n"
 	"    minirun run -d --name web -p 8080:80 -v \"$PWD:/www:ro\" busybox httpd -f -h /www\n"
-	"    curl http://127.0.0.1:8080/                 ... and this directory is on the web; minirun rm -f web\n"
+	"    curl http://127.0.0.1:8080/README.md        ... if there is one: this directory is on the web; minirun rm -f web\n"
 	"\n";
 
 int main(void)

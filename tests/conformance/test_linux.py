@@ -285,6 +285,12 @@ def test_a_path_that_is_a_link_of_the_image_leads_nowhere_outside(box: Box, key:
     assert os.access(victim, os.W_OK)
 
 
-def test_relative_paths_are_errors(box: Box) -> None:
-    box.linux["maskedPaths"] = ["proc/kcore"]
+@pytest.mark.parametrize("path", ["proc/kcore", "/bin/.."])
+def test_a_path_that_cannot_be_masked_is_an_error(box: Box, path: str) -> None:
+    box.linux["maskedPaths"] = [path]
     assert box.create(check=False).returncode == 1
+
+
+def test_the_root_may_be_a_read_only_path(box: Box) -> None:
+    box.linux["readonlyPaths"] = ["/."]
+    assert box.shell("touch /new 2>/dev/null || echo refused; touch /dev/shm/new && echo made") == "refused\nmade"

@@ -351,6 +351,24 @@ def test_a_tmpfs_can_begin_with_what_it_covers(box: Box) -> None:
     assert stat.S_ISFIFO((place / "fifo").stat().st_mode)
 
 
+def test_what_the_options_of_such_a_tmpfs_say_of_its_root_counts(box: Box) -> None:
+    (box.rootfs / "srv").mkdir()
+    (box.rootfs / "srv/file").write_text("")
+    os.chown(box.rootfs / "srv", 3, 4)
+    (box.rootfs / "srv").chmod(0o751)
+    for place, options in (("/srv", ["mode=1700", "uid=7"]), ("/srv/../srv/new", [])):
+        box.mount(place, "tmpfs", "tmpfs", "tmpcopyup", *options)
+    assert box.shell("stat -c '%a %u %g' /srv; ls /srv") == "1700 7 4\nfile\nnew"
+
+
+def test_a_directory_and_a_file_are_not_mounted_on_each_other(box: Box) -> None:
+    (box.path / "file").write_text("")
+    box.mount("/bin", "bind", str(box.path / "file"), "bind")
+    done = box.create(check=False)
+    assert done.returncode == 1
+    assert "on /bin: not a directory" in done.stderr  # dockerd looks for these words
+
+
 # ---- ID-mapped mounts
 
 

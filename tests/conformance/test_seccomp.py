@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.bundles import Box
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("x86_64")
 
@@ -176,6 +177,8 @@ def test_one_of_several_rules_has_to_match(box: Box) -> None:
         profile(flags=["SECCOMP_FILTER_FLAG_NOSUCH"]),
         profile(listenerMetadata="without a path"),
         profile(rule("getpgid", "NOTIFY")),
+        profile(rule("write", "NOTIFY"), listenerPath="/run/agent"),
+        profile(rule("sendmsg", "NOTIFY"), listenerPath="/run/agent"),
     ],
     ids=str,
 )
@@ -198,11 +201,12 @@ def test_an_unknown_system_call_is_ignored(box: Box) -> None:
 
 # ---- Notifications, and the agent that answers them
 
+_CONTINUE = 1  # SECCOMP_USER_NOTIF_FLAG_CONTINUE
 _RECEIVE, _SEND = 0xC0502100, 0xC0182101  # SECCOMP_IOCTL_NOTIF_RECV, _SEND; linux/seccomp.h
 
 
 class Agent:
-    """A seccomp agent: takes one container's descriptor from a socket, answers every call with an error number."""
+    """A seccomp agent: takes one container's descriptor from a socket, answers every call with an error number; 0: let it be."""
 
     def __init__(self, path: Path, answer: int) -> None:
         self.answer = answer
@@ -243,9 +247,14 @@ class Agent:
             fcntl.ioctl(listener, _RECEIVE, notification)
             identity, _, _, number = struct.unpack_from("QIIi", notification)
             self.calls.append(number)
-            fcntl.ioctl(listener, _SEND, bytearray(struct.pack("QqiI", identity, 0, -self.answer, 0)))
+            goes_on = 0 if self.answer else _CONTINUE
+            fcntl.ioctl(listener, _SEND, bytearray(struct.pack("QqiI", identity, 0, -self.answer, goes_on)))
         except FileNotFoundError:
             return  # the process has ended meanwhile
+
+    def state(self) -> dict[str, Any]:
+        """Give what the agent was told first: whoever sent it needn't have waited until it was read."""
+        return until("the agent to be told", lambda: self.states)[0]
 
     def end(self) -> None:
         os.write(self.stop_writer, b"x")
@@ -285,24 +294,53 @@ def test_an_agent_gets_the_state_and_answers_the_calls(box: Box, agent: Agent) -
     assert state["state"]["annotations"] == {"com.example.key": "value"}
 
 
-def test_an_agent_gets_the_calls_of_a_further_process(box: Box, agent: Agent) -> None:
-    """Else such a call would wait for an answer for ever."""
+def _run_without_agent(box: Box, call: str) -> Path:
+    """Start a container whose agent is asked about a call, and take the agent's socket away: give its place."""
     path = box.path / "agent"
-    box.linux["seccomp"] = profile(rule("getpgid", "NOTIFY"), listenerPath=str(path))
+    box.linux["seccomp"] = profile(rule(call, "NOTIFY"), listenerPath=str(path))
     box.process["args"] = ["sleep", "1000"]
     box.create()
     box.start()
     path.unlink()
-    second = Agent(path, errno.EDOM)
+    return path
+
+
+def test_an_agent_gets_the_calls_of_a_further_process(box: Box, agent: Agent) -> None:
+    """Else such a call would wait for an answer for ever."""
+    second = Agent(_run_without_agent(box, "getpgid"), errno.EDOM)
     try:
         done = box.runtime("exec", box.id, "probe", "native", str(GETPGID), "0")
+        first, further = agent.state(), second.state()
     finally:
         second.end()
     assert done.stdout.split() == [str(-errno.EDOM)]
     assert (agent.calls, second.calls) == ([], [GETPGID])
-    first, further = agent.states[0], second.states[0]
     assert further["pid"] not in (0, first["pid"])
     assert (further["state"]["pid"], further["state"]["status"]) == (first["pid"], "running")
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+@pytest.mark.parametrize("call", ["execve", "close", "capset", "prctl", "read", "mmap"])
+def test_a_call_of_ours_behind_the_filter_is_answered_too(box: Box, agent: Agent, call: str, privileged: bool) -> None:
+    """The agent has the descriptor before anything else is done: both ways, while the container begins and for an `exec`."""
+    box.process["noNewPrivileges"] = privileged  # then the filter comes last
+    agent.answer = 0
+    second = Agent(_run_without_agent(box, call), 0)
+    try:
+        assert box.runtime("exec", box.id, "echo", "entered").stdout == "entered\n"
+        first, further = agent.state(), second.state()
+    finally:
+        second.end()
+    assert call != "execve" or (agent.calls and second.calls)
+    assert further["pid"] not in (0, first["pid"])
+    assert (further["state"]["pid"], further["state"]["status"]) == (first["pid"], "running")
+
+
+def test_an_agent_that_does_not_listen_ends_a_further_process(box: Box, agent: Agent) -> None:
+    _run_without_agent(box, "getpgid")
+    done = box.runtime("exec", box.id, "touch", "/tmp/ran", check=False)
+    assert (done.returncode, "send the seccomp listener" in done.stderr) == (255, True)
+    assert not (box.rootfs / "tmp/ran").exists()
 
 
 def test_a_socket_that_nobody_listens_to_is_an_error(box: Box) -> None:

@@ -137,3 +137,31 @@ def test_no_volume_is_made_that_could_not_be_removed(without: Path, minirun: Min
     assert done.returncode == 1
     check_sentence(done, "openat2")
     assert "unremovable" not in minirun("volume", "ls").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "warning"),
+    [
+        ((), ""),
+        (("--cap-add", "MKNOD"), "the container has no CAP_MKNOD"),
+        (("--device", "/dev/null:/dev/x:r"), "of --device the permissions don't count, only the node's own mode"),
+    ],
+)
+def test_a_refused_device_filter_is_told_to_who_asked_for_what_it_takes(
+    words: tuple[str, ...], warning: str, without: Path, minirun: MinirunCommand, busybox: str
+) -> None:
+    """And on each start of that container, for nobody else."""
+    name = "no-device-filter"
+    said = "WARNING: this host refuses the device filter (function not implemented): " + warning + "\n"
+    script = (
+        "mknod /node c 1 3 2>/dev/null || echo it has no right; echo x >/dev/null; test ! -e /dev/x || echo >/dev/x"
+    )
+    run_words = ("run", "--name", name, "--network", "none", *words, busybox, "sh", "-c", script)
+    try:
+        for command in (run_words, ("start", "-a", name), ("start", name)):
+            done = run(without, "bpf", *minirun.words, *command)
+            assert (done.returncode, done.stderr) == (0, said if warning else "")
+            assert done.stdout == (f"{name}\n" if command == ("start", name) else "it has no right\n")
+            minirun("wait", name)
+    finally:
+        minirun("rm", "-f", name, check=False)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import open_way
 from tests.integration.oci.conftest import Oci, kill
 from tests.waiting import until
 
@@ -81,8 +82,7 @@ def test_what_a_killed_creation_leaves_is_deleted_whole(oci: Oci, kind: str, vic
     more: dict[str, Any] = {"linux": {"uidMappings": maps, "gidMappings": maps}} if kind == "user" else {}
     namespaces = ("pid", "ipc", "uts", "mount", *(("user",) if kind == "user" else ()))
     oci.config("sleep", "1000", namespaces=namespaces, hooks=HOOKS if kind == "hooks" else {}, **more)
-    for path in (oci.top, oci.top.parent, oci.top.parent.parent):
-        path.chmod(0o755)
+    open_way(oci.top)
     words = ("--cgroup-manager=disabled", "create") if kind == "disabled" else ("create",)
     whole = seconds_of_a_creation(oci, words) if victim == "command" else 0.015
     rounds = ROUNDS // 4

@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import open_way
 from tests.integration.oci.conftest import Oci
 from tests.waiting import until
 
@@ -67,8 +68,7 @@ def test_what_is_left_after_a_kill_at_any_operation_is_deleted_whole(oci: Oci, k
     )
     namespaces = ("pid", "ipc", "uts", "mount", "network", "cgroup", *(("user",) if kind == "user" else ()))
     oci.config("sleep", "1000", namespaces=namespaces, **{**RICH, **more})
-    for path in (oci.top, oci.top.parent, oci.top.parent.parent):
-        path.chmod(0o755)
+    open_way(oci.top)
 
     whole = create_until(oci, NEVER, victim, "whole")
     assert oci.state("whole")["status"] == "created"

@@ -36,6 +36,16 @@ def test_the_commands_work_in_their_order(busybox: str, minirun: MinirunCommand,
     assert done.returncode == 0, done.stderr
 
 
+def test_what_the_pages_serve_is_there(busybox: str, minirun: MinirunCommand) -> None:
+    """Each `busybox httpd -h DIRECTORY` has one of the image's, or one that its line mounts: without it httpd ends at once."""
+    pages = [README, *(page.read_text() for page in (CHECKOUT / "docs").glob("*.md"))]
+    lines = [line for page in pages for line in page.splitlines() if line.startswith("    minirun run ")]
+    served = [(line, found[1]) for line in lines if (found := re.search(r"busybox httpd .*-h (\S+)", line))]
+    assert len(served) >= 3
+    directories = {directory for line, directory in served if f":{directory}" not in line}
+    minirun("run", "--rm", "--network", "none", "busybox", "ls", "-d", *sorted(directories))
+
+
 def test_a_root_file_system_is_imported_as_shown(minirun: MinirunCommand, fixture_archive: Any, tmp_path: Path) -> None:
     (command,) = [line for block in blocks("minirun import") for line in block.splitlines() if "tar " in line]
     (tmp_path / "rootfs").mkdir()
@@ -56,4 +66,4 @@ def test_the_library_works_as_shown(
     monkeypatch.setattr("minirun.engine.engine.DATA_ROOT", str(roots.root))
     monkeypatch.setattr("minirun.engine.engine.RUN_ROOT", str(roots.run_root))
     exec(compile(code, "README.md", "exec"), {})  # noqa: S102  (our own README)
-    assert "exit code 0" in capfd.readouterr().out
+    assert capfd.readouterr().out == "exit code 0 output hello\n\n"

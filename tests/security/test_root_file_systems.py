@@ -164,3 +164,91 @@ def test_cve_2023_27561_a_proc_that_is_swapped_for_a_link_while_it_is_mounted(
                 "sh", "-c", "cat /proc/sysrq-trigger >/dev/null && echo b >/proc/sysrq-trigger && echo owned"
             )
             assert "owned" not in done.stdout
+
+
+def test_a_working_directory_that_is_swapped_for_a_link(bundle: Bundle, canary: Path, swapping: Swap) -> None:
+    (bundle.rootfs / "place").mkdir()
+    (bundle.rootfs / "link").symlink_to(canary)
+    bundle.config["process"]["cwd"] = "/place/new"
+    with swapping(bundle.rootfs / "place", bundle.rootfs / "link"):
+        for _ in attempts():
+            done = bundle.run("sh", "-c", "touch made; cat secret ../secret")
+            assert SECRET not in done.stdout
+            assert os.listdir(canary) == ["secret"]
+
+
+@pytest.mark.parametrize("what", ["whole", "inner", "file", "fifo"])
+def test_what_a_tmpfs_is_filled_with_is_swapped_for_a_link(
+    bundle: Bundle, canary: Path, swapping: Swap, what: str
+) -> None:
+    """A copy is read from the image's directory while another container writes there."""
+    inner = bundle.rootfs / "data/inner"
+    inner.mkdir(parents=True)
+    (inner / "secret").write_text("of the image\n")
+    other = bundle.rootfs / "data/other"
+    one = {"whole": bundle.rootfs / "data", "inner": inner}.get(what, inner / "secret")
+    if what == "fifo":
+        os.mkfifo(other)
+    else:
+        other = bundle.rootfs / "other" if what == "whole" else other
+        other.symlink_to(canary / "secret" if what == "file" else canary)
+    options = ["tmpcopyup", "size=1m"]
+    bundle.config["mounts"].append({"destination": "/data", "type": "tmpfs", "source": "tmpfs", "options": options})
+    read = "echo ran; for f in /data/secret /data/inner/secret /data/other/secret; do [ -f $f ] && cat $f; done"
+    ran = 0
+    with swapping(one, other):
+        for _ in attempts():
+            done = bundle.run("sh", "-c", read, timeout=10)
+            assert SECRET not in done.stdout
+            ran += "ran" in done.stdout
+            assert "defect" not in done.stderr
+    assert ran
+
+
+def test_the_target_of_a_file_that_is_swapped_for_a_link(
+    bundle: Bundle, canary: Path, tmp_path: Path, swapping: Swap
+) -> None:
+    (bundle.rootfs / "etc/hosts").touch()
+    (bundle.rootfs / "etc/other").symlink_to(canary / "secret")
+    (tmp_path / "hosts").write_text("ours\n")
+    bundle.bind(tmp_path / "hosts", "/etc/hosts")
+    with swapping(bundle.rootfs / "etc/hosts", bundle.rootfs / "etc/other"):
+        for _ in attempts():
+            done = bundle.run("sh", "-c", "cat /etc/hosts /etc/other")
+            assert SECRET not in done.stdout
+            assert (canary / "secret").read_text() == SECRET
+    assert not canary.is_mount()
+
+
+@pytest.mark.parametrize("manager", ["cgroupfs", "disabled"])
+def test_a_dev_of_the_image_that_is_swapped_for_a_link(
+    bundle: Bundle, canary: Path, swapping: Swap, manager: str
+) -> None:
+    """Nodes and links of /dev go beneath the root, made there or mounted."""
+    bundle.without_mount("/dev")
+    bundle.words.append(f"--cgroup-manager={manager}")
+    (bundle.rootfs / "other").symlink_to(canary)
+    with swapping(bundle.rootfs / "dev", bundle.rootfs / "other"):
+        for _ in attempts():
+            bundle.run("true")
+            assert os.listdir(canary) == ["secret"]
+
+
+def test_account_files_and_directories_that_are_swapped_while_a_process_enters(bundle: Bundle, canary: Path) -> None:
+    """The container's own program swaps what an `exec` looks up: never the host's, never for ever."""
+    (bundle.rootfs / "work").mkdir()
+    (bundle.rootfs / "away").symlink_to("/proc/1/root")
+    (bundle.rootfs / "etc/passwd").write_text("root:x:0:0::/root:/bin/sh\n")
+    os.mkfifo(bundle.rootfs / "etc/fifo")
+    swap = "attack exchange /etc/passwd /etc/fifo & attack exchange /work /away & echo ready; sleep 1000"
+    with bundle.running("sh", "-c", swap) as name:
+        bundle.wait_for(name, "ready")
+        entered = 0
+        for _ in attempts():
+            done = bundle(
+                "exec", "--cwd", "/work", name, "sh", "-c", f"echo in $HOME; cat .{canary}/secret", timeout=10
+            )
+            assert SECRET not in done.stdout
+            entered += done.stdout.startswith(("in /root\n", "in /\n"))
+            assert done.returncode in (0, 1, 255), done.stderr
+        assert entered

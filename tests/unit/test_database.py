@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,3 +124,26 @@ def test_events_are_kept_within_their_bound_and_no_number_is_given_twice(
             database.record_event(connection, "image", "untag", "sha256:0")
     assert numbers() == [last + database.PRUNE_EVERY]
     connection.close()
+
+
+def test_several_that_make_it_at_once_all_get_it(tmp_path: Path) -> None:
+    """SQLite refuses one of two who make a WAL database of it in the same moment, without waiting."""
+    for number in range(40):
+        path = str(tmp_path / f"db{number}")
+        go, begin = os.pipe()
+        children = []
+        for _ in range(4):
+            child = os.fork()
+            if child == 0:
+                code = 1
+                try:
+                    os.close(begin)
+                    os.read(go, 1)
+                    made = database.connect(path, lambda: "CREATE TABLE things (name TEXT)")
+                    code = made.execute("SELECT count(*) FROM things").fetchone()[0]
+                finally:
+                    os._exit(code)
+            children.append(child)
+        os.close(begin)
+        os.close(go)
+        assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4

@@ -77,3 +77,18 @@ def test_no_machine_of_a_developer_is_named() -> None:
     for path in tracked("Makefile", "*.sh", "*.py", "*.toml", "Vagrantfile", "rootfs-fixtures/*"):
         text = path.read_text(errors="replace")
         assert not re.search(r"https?://(deb|archive|security|mirror|snapshot)\.[a-z.]*(debian|ubuntu)", text), path
+
+
+def test_files_that_comments_and_documents_name_are_there() -> None:
+    """What moves takes its name along. linux/ is left out: it is the word before each architecture, too."""
+    packages = {path.name for path in (CHECKOUT / "minirun").iterdir() if (path / "__init__.py").is_file()} - {"linux"}
+    tops = ("minirun", "native", "docs", "bench")
+    named = re.compile(rf"(?<![\w./-])((?:{'|'.join(tops)})/[\w./-]*\w|(?:{'|'.join(packages)})/\w+)(?![\w/.-])")
+    built = {"minirun/_native", "minirun/monitor/minirun-monitor", "minirun/runtime/minirun-spawn", "minirun/run"}
+    missing = []
+    for path in tracked("minirun/*.py", "native/*.[ch]", "docs/*.md"):
+        for name in named.findall(path.read_text()):
+            target = name if name.startswith(tops) else f"minirun/{name}"
+            if target not in built and not any(CHECKOUT.glob(f"{target}*")):
+                missing.append(f"{path.relative_to(CHECKOUT)}: {name}")
+    assert missing == []

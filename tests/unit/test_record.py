@@ -20,3 +20,16 @@ def test_both_ways_make_the_same() -> None:
 def test_a_value_too_few_or_too_many_is_refused(values: list[int]) -> None:
     with pytest.raises(ValueError, match="zip"):
         Point.of_fields(values)
+
+
+def test_what_is_given_leaves_out_what_is_as_by_default() -> None:
+    assert Point(x=0).given() == {"x": 0}
+    assert Point(x=1, y=3).given() == Point(x=1, y=3).as_json()
+
+
+def test_a_copy_differs_in_what_was_said() -> None:
+    point = Point(x=1)
+    assert point.replace(y=5) == Point(x=1, y=5)
+    assert point.replace() == point == Point(x=1)
+    with pytest.raises(TypeError, match="Point has no field 'z'"):
+        point.replace(z=1)

@@ -88,10 +88,34 @@ def test_one_detaches_and_comes_back(busybox: str, run_container: RunContainer, 
         terminal.send("marker=kept\n")
         terminal.expect(PROMPT)
         terminal.send(DETACH)
-        terminal.wait()
+        terminal.expect("read escape sequence")
+        assert terminal.wait() == 1
     assert minirun("inspect", "-f", "{{.State.Running}}", name).stdout.strip() == "true"
     with Terminal([*minirun.words, "attach", name]) as terminal:
         terminal.send("echo it was $marker\n")
         terminal.expect(r"\nit was kept\r\n")
         terminal.send("exit 7\n")
         assert terminal.wait() == 7
+
+
+def test_leaving_is_a_failure_of_attach_and_exec_and_none_of_run_and_start(
+    shell: list[str], minirun: MinirunCommand
+) -> None:
+    """What docker's client does."""
+    kept = [word for word in shell if word != "--rm"]
+    for words, code in (
+        (kept, 0),
+        ([*minirun.words, "attach", "shell"], 1),
+        ([*minirun.words, "exec", "-it", "shell", "sh"], 1),
+        ([*minirun.words, "start", "-ai", "shell"], 0),
+    ):
+        if code == 0:
+            minirun("kill", "shell", check=False)
+        with Terminal(words) as terminal:
+            terminal.send("echo $((6 * 7))\n")
+            terminal.expect(r"\n42\r\n")
+            terminal.send(DETACH)
+            if code:
+                terminal.expect("read escape sequence")
+            assert terminal.wait() == code
+            assert code or b"read escape sequence" not in terminal.text

@@ -18,4 +18,5 @@ def run(invocation: Invocation) -> int:
             parsed,
             interactive=not parsed.flag("no-stdin"),
             connect=lambda attachment: engine.attach(container.id, attachment),
+            detached_code=1,
         )

@@ -50,11 +50,11 @@ def _answer(invocation: Invocation, words: Sequence[str]) -> str:
 def _roots(words: Sequence[str]) -> dict[str, str]:
     """Give the data root that the line being typed names, if it does."""
     from ...errors import UsageError
-    from ..options import global_options
+    from ..options import GLOBAL
     from ..parse import parse
 
     try:
-        options = parse(global_options(), words[:-1], options_stop=True)
+        options = parse(GLOBAL, words[:-1], options_stop=True)
     except UsageError:  # it isn't finished
         return {}
     given = {"root": options.text("root"), "run_root": options.text("run-root")}

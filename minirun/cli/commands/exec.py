@@ -33,11 +33,19 @@ def run(invocation: Invocation) -> int:
             session.detach()
             return 0
         if inherit:
-            return session.wait()  # the process has our own descriptors: there is nothing to move
+            try:
+                # the process has our own descriptors: there is nothing to move
+                return session.finish(session.connection.wait_exited())
+            except EOFError:
+                from ..foreground import after_break
+
+                return after_break(session)
         from ..foreground import follow
 
         detach_keys = parsed.text("detach-keys")
-        return follow(session, attachment, terminal=config.terminal, detach_keys=detach_keys, proxy=False)
+        return follow(
+            session, attachment, terminal=config.terminal, detach_keys=detach_keys, proxy=False, detached_code=1
+        )
 
 
 def may_share(*, interactive: bool) -> bool:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from ...errors import InvalidInput
 from ...output import write
 from ..preferences import text_preference
-from ..present import DIGESTS_TABLE, IMAGES_TABLE, ImageRow, image_columns, short_id
+from ..present import (
+    CREATED_RAW,
+    DIGESTS_RAW,
+    DIGESTS_TABLE,
+    IMAGES_RAW,
+    IMAGES_TABLE,
+    ImageRow,
+    image_columns,
+    short_id,
+)
 from ..table import show
 
 TYPE_CHECKING = False
@@ -28,13 +37,14 @@ def run(invocation: Invocation) -> int:
     rows = list(_rows(images, parsed.flag("digests")))
     rows.sort(key=lambda row: (-row.created_ns, row.repository, row.tag))
     truncate = not parsed.flag("no-trunc")
-    if parsed.flag("quiet") and not parsed.text("format"):
-        ids = dict.fromkeys(row.id for row in rows)
-        write("".join((short_id(each) if truncate else each) + "\n" for each in ids))
+    if parsed.flag("quiet") and parsed.text("format") in ("", "raw"):
+        before = "image_id: " if parsed.text("format") else ""
+        write("".join(f"{before}{short_id(row.id) if truncate else row.id}\n" for row in rows))
         return 0
     default = DIGESTS_TABLE if parsed.flag("digests") else IMAGES_TABLE
     template = parsed.text("format") or text_preference("imagesFormat")
-    write(show(image_columns(truncate=truncate), rows, template, default))
+    raw = (*(DIGESTS_RAW if parsed.flag("digests") else IMAGES_RAW), *CREATED_RAW)
+    write(show(image_columns(truncate=truncate), rows, template, default, raw))
     return 0
 
 
@@ -104,6 +114,6 @@ def _filters(parsed: Parsed) -> dict[str, list[str]]:
 
             value = str(instant(value))
         filters.setdefault(name, []).append(value)
-    if parsed.arguments:
+    if parsed.arguments and parsed.arguments[0]:
         filters.setdefault("reference", []).append(parsed.arguments[0])
     return filters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...output import warn
 from ...units import binary_size
+from ..about import client_info
 from ..describe import say_object
 
 TYPE_CHECKING = False
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
-        facts = engine.info()
+        facts = {**engine.info(), "ClientInfo": client_info()}
     template = invocation.parsed.text("format")
-    say_object(facts, template, lambda shown: "".join(line + "\n" for line in lines(shown)))
+    say_object(facts, template, lambda shown: "".join(line + "\n" for line in lines(shown)), kind="info")
     if not template:
         for warning in facts.get("Warnings", ()):
             warn(f"WARNING: {warning}")
@@ -32,11 +33,13 @@ LABELS: dict[str, str | None] = {
     "Driver": "Storage Driver",
     "NCPU": "CPUs",
     "MemTotal": "Total Memory",
-    "NodeID": None,
-    "LocalNodeState": " State",
-    "ControlAvailable": None,
-    # What scripts read and people learn from the warnings.
-    **dict.fromkeys(("IndexServerAddress", "Labels", "Debug", "SystemTime", "Warnings")),
+    "HttpProxy": "HTTP Proxy",
+    "HttpsProxy": "HTTPS Proxy",
+    # What scripts read and people learn from the warnings, and what is only there because a daemon of docker's has it.
+    **dict.fromkeys(("IndexServerAddress", "Labels", "Debug", "SystemTime", "Warnings", "ClientInfo", "OSVersion")),
+    **dict.fromkeys(("NFd", "NGoroutines", "NEventsListener", "GenericResources", "ExperimentalBuild", "Isolation")),
+    **dict.fromkeys(("InitBinary", "ContainerdCommit", "RuncCommit", "InitCommit", "CDISpecDirs", "Authorization")),
+    **dict.fromkeys(("IPv4Forwarding", "OomKillDisable")),
     **dict.fromkeys(("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit")),
 }
 
@@ -58,7 +61,17 @@ def lines(facts: dict[str, Any], indent: str = "") -> list[str]:
         name = label(field)
         if name is None:
             continue
-        if field == "MemTotal":
+        if field == "DriverStatus":
+            shown += [f"{indent} {key}: {text}" for key, text in value or ()]
+        elif field == "Swarm":
+            shown.append(f"{indent}{name}: {value['LocalNodeState']}")
+        elif field == "Runtimes":
+            shown.append(f"{indent}{name}: {' '.join(value)}")
+        elif field == "RegistryConfig":
+            shown += _registries(value, indent)
+        elif field.endswith("Proxy") and not value:
+            continue
+        elif field == "MemTotal":
             shown.append(f"{indent}{name}: {binary_size(value)}")
         elif isinstance(value, dict):
             shown += [f"{indent}{name}:", *lines(value, indent + " ")]
@@ -68,4 +81,15 @@ def lines(facts: dict[str, Any], indent: str = "") -> list[str]:
             shown.append(f"{indent}{name}: {str(value).lower()}")
         else:
             shown.append(f"{indent}{name}: {value}".rstrip())
+    return shown
+
+
+def _registries(value: dict[str, Any], indent: str) -> list[str]:
+    shown = []
+    for title, entries in (
+        ("Insecure Registries", value["InsecureRegistryCIDRs"]),
+        ("Registry Mirrors", value["Mirrors"]),
+    ):
+        if entries:
+            shown += [f"{indent}{title}:", *(f"{indent} {entry}" for entry in entries)]
     return shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ...errors import MinirunError, NotFound
+from ...errors import InvalidInput, MinirunError, NotFound
 from ...output import warn, write
 
 TYPE_CHECKING = False
@@ -32,7 +32,9 @@ def show_objects(invocation: Invocation, kind: str) -> int:
         for name in parsed.arguments:
             try:
                 found.append(engine.inspect(name, kind, size=parsed.flag("size")))
-            except NotFound as error:
+            except (NotFound, InvalidInput) as error:
+                if invocation.debug:
+                    raise
                 missing.append(str(error))
     if parsed.flag("size") and any("RootFS" in item for item in found):
         warn("WARNING: --size ignored for image")

@@ -19,7 +19,7 @@ def run(invocation: Invocation) -> int:
             follow=parsed.flag("follow"),
             tail=parsed.number("tail"),
             since_ns=parsed.number("since"),
-            until_ns=parsed.number("until"),
+            until_ns=parsed.number("until") or None,  # 0 is docker's "no end"
         )
         unfinished = {"stdout": False, "stderr": False}
         for entry in entries:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     from ..preferences import text_preference
-    from ..present import PS_TABLE, container_columns, image_shown, short_id
+    from ..present import PS_RAW, PS_TABLE, container_columns, image_shown, short_id
     from ..table import show
 
     parsed = invocation.parsed
+    last = -1 if (given := parsed.number("last")) is None else given  # what was given is stronger than --latest
     filters: dict[str, list[str]] = {}
     for name, value in parsed.many("filter"):
         filters.setdefault(name, []).append(value)
@@ -25,14 +26,16 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
         containers = engine.containers(
             all=parsed.flag("all"),
-            limit=max(0, parsed.number("last") or 0),
-            latest=parsed.flag("latest"),
+            limit=max(0, last),
+            latest=parsed.flag("latest") and last == -1,
             filters=filters,
         )
         if quiet:
             if template:
                 warn("WARNING: Ignoring custom format, because both --format and --quiet are set.")
-            write("".join((short_id(container.id) if truncate else container.id) + "\n" for container in containers))
+            before = "container_id: " if template == "raw" else ""
+            ids = (short_id(container.id) if truncate else container.id for container in containers)
+            write("".join(f"{before}{each}\n" for each in ids))
             return 0
         names = engine.image_names() if containers else set()
         exposing: dict[str, tuple[str, ...]] = {}
@@ -47,7 +50,8 @@ def run(invocation: Invocation) -> int:
             exposed=lambda container: _exposed(engine, container, exposing),
         )
         default = (*PS_TABLE, "Size") if sizes else PS_TABLE
-        write(show(columns, containers, template, default))
+        raw = (*PS_RAW, ("size", "Size")) if parsed.flag("size") else PS_RAW
+        write(show(columns, containers, template, default, raw))
     return 0
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def run(invocation: Invocation) -> int:
     force = invocation.parsed.flag("force")
-    keep = keep_seconds(invocation.parsed) or 0.0
+    keep = keep_seconds(invocation.parsed)
     with invocation.engine() as engine:
 
         def remove(name: str) -> None:

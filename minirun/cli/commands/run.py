@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...errors import BadCall
-from ...output import say, write
+from ...output import say, warn, write
 from ..request import cidfile, container_config, created
 from ..terminal import require, size
 
@@ -77,6 +77,8 @@ def _started(engine: Engine, container: Container, attachment: Attachment) -> Se
         if container.config.auto_remove:
             engine.remove(container.id, force=True)
         raise
+    if session.remark:
+        warn(f"WARNING: {session.remark}")
     if attachment.trace:
         from ..trace import say_trace
 

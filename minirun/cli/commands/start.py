@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ...errors import BadCall
-from ...output import say
+from ...output import say, warn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ...engine.engine import Engine
+    from ...engine.session import Attachment, Session
     from ..invocation import Invocation
 
 
@@ -21,7 +22,7 @@ def run(invocation: Invocation) -> int:
             return _foreground(engine, invocation)
 
         def start(name: str) -> None:
-            engine.start(name).detach()
+            _start(engine, name, None).detach()
             say(name)
 
         return invocation.each(parsed.arguments, start)
@@ -36,5 +37,12 @@ def _foreground(engine: Engine, invocation: Invocation) -> int:
         container,
         parsed,
         interactive=parsed.flag("interactive"),
-        connect=lambda attachment: engine.start(container.id, attachment),
+        connect=lambda attachment: _start(engine, container.id, attachment),
     )
+
+
+def _start(engine: Engine, name: str, attachment: Attachment | None) -> Session:
+    session = engine.start(name, attachment)
+    if session.remark:
+        warn(f"WARNING: {session.remark}")
+    return session

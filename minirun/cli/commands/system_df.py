@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from ..table import Columns
 
 TABLE = ("Type", "TotalCount", "Active", "Size", "Reclaimable")
+RAW = (
+    ("type", "Type"),
+    ("total", "TotalCount"),
+    ("active", "Active"),
+    ("size", "Size"),
+    ("reclaimable", "Reclaimable"),
+)
 IMAGES = ("Repository", "Tag", "ID", "CreatedSince", "Size", "SharedSize", "UniqueSize", "Containers")
 CONTAINERS = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
 VOLUMES = ("Name", "Links", "Size")
@@ -33,7 +40,7 @@ def run(invocation: Invocation) -> int:
     with invocation.engine() as engine:
         usage = engine.disk_usage()
     if not parsed.flag("verbose"):
-        write(show(columns(), usage.totals, template, TABLE))
+        write(show(columns(), usage.totals, template, TABLE, RAW))
     elif template == "json":
         write(_verbose_json(usage))
     else:

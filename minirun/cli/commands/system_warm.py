@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from ...errors import MinirunError, UsageError
-from ...output import say
+from ...output import say, warn
 from ...units import human_size
 from ...warm import control
 
@@ -29,4 +30,9 @@ def run(invocation: Invocation) -> int:
         say("not running")
         return 1
     say(f"running: process {state.pid}, {human_size(state.memory_bytes, 3)} resident, listens at {path}")
+    if state.home != control.home_of(sys.executable):
+        warn(
+            f"it serves the installation in {state.home}, and commands of this one run cold: "
+            f"{control.VARIABLE}=/PATH in their environment gives them a process of their own"
+        )
     return 0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..table import Columns
 
 TABLE = ("Driver", "Name")
+RAW = (("name", "Name"), ("driver", "Driver"))
 
 
 def run(invocation: Invocation) -> int:
@@ -25,10 +26,11 @@ def run(invocation: Invocation) -> int:
         filters.setdefault(name, []).append(value)
     with invocation.engine() as engine:
         volumes, columns = engine.volumes(filters), _columns(engine.volume_store.data)
-    if parsed.flag("quiet") and not parsed.text("format"):
-        write("".join(volume.name + "\n" for volume in volumes))
+    if parsed.flag("quiet") and parsed.text("format") in ("", "raw"):
+        before = "name: " if parsed.text("format") else ""
+        write("".join(f"{before}{volume.name}\n" for volume in volumes))
         return 0
-    write(show(columns, volumes, parsed.text("format") or text_preference("volumesFormat"), TABLE))
+    write(show(columns, volumes, parsed.text("format") or text_preference("volumesFormat"), TABLE, RAW))
     return 0
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from .typed import LIST, MAP, Map, Nil, Struct
+from .typed import LIST, MAP, Map, Nil, Row, Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def written(value: Any) -> str:
         return value.text
     if isinstance(value, Struct):
         return "{" + " ".join(map(written, value.values())) + "}"
+    if isinstance(value, Row):
+        value = value.plain()
     if isinstance(value, dict):
         return "map[" + " ".join(f"{key}:{written(value[key])}" for key in sorted(value, key=str)) + "]"
     if isinstance(value, (list, tuple)):
@@ -211,9 +213,19 @@ def _println(*values: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    if isinstance(value, dict):  # a field that takes an argument, such as .Label, is none of the JSON
-        value = {name: item for name, item in value.items() if not callable(item)}
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=lambda _: None)
+    text = json.dumps(
+        value.plain() if isinstance(value, Row) else value,
+        ensure_ascii=False,
+        separators=(",", ":"),
+        default=lambda _: None,
+    )
+    # Docker's client has Go write such a row by itself, and then it escapes what HTML would read; a field isn't.
+    return for_html(text) if isinstance(value, Row) else text
+
+
+def for_html(text: str) -> str:
+    """Write out what HTML would read in a JSON text, as Go's encoding/json does."""
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _html(*values: Any) -> str:

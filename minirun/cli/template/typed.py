@@ -3,6 +3,8 @@
 Owns: these tables, and `typed`, which adds them to a document of `inspect`. Leaves to others: the document (engine/inspect),
 what a template does with it (evaluate, functions).
 
+`version` and `info` are such documents, too: the root of the one has the name "version", of the other "info".
+
 Docker's client fills a template in with typed values. So `{{.Config.Entrypoint}}` of a null is an empty list, `[]`;
 `.State.Health` can be asked for where there is no check; and a struct is written `{no 0}`, a map `map[a:b]`. Docker Engine API,
 ContainerInspect, ImageInspect.
@@ -38,6 +40,13 @@ class Struct(dict[str, "Any"]):
     absent: dict[str, Any] = {}
 
 
+class Row(dict[str, "Any"]):
+    """One thing of a list. A field that takes an argument is a function, and no part of the whole."""
+
+    def plain(self) -> dict[str, Any]:
+        return {name: value for name, value in self.items() if not callable(value)}
+
+
 class Map(dict[str, "Any"]):
     """An object with whatever keys there are, in capitals too."""
 
@@ -46,13 +55,16 @@ _MAPS = frozenset(
     [
         "Annotations",
         "Data",
+        "Details",
         "DriverOpts",
         "ExposedPorts",
+        "IndexConfigs",
         "Labels",
         "Networks",
         "Options",
         "PortBindings",
         "Ports",
+        "Runtimes",
         "StorageOpt",
         "Sysctls",
         "Tmpfs",
@@ -62,8 +74,10 @@ _MAPS = frozenset(
 _LISTS = frozenset(
     [
         "Aliases",
+        "Authorization",
         "Binds",
         "BlkioWeightDevice",
+        "CDISpecDirs",
         "CapAdd",
         "CapDrop",
         "Cmd",
@@ -74,16 +88,19 @@ _LISTS = frozenset(
         "Dns",
         "DnsOptions",
         "DnsSearch",
+        "DriverStatus",
         "Entrypoint",
         "Env",
         "ExecIDs",
         "ExtraHosts",
+        "GenericResources",
         "GroupAdd",
         "Links",
         "MaskedPaths",
         "Mounts",
         "OnBuild",
         "ReadonlyPaths",
+        "RemoteManagers",
         "RepoDigests",
         "RepoTags",
         "SecondaryIPAddresses",
@@ -92,6 +109,7 @@ _LISTS = frozenset(
         "Shell",
         "Ulimits",
         "VolumesFrom",
+        "Warnings",
     ]
 )
 
@@ -109,6 +127,13 @@ _ABSENT: dict[str, dict[str, Any]] = {
         "StopTimeout": POINTER, "Tty": False, "User": "", "Volumes": MAP, "WorkingDir": "",
     },
     "GraphDriver": {"Data": MAP},
+    "Server": {"Experimental": False},
+    "info": {
+        "ClientErrors": LIST, "Containerd": POINTER, "DefaultAddressPools": LIST, "DiscoveredDevices": LIST,
+        "FirewallBackend": POINTER, "KernelMemory": False, "KernelMemoryTCP": False, "ProductLicense": "",
+        "ServerErrors": LIST, "UserName": "",
+    },
+    "Swarm": {"Nodes": 0, "Managers": 0, "Cluster": POINTER, "Warnings": LIST},
 }  # fmt: skip
 # What is in a map: the key says nothing of it.
 _INSIDE = {
@@ -120,6 +145,8 @@ _MOUNT = ("Type", "Name", "Source", "Destination", "Driver", "Mode", "RW", "Prop
 _GO_NAMES = {
     "ID": "Id", "DNS": "Dns", "DNSOptions": "DnsOptions", "DNSSearch": "DnsSearch", "NanoCPUs": "NanoCpus",
     "CPUShares": "CpuShares", "CPUPeriod": "CpuPeriod", "CPUQuota": "CpuQuota",
+    "CPUCfsPeriod": "CpuCfsPeriod", "CPUCfsQuota": "CpuCfsQuota", "APIVersion": "ApiVersion",
+    "HTTPProxy": "HttpProxy", "HTTPSProxy": "HttpsProxy",
 }  # fmt: skip
 
 

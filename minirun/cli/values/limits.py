@@ -60,17 +60,17 @@ def sysctl(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def cpu_set(text: str) -> str:
-    """Check a list of CPUs such as `0-3,7`."""
+    """Check a list of CPUs such as `0-3,7`; an empty one sets no limit."""
     return _set(text, "cpus")
 
 
 def memory_nodes(text: str) -> str:
-    """Check a list of memory nodes."""
+    """Check a list of memory nodes; an empty one sets no limit."""
     return _set(text, "mems")
 
 
 def _set(text: str, what: str) -> str:
-    for part in text.split(","):
+    for part in text.split(",") if text else ():
         first, dash, last = part.partition("-")
         low = whole_number(first, _CPU_MAX)
         high = whole_number(last, _CPU_MAX) if dash else low

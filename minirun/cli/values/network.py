@@ -111,8 +111,10 @@ def dns_search(text: str) -> tuple[str, ...]:
 
 
 def dns_option(text: str) -> tuple[str, ...]:
-    """Read an option of resolv.conf(5), such as `ndots:2`."""
-    if not text or not all(letter in _HOST_LETTERS or letter == ":" for letter in text):
+    """Read an option of resolv.conf(5), such as `ndots:2`; an empty text is none."""
+    if not text:
+        return ()
+    if not all(letter in _HOST_LETTERS or letter == ":" for letter in text):
         raise InvalidInput(f"'{text}' is not an option of resolv.conf")
     return (text,)
 

@@ -76,7 +76,9 @@ def container_name(text: str) -> str:
 
 
 def signal_name(text: str) -> str:
-    """Check that a signal exists and keep its text."""
+    """Check that a signal exists and keep its text; an empty one means the default."""
+    if not text:
+        return text
     from ...engine.stop import signal_number
 
     signal_number(text)
@@ -84,8 +86,8 @@ def signal_name(text: str) -> str:
 
 
 def pull_policy(text: str) -> str:
-    """When an image is pulled: whenever it is used, when it isn't here, or never."""
-    if text not in ("always", "missing", "never"):
+    """When an image is pulled: whenever it is used, when it isn't here (empty too), or never."""
+    if text not in ("", "always", "missing", "never"):
         raise InvalidInput(f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"')
     return text
 
@@ -148,7 +150,9 @@ def tail(text: str) -> int | None:
 
 
 def filter_condition(text: str) -> tuple[tuple[str, str], ...]:
-    """Read a condition `name=value`."""
+    """Read a condition `name=value`; an empty one, as a script's empty variable makes it, is none."""
+    if not text:
+        return ()
     name, equals, value = text.partition("=")
     if not equals:
         raise InvalidInput("bad format of filter (expected name=value)")

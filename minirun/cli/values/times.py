@@ -18,6 +18,11 @@ _DAYS_MAX = _SECONDS_MAX // 86400
 _FORMS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H", "%Y-%m-%d")
 
 
+def bound(text: str) -> int | None:
+    """Give an instant, or None for an empty text, as a script's empty variable makes it: there is no bound. Raises InvalidInput."""
+    return instant(text) if text else None
+
+
 def instant(text: str) -> int:
     """Give nanoseconds since the epoch. Raises InvalidInput."""
     for read in (_span, _seconds, _date):

@@ -7,7 +7,7 @@ Owns: what can be done with it, from its place to its removal. Leaves to others:
     create      directory or unit, controllers, limits, device filter; nothing stays behind a failure
     (clone3 into `entrance()`, or join)
     settle      the first process moves into a cgroup beneath, where the configuration asks for one
-    update freeze signal kill processes stats oom_events delegate
+    update freeze kill processes stats oom_kills delegate
     remove      kills what is left, and takes it away
 
 What a value of this type says is all that has to be written down to find the cgroup again: path and unit.
@@ -217,26 +217,6 @@ class ContainerCgroup(Record):
         from . import stats
 
         return stats.table(f"{self.path}/memory.events").get("oom_kill", 0) if self.path else 0
-
-    def oom_events(self) -> Iterator[int]:
-        """Wait, and give `oom_kills` each time that it has grown; ends when no process is left. NotSupported without memory."""
-        from . import files
-
-        if not self.path or not os.path.exists(f"{self.path}/memory.events"):
-            raise NotSupported("this container's cgroup has no 'memory' controller: nobody tells of its want of memory")
-        seen = self.oom_kills()
-        try:
-            for _ in files.changes(self.path, "memory.events", "cgroup.events"):
-                populated = self.is_populated()  # before the count: the last process may have been killed
-                now = self.oom_kills()
-                if now > seen:
-                    seen = now
-                    yield now
-                if not populated:
-                    return
-        except OSError as error:
-            if error.errno not in files.GONE:
-                raise
 
     def delegate(self, uid: int) -> None:
         """Let a user make cgroups beneath and move processes there; not change the limits.

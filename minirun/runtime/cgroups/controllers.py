@@ -114,8 +114,8 @@ def require(hierarchy: Hierarchy, controller: str) -> None:
     if controller not in available(hierarchy):
         where = " (a hybrid host: it is bound to cgroup v1)" if hierarchy.hybrid else ""
         raise NotSupported(
-            f"this host can't enforce the limit: its cgroup v2 tree has no {controller!r} controller{where}; "
-            "leave the option out, or boot with systemd.unified_cgroup_hierarchy=1"
+            f"this host can't enforce the {controller} limit: its cgroup v2 tree has no {controller!r} controller{where}; "
+            "leave it out, or boot with systemd.unified_cgroup_hierarchy=1"
         )
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 import errno
 import os
 
-from ...light import ExitStack
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,35 +53,31 @@ def events(path: str) -> dict[str, str]:
 
 def wait(path: str, done: Callable[[dict[str, str]], bool], timeout_seconds: float) -> None:
     """Wait until cgroup.events satisfies `done`. TimeoutError."""
-    for _ in changes(path, "cgroup.events", timeout_seconds=timeout_seconds):
+    for _ in _changes(f"{path}/cgroup.events", timeout_seconds):
         if done(events(path)):
             return
     raise TimeoutError(f"{path}: its processes didn't come to rest within {timeout_seconds:g} s")
 
 
-def changes(path: str, *names: str, timeout_seconds: float | None = None) -> Iterator[None]:
-    """Come back at once, and then each time that one of the files may have changed; ends when the time is over.
+def _changes(path: str, timeout_seconds: float) -> Iterator[None]:
+    """Come back at once, and then each time that the file may have changed; ends when the time is over.
 
-    The kernel raises POLLPRI on cgroup.events and memory.events, on a file that was read after it was opened. cgroup-v2.rst,
-    "[Un]populated Notification".
+    The kernel raises POLLPRI on cgroup.events, when it was read after it was opened. cgroup-v2.rst, "[Un]populated Notification".
     """
     import select
     import time
 
-    deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+    deadline = time.monotonic() + timeout_seconds
     poll = select.poll()
-    with ExitStack() as opened:
-        found = [opened.enter_context(open(f"{path}/{name}", "rb", buffering=0)) for name in names]  # noqa: SIM115  it is entered
-        for file in found:
-            poll.register(file, select.POLLPRI)
+    with open(path, "rb", buffering=0) as file:
+        poll.register(file, select.POLLPRI)
         while True:
-            for file in found:
-                os.pread(file.fileno(), 4096, 0)
+            os.pread(file.fileno(), 4096, 0)
             yield
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
+            left = deadline - time.monotonic()
+            if left <= 0:
                 return
-            poll.poll(None if left is None else left * 1000)
+            poll.poll(left * 1000)
 
 
 def _parse(content: bytes) -> dict[str, str]:

@@ -91,10 +91,6 @@ class Hierarchy:
         confined = f"{self.confined}/{name}"
         return confined if os.path.isdir(confined) else f"{self.root}/{name}"
 
-    def why_no_device_filter(self) -> str:
-        """Say why this host doesn't filter access to devices, "" when it does. For `info`; attaches the usual filter."""
-        return self._confine()
-
     def has_controller(self, name: str) -> bool:
         """Does this tree have the controller? One file, no imports: each start asks."""
         with open(f"{self.mountpoint}/cgroup.controllers", encoding="utf-8") as file:

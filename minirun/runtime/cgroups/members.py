@@ -8,6 +8,7 @@ recurses on neither our stack nor a path that grows, and one directory that can'
 
 from __future__ import annotations
 
+import errno
 import os
 
 from ...light import contextmanager, suppress
@@ -35,13 +36,15 @@ def threads(path: str) -> int:
 
 
 def of_one(file: str, directory: int | None = None) -> list[int]:
-    """Give the ids in one cgroup.procs or cgroup.threads; none when it is gone.
+    """Give the ids in one cgroup.procs or cgroup.threads; none when it is gone. OSError: nobody knows, and it isn't empty.
 
     A threaded cgroup answers EOPNOTSUPP: the one above it lists its processes. 0 is a process that this process can't see.
     """
     try:
         return [int(line) for line in files.read(file, directory).split() if line != "0"]
-    except OSError:
+    except OSError as error:
+        if error.errno not in (*files.GONE, errno.EOPNOTSUPP):
+            raise
         return []
 
 
@@ -51,8 +54,23 @@ def is_populated(path: str) -> bool:
 
 
 def is_frozen(path: str) -> bool:
-    """Have all processes in it and beneath been stopped, by its own freezer or by that of a cgroup above?"""
-    return _event(path, "frozen")
+    """Have all processes in it and beneath been stopped, by its own freezer or by that of a cgroup above?
+
+    An empty one is frozen if whoever comes there will be: Linux may leave the event on one whose processes died as they went on.
+    """
+    return _event(path, "frozen") and (is_populated(path) or _freezer_is_closed(path))
+
+
+def _freezer_is_closed(path: str) -> bool:
+    """Its own, or one above?"""
+    while path != "/":
+        try:
+            if files.read(f"{path}/cgroup.freeze").strip() == "1":
+                return True
+        except OSError:  # the root has none
+            return False
+        path = os.path.dirname(path)
+    return False
 
 
 def freeze(path: str, frozen: bool = True, timeout_seconds: float = 10.0) -> None:
@@ -63,10 +81,16 @@ def freeze(path: str, frozen: bool = True, timeout_seconds: float = 10.0) -> Non
     wanted = "1" if frozen else "0"
     files.write(f"{path}/cgroup.freeze", wanted)
     try:
-        files.wait(path, lambda events: events.get("frozen") == wanted, timeout_seconds)
+        files.wait(
+            path, lambda events: events.get("frozen") == wanted or not (frozen or _has_any(events)), timeout_seconds
+        )
     except TimeoutError:
         files.write_if_there(f"{path}/cgroup.freeze", "0")
         raise
+
+
+def _has_any(events: dict[str, str]) -> bool:
+    return events.get("populated") == "1"
 
 
 def signal(path: str, number: int) -> None:
@@ -168,7 +192,9 @@ def _walk(path: str) -> Iterator[tuple[int, str]]:
     """
     try:
         directory = os.open(path, _DIRECTORY)
-    except OSError:
+    except OSError as error:
+        if error.errno not in files.GONE:
+            raise
         return
     way: list[str] = []  # the names from `path` down to here
     left = [_children(directory)]  # what is still to be visited, on each level
@@ -216,7 +242,9 @@ def _children(directory: int) -> list[str]:
 def _event(path: str, name: str) -> bool:
     try:
         return files.events(path).get(name) == "1"
-    except OSError:
+    except OSError as error:
+        if error.errno not in files.GONE:
+            raise
         return False
 
 

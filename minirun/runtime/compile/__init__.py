@@ -80,6 +80,7 @@ def _child() -> tuple[Step, ...]:
         mounts.stop_propagation,
         mounts.null_device,
         mounts.images,
+        mounts.nodes_apart,
         mounts.root,
         mounts.mounts,
         mounts.devices_elsewhere,
@@ -175,5 +176,4 @@ def _without_device_nodes(spec: Spec, target: Target) -> Spec:
         with suppress(OSError):
             if devices.is_attached(cgroup):
                 return spec
-    without = {name: getattr(held, name) & ~_MKNOD for name in ("bounding", "effective", "permitted")}
-    return spec.replace(process=spec.process.replace(capabilities=held.replace(**without)))
+    return spec.replace(process=spec.process.replace(capabilities=capabilities.only(held, ~_MKNOD)))

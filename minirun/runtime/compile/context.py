@@ -76,6 +76,7 @@ class Placement(Record):
     upper: str = ""
     work: str = ""
     overlay_options: tuple[str, ...] = ("index=off", "metacopy=off", "redirect_dir=nofollow")
+    more_overlay_options: tuple[str, ...] = ()  # of the root's layer that is written to
     cgroup: str = ""
     settles: bool = False  # the owner moves the child into another cgroup once it has its namespaces
     log_path: str = ""  # "": no log
@@ -96,6 +97,7 @@ class Placement(Record):
     verdict: str = ""
     preserved: int = 0  # descriptors from 3 on that the program keeps
     bundle: str = ""  # where hooks before the pivot begin
+    binds_devices: bool = False  # this host's root is one of a user namespace, who can't make device nodes
     pivot: bool = True  # False: the root is moved over /, for hosts whose root file system can't be pivoted away from
     # OCI state as JSON text, in two parts: the process id of the container goes between them.
     hook_state: tuple[str, str] = ("", "")
@@ -130,6 +132,7 @@ class Context:
         mounted = {mount.destination for mount in spec.mounts}
         self.kept = {path: slot for path, slot in KEPT.items() if path in mounted}
         self.in_user_namespace = any(item.kind == "user" for item in spec.linux.namespaces)
+        self.binds_devices = self.in_user_namespace or (isinstance(place, Placement) and place.binds_devices)
         self.joined_kinds = {item.kind for item in spec.linux.namespaces if item.path}
         if isinstance(place, Placement) and place.gate:
             self.spec = spec = spec.replace(mounts=tuple(self._effective(mount) for mount in spec.mounts))
@@ -151,8 +154,10 @@ class Context:
         return other
 
     def _effective(self, mount: Mount) -> Mount:
-        """Give the mount that serves where the wanted one can't be made."""
+        """Give the mount that serves where the wanted one can't be made; a new file system gets the label of all."""
         linux = self.spec.linux
+        if linux.mount_label and not mount.remount and mount.type not in _UNLABELLED:
+            return mount.replace(data=(*mount.data, f"context={linux.mount_label}"))
         own_network = linux.has_new("network")
         if mount.type == "sysfs" and self.in_user_namespace and not own_network:
             # sysfs shows a network namespace, and takes privileges over it.
@@ -221,6 +226,10 @@ class Context:
         """Give the mounts whose trees are cloned early, with their slots."""
         for number, slot in self.early.items():
             yield self.spec.mounts[number], slot
+
+
+# A tree has the labels of its files; the kernel has its own for these.
+_UNLABELLED = ("bind", "proc", "sysfs", "cgroup", "cgroup2", "mqueue")
 
 
 def _has_ties(mount: Mount) -> bool:

@@ -64,16 +64,12 @@ def prepare(context: Context) -> Iterator[Operation]:
             yield from _tree(mount, slot)
             if mount.id_map:
                 yield from _map_ids(context, mount, slot)
-    if context.in_user_namespace:
+    if context.binds_devices:
         yield from _nodes_of_host(context)
 
 
 def _nodes_of_host(context: Context) -> Iterator[Operation]:
-    nodes = _nodes(context)
-    if FIRST_TREE + len(context.early) + len(nodes) > plan.SLOTS:
-        raise NotSupported(f"{len(nodes)} devices in a user namespace, which takes a mount for each, aren't supported")
-    for number, node in enumerate(nodes):
-        slot = _node_slot(context, number)
+    for slot, node in _bound_nodes(context):
         yield plan.tree(slot, plan.HOST, node.source or node.path, False)
         yield plan.attributes(slot, 0, 0, flags.MS_PRIVATE)
 
@@ -95,7 +91,8 @@ def _mapped_layers(context: Context) -> Iterator[Operation]:
     linux, place = context.spec.linux, context.placement
     yield plan.user_namespace(USER_NAMESPACE, map_lines(linux.uid_mappings), map_lines(linux.gid_mappings))
     layers = (place.base, place.lowers, place.upper, place.work)
-    yield plan.overlay_id_mapped(ROOT, USER_NAMESPACE, place.mountpoint, *layers, place.overlay_options)
+    options = place.overlay_options + place.more_overlay_options
+    yield plan.overlay_id_mapped(ROOT, USER_NAMESPACE, place.mountpoint, *layers, options)
 
 
 def _mapped_image(context: Context, mount: Mount, slot: int) -> Iterator[Operation]:
@@ -203,12 +200,25 @@ def images(context: Context) -> Iterator[Operation]:
             yield plan.tree(slot, slot, mount.part, False)
 
 
+def nodes_apart(context: Context) -> Iterator[Operation]:
+    """Nodes for a root that is `nodev`: on a file system of their own, to be bound from. It lies where `images` has others."""
+    bound = () if context.binds_devices else _bound_nodes(context)
+    if bound:
+        yield plan.filesystem(MOUNT, "tmpfs", "devices", ("mode=700",))
+        yield plan.open_(ROOT, plan.HOST, "/", os.O_PATH | os.O_DIRECTORY)
+        yield plan.attach(MOUNT, ROOT, context.placement.mountpoint)
+    for slot, node in bound:
+        name = str(slot)
+        yield _node(MOUNT, name, node)
+        yield plan.tree(slot, MOUNT, name, False)
+
+
 def root(context: Context) -> Iterator[Operation]:
     """The root file system, on an empty directory of the host."""
     spec, place = context.spec, context.placement
     if place.lowers and not context.maps_layers:
         layers = (place.base, place.lowers, place.upper, place.work)
-        yield plan.overlay(ROOT, place.mountpoint, *layers, place.overlay_options)
+        yield plan.overlay(ROOT, place.mountpoint, *layers, place.overlay_options + place.more_overlay_options)
     elif context.in_user_namespace:
         # Root of a user namespace may not enter the directories of ours: one that everybody can. What lies there isn't
         # needed any more.
@@ -249,9 +259,17 @@ def _filesystem(mount: Mount, slot: int) -> Iterator[Operation]:
     at_first = mount.attributes & ~flags.MOUNT_ATTR_RDONLY if _is_closed_late(mount) else mount.attributes
     yield plan.filesystem(slot, mount.type, mount.source, mount.data, at_first)
     if mount.copy_up:
-        yield plan.copy_up(slot, ROOT, mount.destination)
+        yield plan.copy_up(slot, ROOT, mount.destination, _kept_of_root(mount))
     if mount.type == "tmpfs" and not any(option.startswith("mode=") for option in mount.data):
         yield plan.take_mode(slot, ROOT, mount.destination)
+
+
+_OF_ROOT = {"mode": plan.KEEP_MODE, "uid": plan.KEEP_OWNER, "gid": plan.KEEP_GROUP}
+
+
+def _kept_of_root(mount: Mount) -> int:
+    """Give what the options of a tmpfs say of its root: there the directory that it covers has no say."""
+    return sum({_OF_ROOT.get(option.partition("=")[0], 0) for option in mount.data})
 
 
 def _is_closed_late(mount: Mount) -> bool:
@@ -327,20 +345,34 @@ def _nodes(context: Context) -> tuple[DeviceNode, ...]:
     return nodes
 
 
-def _node_slot(context: Context, number: int) -> int:
-    return FIRST_TREE + len(context.early) + number
+def _is_bound(context: Context, node: DeviceNode) -> bool:
+    """Is it a mount of its own? In a user namespace each is, elsewhere those in a file system whose nodes don't open."""
+    if context.binds_devices:
+        return True
+    if not context.spec.root.no_devices:
+        return False
+    dev = next((mount for mount in context.spec.mounts if mount.destination == "/dev"), None)
+    return dev is None or dev.copy_up or not node.path.startswith("/dev/")
+
+
+def _bound_nodes(context: Context) -> tuple[tuple[int, DeviceNode], ...]:
+    """Give these, each with the slot of its mount."""
+    nodes = [node for node in _nodes(context) if _is_bound(context, node)]
+    first = FIRST_TREE + len(context.early)
+    if first + len(nodes) > plan.SLOTS:
+        raise NotSupported(f"{len(nodes)} devices that take a mount each, as in a user namespace, aren't supported")
+    return tuple(enumerate(nodes, first))
 
 
 def _fill_dev(context: Context, root: int, prefix: str) -> Iterator[Operation]:
     """Nodes and links of /dev, while it is still detached: the image has no part in it.
 
     mknod and not a bind of the host's nodes: one system call instead of three, and no further mounts in the
-    container. A user namespace forbids mknod, so there binds it is.
+    container. A user namespace, the container's or one that we are in, forbids mknod, so there binds it is.
     """
-    if not context.in_user_namespace:
-        for node in _nodes(context):
-            if node.path.startswith("/dev/"):
-                yield _node(root, prefix + node.path[len("/dev/") :], node)
+    for node in _nodes(context):
+        if node.path.startswith("/dev/") and not _is_bound(context, node):
+            yield _node(root, prefix + node.path[len("/dev/") :], node)
     if context.spec.process.terminal and DEV in context.kept.values():
         yield plan.device(root, prefix + "console", _S_IFREG | 0o600, 0)  # no target can be made when it is read-only
     yield plan.symlink(root, prefix + "fd", "/proc/self/fd")
@@ -353,14 +385,14 @@ def _fill_dev(context: Context, root: int, prefix: str) -> Iterator[Operation]:
 
 
 def devices_elsewhere(context: Context) -> Iterator[Operation]:
-    """Nodes that lie in the root itself; in a user namespace all of them, as binds of the host's."""
+    """Nodes that lie in the root itself, and all that are binds."""
     if context.placement.gate and DEV not in context.kept.values():
         yield from _fill_dev(context, ROOT, "dev/")
-    for number, node in enumerate(_nodes(context)):
-        if context.in_user_namespace:
-            yield plan.attach(_node_slot(context, number), *context.anchor(node.path), plan.CREATE_FILE)
-        elif not node.path.startswith("/dev/"):
+    for node in _nodes(context):
+        if not node.path.startswith("/dev/") and not _is_bound(context, node):
             yield _node(ROOT, node.path, node)
+    for slot, node in _bound_nodes(context):
+        yield plan.attach(slot, *context.anchor(node.path), plan.CREATE_FILE)
 
 
 def _node(root: int, path: str, node: DeviceNode) -> Operation:
@@ -384,7 +416,8 @@ def hide(context: Context) -> Iterator[Operation]:
     for path in context.spec.linux.masked_paths:
         yield plan.mask(*context.anchor(path), NULL)
     for path in context.spec.linux.readonly_paths:
-        yield plan.read_only(*context.anchor(path))
+        if path != "/":
+            yield plan.read_only(*context.anchor(path))
 
 
 def hooks_from_outside(context: Context) -> Iterator[Operation]:
@@ -409,7 +442,8 @@ def hooks_before_pivot(context: Context) -> Iterator[Operation]:
 def close_root(context: Context) -> Iterator[Operation]:
     """Read-only only now: mount targets and the working directory had to be made."""
     yield from _close_late(context)
-    if context.spec.root.read_only:
+    # As a read-only path it is no other case: nothing can be laid over the root itself.
+    if context.spec.root.read_only or "/" in context.spec.linux.readonly_paths:
         yield plan.attributes(ROOT, flags.MOUNT_ATTR_RDONLY)
     propagation = context.spec.linux.rootfs_propagation
     if not context.has_own_mounts:

@@ -131,7 +131,9 @@ def _labels(context: Context) -> Iterator[Operation]:
         directory = "self/attr/apparmor" if os.path.exists("/proc/self/attr/apparmor") else "self/attr"
         yield plan.write(PARAMETERS, f"{directory}/exec", f"exec {profile}")
     if label := process.selinux_label:
-        if not os.path.exists("/sys/fs/selinux/enforce"):
+        from .. import selinux
+
+        if not selinux.is_enabled():
             raise NotSupported(f"the SELinux label {label!r}: this host has no SELinux")
         yield plan.write(PARAMETERS, "self/attr/exec", label)
 
@@ -231,7 +233,7 @@ def hooks(wanted: Sequence[Hook], state: tuple[str, str]) -> Iterator[Operation]
     """Run hooks in the process that walks the plan, which thereby is in the container's namespaces."""
     for hook in wanted:
         arguments = hook.arguments or (hook.path,)
-        yield plan.hook(hook.path, arguments, hook.environment, *state, (hook.timeout_seconds or 0) * 1000)
+        yield plan.hook(hook.path, arguments, hook.environment or (), *state, (hook.timeout_seconds or 0) * 1000)
 
 
 def _execute(context: Context) -> Iterator[Operation]:

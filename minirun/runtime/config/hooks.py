@@ -37,6 +37,6 @@ def _hook(item: Section) -> Hook:
     return Hook(
         path=path,
         arguments=item.texts("args") or (path,),
-        environment=environment(item),
+        environment=environment(item) if item.has("env") else None,
         timeout_seconds=item.number("timeout", 1, _TIMEOUT_MAX),
     )

@@ -60,7 +60,7 @@ def linux(document: Section) -> Linux:
         cgroups_path=_cgroups_path(section),
         resources=resources(limits) if limits else Resources(),
         sysctl=_sysctl(section, namespaces),
-        masked_paths=_absolute_paths(section, "maskedPaths"),
+        masked_paths=_masked_paths(section),
         readonly_paths=_absolute_paths(section, "readonlyPaths"),
         rootfs_propagation=_propagation(section),
         personality=_personality(section),
@@ -117,10 +117,18 @@ def _cgroups_path(section: Section) -> str:
 
 
 def _absolute_paths(section: Section, key: str) -> tuple[str, ...]:
+    """Read paths; whatever names the root lexically is "/"."""
     paths = section.texts(key)
     for index, path in enumerate(paths):
         if not path.startswith("/"):
             raise section.wrong(key, f"must be an absolute path, not {shown(path)}", index)
+    return tuple(["/" if normpath(path) in ("/", "//") else path for path in paths])
+
+
+def _masked_paths(section: Section) -> tuple[str, ...]:
+    paths = _absolute_paths(section, "maskedPaths")
+    if "/" in paths:
+        raise section.wrong("maskedPaths", "must not be /: nothing can be laid over the root itself", paths.index("/"))
     return paths
 
 

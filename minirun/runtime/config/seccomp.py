@@ -7,8 +7,8 @@ Names of system calls are not checked: a profile is written for many kernels and
 gets SPEC_ALLOW, as runc has it; with an empty array it gets none.
 
 `SCMP_ACT_NOTIFY` needs somebody who answers. As the default action it would hold the process before anybody can be told
-of it, and for `write` it would hold the one who tells: both are refused, as runc does. Its socket is `listenerPath` or, as
-crun has it, the annotation `run.oci.seccomp.receiver`.
+of it, and for `write` it would hold the one who tells: both are refused, as runc does. So is `sendmsg`, by which we tell.
+The socket is `listenerPath` or, as crun has it, the annotation `run.oci.seccomp.receiver`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .reader import Section
 
 RECEIVER = "run.oci.seccomp.receiver"
+_TELLING = ("write", "sendmsg")
 _ERRNO_MAX = 0xFFFF  # SECCOMP_RET_DATA
 _ARGUMENTS = 6
 
@@ -83,8 +84,9 @@ def _rule(item: Section, calls: tuple[str, ...]) -> SyscallRule:
     if not calls:
         raise item.wrong("names", "must not be empty")
     action = _action(item, "action")
-    if action == NOTIFY and "write" in calls:
-        raise item.wrong("names", f"{NOTIFY} can't be for write", calls.index("write"))
+    for call in _TELLING:
+        if action == NOTIFY and call in calls:
+            raise item.wrong("names", f"{NOTIFY} can't be for {call}", calls.index(call))
     return SyscallRule(
         names=calls,
         action=action,

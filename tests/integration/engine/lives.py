@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.waiting import until
+from tests.waiting import catching, until
 
 PROGRAMS = {
     "deaf": ("sleep", "1000"),
@@ -255,9 +255,8 @@ class Model:
 class Subject:
     """A command line that runs containers: minirun's, or docker's."""
 
-    def __init__(self, words: Sequence[str], place: Path, *, forgets: Sequence[str] = ()) -> None:
+    def __init__(self, words: Sequence[str], place: Path) -> None:
         self.words = list(words)
-        self.forgets = list(forgets)  # what `image prune` is told, to keep nothing for a rollback
         self.place = place  # of the files that are copied in and out
         place.mkdir(exist_ok=True)
 
@@ -300,15 +299,8 @@ class Subject:
         return models[wanted.index(seen)]
 
     def until_it_listens(self, name: str) -> None:
-        """Wait until a polite program has its handler. proc_pid_status(5), SigCgt."""
-        pid = self.pid(name)
-
-        def handles_term() -> bool:
-            caught = re.search(r"^SigCgt:\t(\w+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
-            assert caught is not None
-            return bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
-
-        until(f"{name} handles SIGTERM", handles_term)
+        """Wait until a polite program has its handler."""
+        until(f"{name} handles SIGTERM", catching(self.pid(name), signal.SIGTERM))
 
     def until_it_runs_again(self, name: str, before: int) -> None:
         """Wait until a container has another first process than `before`."""
@@ -323,4 +315,4 @@ class Subject:
         for name in self.states():
             self("rm", "-f", name)
         self("rmi", "-f", SNAPSHOT)
-        self("image", "prune", "-f", *self.forgets)  # what was committed before, under the same name
+        self("image", "prune", "-f")  # what was committed before, under the same name

@@ -32,6 +32,8 @@ CASES = [
     (["run", "--sysctl", "kernel.core_pattern=x", "busybox"], 125, "kernel.core_pattern"),
     (["run", "--sysctl", "kernel.shm_rmid_forced=1+kernel.core_pattern=|/x", "busybox"], 125, "shm_rmid_forced"),
     (["run", "--device", "/dev/no-such-device", "busybox"], 125, "/dev/no-such-device"),
+    (["run", "--device", "/etc", "busybox"], 125, 'custom device "/etc": not a device node'),
+    (["run", "-v", "/etc:/etc/passwd", "busybox"], 125, "a directory is mounted on a directory, and anything else on what is none"),
     (["run", "--network", "no-such-network", "busybox"], 125, "no-such-network"),
     (["run", "--network", "container:nobody", "busybox"], 125, "nobody"),
     (["run", "--user", "nobody-here", "busybox", "true"], 125, "unable to find user nobody-here"),

@@ -14,12 +14,17 @@ import pytest
 BUSYBOX = Path("/bin/busybox")
 E_MACHINE = slice(18, 20)  # of an ELF header, elf(5)
 S390X = (22).to_bytes(2, "little")
+PIPES = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
+def mount(disk: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", disk], check=True)
 
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A file system of 96 MiB, for a data root."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", tmp_path], check=True)
+    mount(tmp_path)
     try:
         yield tmp_path
     finally:
@@ -47,6 +52,39 @@ def on(minirun, disk: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     """Run the command line with both roots on another disk."""
     words = [minirun.words[0], "--root", str(disk / "data"), "--run-root", str(disk / "run"), *arguments]
     return subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+
+
+def test_a_command_that_has_seen_a_container_end_leaves_its_disk_free(minirun, small_disk, fixture_archive):
+    """Its monitor holds the root file system a moment longer than the container itself, but no longer than the command."""
+    for options in ([], ["--rm"]) * 5:
+        assert on(minirun, small_disk, "import", fixture_archive("busybox"), "busybox").returncode == 0
+        done = on(minirun, small_disk, "run", "--network", "none", *options, "busybox", "touch", "/written")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert on(minirun, small_disk, "system", "prune", "-f").returncode == 0
+        subprocess.run(["umount", small_disk], check=True)
+        mount(small_disk)
+
+
+def test_output_that_can_not_be_written_is_said_and_the_container_goes_on(minirun, busybox):
+    script = "echo first; sleep 0.1; echo second"
+    with open("/dev/full", "w") as full:
+        for words in (("run", "--name", "unheard", "--network", "none", busybox), ("exec", "unheard")):
+            done = subprocess.run(
+                [*minirun.words, *words, "sh", "-c", script],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                check=False,
+            )
+            prefix = "minirun" if words[0] == "run" else "Error"
+            assert done.stderr == f"{prefix}: write the container's output: no space left on device\n"
+            assert done.returncode == (125 if words[0] == "run" else 1)
+            if words[0] == "run":
+                assert minirun("wait", "unheard").stdout == "0\n"
+                assert minirun("logs", "unheard").stdout == "first\nsecond\n"
+                minirun("rm", "unheard")
+                minirun("run", "-d", "--name", "unheard", "--network", "none", busybox, "sleep", "100")
+    minirun("rm", "-f", "unheard")
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(minirun, fixture_archive, small_disk):
@@ -126,3 +164,17 @@ def test_a_port_is_free_again_after_the_end(minirun, busybox):
         minirun("run", "--rm", "-p", "127.0.0.1:18431:80", busybox, "true")
     with socket.create_server(("127.0.0.1", 18431)):
         pass
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_output_that_can_not_be_written_ends_the_command(minirun, busybox, stream):
+    """Nobody waits for a container that itself waits for its reader, and nobody says that all went well."""
+    script = "echo one; echo one >&2; head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2; sleep 1000"
+    words = [*minirun.words, "run", "--name", "unheard", busybox, "sh", "-c", script]
+    with Path("/dev/full").open("wb") as full, subprocess.Popen(words, **{**PIPES, stream: full}) as command:
+        said = command.communicate(timeout=30)[1]
+    assert command.returncode == 125
+    if stream == "stdout":
+        assert said.splitlines()[-1].endswith(b"minirun: write the container's output: no space left on device")
+    assert minirun("inspect", "--format", "{{.State.Status}}", "unheard").stdout == "running\n"
+    minirun("rm", "-f", "unheard")

@@ -247,10 +247,11 @@ def test_image_prune_removes_images_without_a_name_or_all_without_a_container(st
     store("import", "-m", "another", "-c", "CMD true", archive, "busybox")
     root = root_of(store)
     before = du(root / "images", root / "snapshots")
-    kept = store("image", "prune", "-f")
+    assert store("image", "prune", "-f", "--filter", "until=24h").stdout == NOTHING  # it is younger
+    kept = store("image", "prune", "-f", "--keep-history", "1h")
     assert kept.stdout == NOTHING
-    assert kept.stderr == "1 image kept for 'minirun image rollback': --keep-history 0 removes them, too\n"
-    heading, line, _, total = store("image", "prune", "-f", "--keep-history", "0").stdout.splitlines()
+    assert kept.stderr == "1 image kept for 'minirun image rollback', as --keep-history says\n"
+    heading, line, _, total = store("image", "prune", "-f").stdout.splitlines()
     assert (heading, line) == ("Deleted Images:", f"deleted: {first}")
     freed = bytes_of(total.removeprefix("Total reclaimed space: "))
     assert freed == pytest.approx(before - du(root / "images", root / "snapshots"), rel=0.01)
@@ -264,13 +265,13 @@ def test_image_prune_removes_images_without_a_name_or_all_without_a_container(st
     assert os.listdir(root / "images/blobs/sha256") == []
 
 
-def test_a_prune_spares_what_rollback_can_reach(store, fixture_archive):
+def test_a_prune_with_a_history_spares_what_rollback_can_reach(store, fixture_archive):
     first = json.loads(store("inspect", "busybox").stdout)[0]["Id"]
     store("import", "-m", "another", str(fixture_archive("busybox")), "busybox")
-    store("system", "prune", "-f")
+    store("system", "prune", "-f", "--keep-history", "7d")
     store("image", "rollback", "busybox")
     assert json.loads(store("inspect", "busybox").stdout)[0]["Id"] == first
-    store("system", "prune", "-f", "--keep-history", "0")
+    store("system", "prune", "-f")
     assert len(store("images", "-q").stdout.split()) == 1
 
 
@@ -319,6 +320,5 @@ def test_a_prune_keeps_what_a_rollback_is_to_find(store, fixture_archive):
     lines = store("image", "prune", "-a", "-f", "--keep-history", "1h").stdout.splitlines()
     assert (lines[1], lines[-1]) == ("untagged: busybox:latest", "Total reclaimed space: 0B")
     assert store("image", "rollback", "--to", first[7:], "busybox").stdout == f"{first}\n"
-    store("image", "prune", "-a", "-f", "--keep-history", "0")
     store("image", "prune", "-a", "-f")
     assert store("images", "-aq").stdout == ""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import stat
 
 from tests.waiting import free_port
 
@@ -15,6 +17,20 @@ def test_names_and_a_hardware_address_of_ones_own(minirun, busybox):
         "sh", "-c", "cat /sys/class/net/eth0/address; grep box /etc/hosts | cut -f 2 | uniq",
     )  # fmt: skip
     assert done.stdout == f"{mac}\nbox.example.org box\n"
+
+
+def test_a_directory_that_a_bind_makes_is_for_all_users_to_enter(minirun, busybox, tmp_path):
+    before = os.umask(0o077)
+    try:
+        minirun("run", "--rm", "--network", "none", "-u", "1", "-v", f"{tmp_path}/a/b:/x", busybox, "ls", "/x")
+    finally:
+        os.umask(before)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a/b")] == [0o755, 0o755]
+
+
+def test_ports_of_a_container_on_the_hosts_network_are_said_to_be_discarded(minirun, busybox):
+    done = minirun("run", "--rm", "--network", "host", "-p", "80:80", busybox, "true")
+    assert done.stderr == "WARNING: Published ports are discarded when using host network mode\n"
 
 
 def test_without_a_log_there_is_no_file_and_output_comes_all_the_same(minirun, busybox):

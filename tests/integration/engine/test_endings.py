@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _socket
 import errno
 import json
 import os
@@ -14,9 +15,13 @@ import pytest
 
 from minirun import Engine, MinirunError
 from minirun.engine.config import ContainerConfig
+from minirun.engine.container import ExecConfig
+from minirun.engine.exec import running
 from minirun.engine.life import settle
 from minirun.engine.session import wait
 from minirun.errors import Exhausted
+from minirun.monitor.connection import Connection
+from tests.waiting import until
 
 
 def state(minirun, name: str) -> dict:
@@ -25,7 +30,11 @@ def state(minirun, name: str) -> dict:
 
 def monitor_of(minirun, name: str) -> int:
     """The parent of the container's first process."""
-    with open(f"/proc/{state(minirun, name)['State']['Pid']}/stat") as file:
+    return parent_of(state(minirun, name)["State"]["Pid"])
+
+
+def parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as file:
         return int(file.read().rpartition(")")[2].split()[1])
 
 
@@ -41,6 +50,42 @@ def test_who_waits_for_a_container_with_rm_leaves_none_when_the_monitor_was_kill
         assert engine.containers(all=True, filters={"name": ["watched"]}) == []
     finally:
         minirun("rm", "-f", "watched", check=False)
+
+
+def test_a_session_knows_how_its_container_ended_when_the_monitor_was_killed(minirun, busybox, engine):
+    container = engine.create(ContainerConfig(image=busybox, command=("sleep", "1000"), network="none"))
+    with (
+        engine.start(container.id) as session,
+        engine.exec(container.id, ExecConfig(command=("sleep", "1000"))) as further,
+    ):
+        os.kill(parent_of(further.pid), signal.SIGKILL)
+        with pytest.raises(MinirunError, match="connection to the process was lost"):
+            further.wait()
+        os.kill(parent_of(session.pid), signal.SIGKILL)
+        assert session.wait() == 137
+    engine.remove(container.id)
+
+
+@pytest.mark.parametrize("relayed", [True, False])
+def test_exec_says_that_its_monitor_was_killed(minirun, busybox, run_container, engine, tmp_path, relayed):
+    """Its streams are relayed, or the process has the caller's own: pipes."""
+    sleeper = run_container(busybox, "sleep", "1000")
+    container = engine.container(sleeper)
+    with (tmp_path / "said").open("w+b") as file:
+        error = file if relayed else subprocess.STDOUT
+        command = minirun.start(
+            "exec", sleeper, "sh", "-c", "echo up; exec sleep 1000", stdout=subprocess.PIPE, stderr=error
+        )
+        with command.stdout as output:
+            assert output.readline() == b"up\n"
+            (process,) = set(engine.hierarchy.processes(container.cgroup)) - {container.pid}
+            # earlier it would be a start that failed
+            until("the command to know of its process", lambda: running(engine, container))
+            os.kill(parent_of(process), signal.SIGKILL)
+            said = output.read()
+        assert command.wait(60) == 137
+        file.seek(0)
+        assert (said + file.read()).startswith(b"Error: the connection to the process was lost")
 
 
 def test_restart_keeps_a_container_with_rm_while_its_owner_sees_the_first_run_end(minirun, busybox):
@@ -78,6 +123,7 @@ def test_a_container_that_cannot_be_settled_stops_no_command_about_others(roots,
 KILLED_AFTER_THE_START = """
 import os, signal
 from minirun.monitor.connection import Connection
+from tests.waiting import until
 from minirun.cli import main
 heard = Connection.wait_started
 def wait_started(self):
@@ -163,3 +209,20 @@ def test_who_enters_a_container_that_ends_at_this_moment_is_told_so(minirun, bus
         for process in entering:
             said = process.communicate(timeout=60)[1]
             assert "is not running" in said or "No such container" in said or process.returncode in (0, 137), said
+
+
+def test_whoever_waits_lets_go_of_a_monitor_that_hangs_up(engine, busybox, monkeypatch):
+    container = engine.create(ContainerConfig(image=busybox, command=("sleep", "600"), network="none"))
+    engine.start(container.id).detach()
+    sockets = []
+
+    def connect(_):
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        theirs.close()
+        sockets.append(ours)
+        return Connection(ours)
+
+    monkeypatch.setattr("minirun.monitor.attach.connect", connect)
+    engine.stop(container.id, 0)
+    assert {socket.fileno() for socket in sockets} == {-1}
+    engine.remove(container.id)

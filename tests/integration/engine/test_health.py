@@ -56,6 +56,7 @@ def test_ps_inspect_and_events_say_how_it_is(minirun, checked):
     until("the event", lambda: "unhealthy" in actions(minirun, name))
     told = [word for word in actions(minirun, name) if word in ("healthy", "unhealthy")]
     assert told == ["healthy", "unhealthy"]
+    until("more looks than are kept", lambda: len(health(minirun, name)["Log"]) == 5)
     minirun("stop", name)
     assert health(minirun, name)["Status"] == "unhealthy"
     assert len(health(minirun, name)["Log"]) == 5

@@ -199,7 +199,8 @@ def test_a_commit_without_changes_adds_no_layer(minirun, box, busybox):
 COMMIT = ("-a", "A. Author <a@example.org>", "-m", "a message")
 ASKED = {
     "plain": ((), ()),
-    "given": (("-e", "A=1", "-e", "PATH=/bin", "--label", "l=container", "-u", "5:6", "-w", "/tmp", "--stop-signal", "USR1"), ()),
+    "given": (("-e", "A=1", "-e", "PATH=/bin", "--label", "l=container", "-u", "5:6", "-w", "/tmp", "--stop-signal", "USR1",
+               "-v", "/anonymous", "--health-cmd", "true", "--health-retries", "2"), ()),
     "entrypoint of the container": (("--entrypoint", "/bin/sh"), ()),
     "changes": (
         ("-e", "A=1"),
@@ -220,7 +221,7 @@ def test_a_committed_image_says_what_docker_would_make_it_say(minirun, busybox, 
         call("create", "--network", "none", "--name", "said", *options, "busybox", "-c", "true")
         call("commit", *COMMIT, *words, "said", "made-to-say")
         said.append(json.loads(call("inspect", "made-to-say"))[0])
-        call("rm", "said")
+        call("rm", "-v", "said")
         call("rmi", "made-to-say")
     ours, theirs = said
     for key in (
@@ -234,6 +235,7 @@ def test_a_committed_image_says_what_docker_would_make_it_say(minirun, busybox, 
         "Volumes",
         "OnBuild",
         "StopSignal",
+        "Healthcheck",
     ):
         ours_said, theirs_said = ours["Config"].get(key) or None, theirs["Config"].get(key) or None
         if key == "Env":  # docker's order is that of a map: another one each time

@@ -12,6 +12,7 @@ import sys
 import pytest
 
 from minirun.freeze import script
+from minirun.warm import preload
 from tests.hosts import has
 from tests.unit.cli.test_import_budget import FORBIDDEN
 
@@ -84,13 +85,25 @@ def imported(minirun, words: tuple[str, ...]) -> set[str]:
     return {line.rpartition("|")[2].strip() for line in lines}
 
 
-@pytest.mark.parametrize("words", EXPECTED, ids=" ".join)
-def test_a_hot_command_imports_only_what_it_needs(minirun, pinned, words):
-    minirun(*words)  # what is made once is made now
-    names = imported(minirun, words)
+def expected_of(words: tuple[str, ...]) -> set[str]:
+    """Give the full names of what is pinned for a command."""
     expected = set()
     for storey, modules in EXPECTED[words].items():
         prefix = f"minirun.{storey}." if storey else "minirun."
         expected |= {prefix + module for module in modules.split()} | ({f"minirun.{storey}"} if storey else set())
-    assert {name for name in names if name.startswith("minirun.")} == expected
+    return expected
+
+
+@pytest.mark.parametrize("words", EXPECTED, ids=" ".join)
+def test_a_hot_command_imports_only_what_it_needs(minirun, pinned, words):
+    minirun(*words)  # what is made once is made now
+    names = imported(minirun, words)
+    assert {name for name in names if name.startswith("minirun.")} == expected_of(words)
     assert not names & (FORBIDDEN | NEVER_HERE)
+
+
+def test_the_preloaded_process_imports_first_what_they_need():
+    used = set().union(*(expected_of(words) for words in EXPECTED if words[0] in ("run", "exec", "ps")))
+    limits = {f"minirun.runtime.{module}" for module in LIMITS.split()}
+    packages = {name for name in used if any(other.startswith(f"{name}.") for other in used)}
+    assert set(preload.first()) - packages == used - packages - limits

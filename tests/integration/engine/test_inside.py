@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from tests.waiting import until
 
 
 def inside(minirun, busybox, script: str, *options: str) -> str:
@@ -168,3 +171,34 @@ def test_an_image_with_links_in_the_place_of_system_directories_harms_nothing(mi
 def test_a_limit_of_open_files_may_be_smaller_than_what_a_start_takes(minirun, busybox, limit):
     done = minirun("run", "--rm", "--ulimit", f"nofile={limit}", busybox, "sh", "-c", "ulimit -n; ulimit -Hn")
     assert done.stdout.split() == limit.split(":")
+
+
+def test_inspect_lists_the_further_processes_that_run_and_no_others(minirun, busybox, run_container, roots):
+    name = run_container("--network", "none", busybox, "sleep", "600")
+
+    def listed() -> list[str]:
+        return json.loads(minirun("inspect", "-f", "{{json .ExecIDs}}", name).stdout) or []
+
+    assert minirun("inspect", "-f", "{{json .ExecIDs}}", name).stdout == "null\n"
+    minirun("exec", name, "true")
+    minirun("exec", "-d", name, "true")
+    minirun("exec", "-d", name, "sh", "-c", "echo $$ >/first; exec sleep 601")
+    until("one to be left", lambda: len(listed()) == 1)
+    (first,) = listed()
+    waited = minirun.start("exec", name, "sh", "-c", "echo $$ >/second; exec sleep 602", stdout=subprocess.DEVNULL)
+    try:
+        until("a second one", lambda: len(listed()) == 2)
+        assert listed()[0] == first
+        assert len(first) == 64
+    finally:
+        waited.kill()
+        waited.wait()
+    minirun("exec", name, "sh", "-c", "kill $(cat /second)")
+    until("the first one alone", lambda: listed() == [first])
+    minirun("exec", name, "sh", "-c", "kill $(cat /first)")
+    until("none", lambda: not listed())
+    container_id = minirun("inspect", "-f", "{{.Id}}", name).stdout.strip()
+    files = roots.run_root / "containers" / container_id
+    until("their files to be gone", lambda: not list(files.glob("exec-*")))
+    (files / "exec-lost").symlink_to("1 1")  # all who knew of it were killed, and another process has its number
+    assert listed() == []

@@ -10,6 +10,8 @@ import time
 
 import pytest
 
+from tests.waiting import until
+
 
 @pytest.fixture
 def sleeper(minirun, busybox):
@@ -97,6 +99,16 @@ def test_kill_sends_the_signal_that_is_named(minirun, sleeper):
     assert state(minirun, sleeper)["Running"] is True
     minirun("kill", sleeper)
     assert state(minirun, sleeper)["ExitCode"] == 137
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGRTMIN, signal.SIGRTMAX])
+def test_the_first_process_of_init_passes_on_what_it_is_sent(minirun, busybox, run_container, number):
+    """Also what a C library takes for its own (docs/decisions/0023)."""
+    script = f"trap 'exit 7' {int(number)}; echo ready; while :; do sleep 0.05; done"
+    name = run_container("--init", busybox, "sh", "-c", script)
+    until("its trap", lambda: "ready" in minirun("logs", name).stdout)
+    minirun("kill", "-s", str(int(number)), name)
+    assert minirun("wait", name).stdout == "7\n"
 
 
 def test_a_running_container_is_not_removed_without_force(minirun, sleeper):
@@ -195,6 +207,37 @@ def test_rm_option_removes_a_detached_container_at_its_end(minirun, busybox):
     while minirun("ps", "-a", "-q").stdout and time.monotonic() < deadline:
         time.sleep(0.05)
     assert minirun("ps", "-a", "-q").stdout == ""
+
+
+def _root_mount_of(minirun, container: str) -> str:
+    lines = minirun("exec", container, "cat", "/proc/self/mountinfo").stdout.splitlines()
+    return next(line for line in lines if line.split()[4] == "/")
+
+
+def test_only_what_is_removed_at_its_end_may_lose_files_in_a_crash(minirun, busybox):
+    """Nobody waits for the disk because of files that are thrown away: overlayfs's `volatile`."""
+    for options, is_volatile in ((["--rm"], True), ([], False)):
+        container = minirun("run", "-d", "--network", "none", *options, busybox, "sleep", "600").stdout.strip()
+        assert ("volatile" in _root_mount_of(minirun, container)) is is_volatile
+        minirun("rm", "-f", container)
+
+
+def test_a_container_that_will_be_removed_is_restarted_with_its_files(minirun, busybox):
+    minirun("run", "-d", "--rm", "--init", "--name", "again", "--network", "none", busybox, "sleep", "600")
+    minirun("exec", "again", "touch", "/kept")
+    minirun("restart", "-t", "0", "again")
+    assert minirun("exec", "again", "ls", "/kept").stdout == "/kept\n"
+    minirun("rm", "-f", "again")
+
+
+def test_a_container_that_will_be_removed_can_be_started_after_a_start_that_failed(minirun, busybox):
+    """The kernel refuses the second mount of a `volatile` layer, unless told that nothing has crashed."""
+    minirun("create", "--rm", "--name", "again", "--network", "none", busybox, "/absent")
+    for _ in range(2):
+        failed = minirun("start", "again", check=False)
+        assert "/absent" in failed.stderr
+        assert "overlay" not in failed.stderr
+    minirun("rm", "-f", "again")
 
 
 def test_containers_are_found_by_the_beginning_of_their_id(minirun, sleeper):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -99,6 +100,17 @@ def test_output_larger_than_any_pipe_and_input_come_whole(busybox, engine):
     assert done.stdout == data
     with engine.running(sleeper()) as box:
         assert box.execute("cat", stdin=data).stdout == data
+
+
+def test_output_that_there_is_no_room_for_is_an_error_and_not_a_shorter_answer(busybox, engine):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16 << 20, limits[1]))
+    try:
+        with pytest.raises(MinirunError, match="file too large: not all"):
+            engine.run(ContainerConfig(image=busybox, command=("head", "-c", "17000000", "/dev/zero"), network="none"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert engine.containers(all=True) == []
 
 
 def test_a_failed_command_is_told_by_check(busybox, engine):

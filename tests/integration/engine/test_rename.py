@@ -49,6 +49,31 @@ def test_a_name_that_cannot_be_is_refused(minirun, two, new, sentence):
     assert minirun("inspect", "-f", "{{.Name}}", "first").stdout == "/first\n"
 
 
+def test_a_name_comes_before_the_beginning_of_an_id_and_after_the_whole(minirun, two):
+    wanted = minirun("inspect", "-f", "{{.Id}}", "second").stdout.strip()
+
+    def named(reference: str) -> str:
+        return minirun("inspect", "-f", "{{.Name}}", reference).stdout
+
+    minirun("rename", "first", wanted[:12])
+    try:
+        assert named(wanted[:12]) == f"/{wanted[:12]}\n"
+        assert named(wanted[:13]) == named(wanted) == "/second\n"
+    finally:
+        minirun("rename", wanted[:12], "first")
+    minirun("rename", "first", wanted)
+    try:
+        assert named(wanted) == "/second\n"
+    finally:
+        minirun("rename", f"/{wanted}", "first")
+
+
+def test_no_name_at_all_is_refused_in_dockers_words(minirun):
+    for words in (("logs", ""), ("inspect", "--type", "container", ""), ("rm", ""), ("start", ""), ("wait", "")):
+        done = minirun(*words, check=False)
+        assert (done.returncode, done.stderr) == (1, "Error: invalid container name or ID: value is empty\n")
+
+
 def test_who_isnt_there_cannot_be_renamed(minirun):
     done = minirun("rename", "no-such", "other", check=False)
     assert (done.returncode, done.stderr) == (1, "Error: No such container: no-such\n")

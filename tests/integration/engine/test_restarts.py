@@ -17,7 +17,7 @@ import pytest
 from minirun.engine.restarts import FIRST_DELAY_MS
 from tests.dockerd import at_once, private_docker
 from tests.faults.test_kills import monitors_of
-from tests.waiting import until
+from tests.waiting import catching, until
 
 FAILS = ("busybox", "sh", "-c", "exit 1")
 FIFTH_DELAY_MS = FIRST_DELAY_MS * 2**4
@@ -64,12 +64,14 @@ def has_just_begun_to_wait(container: dict) -> bool:
 
 
 @pytest.fixture
-def trapping(busybox, run_container):
+def trapping(minirun, busybox, run_container):
     """Give a function that runs a container with a policy, which ends with 5 when it is told so by a file."""
 
     def run(*options: str) -> str:
         script = "trap 'echo heard' HUP; trap 'exit 7' TERM; until test -e /tmp/end; do sleep 0.05; done; rm /tmp/end; exit 5"
-        return run_container("--network", "none", *options, busybox, "sh", "-c", script)
+        name = run_container("--network", "none", *options, busybox, "sh", "-c", script)
+        until("its traps", catching(found(minirun, name)["State"]["Pid"], signal.SIGTERM))
+        return name
 
     return run
 
@@ -179,7 +181,7 @@ def test_ps_says_that_it_is_restarting(minirun, failing):
 
 def test_nothing_of_python_is_in_memory_meanwhile(minirun, roots, failing):
     until("the end of the hook that recorded the exit", lambda: not processes_of(roots))
-    (waiting,) = monitors_of(roots.run_root)
+    (waiting,) = until("the other monitor's end", lambda: len(found := monitors_of(roots.run_root)) == 1 and found)
     resident = int(re.search(r"RssAnon:\s+(\d+)", Path(f"/proc/{waiting}/status").read_text())[1])
     assert resident < 500, "KiB of its own"
 

@@ -286,7 +286,7 @@ def run_sequences(machine: type[Sequences], count: int) -> None:
 
 
 def test_any_sequence_does_what_the_model_says(store, roots, tmp_path):
-    subject = Subject(store.words, tmp_path / "files", forgets=("--keep-history", "0s"))
+    subject = Subject(store.words, tmp_path / "files")
     subject("ps")
     root, run_root = Path(store.words[2]), Path(store.words[4])
     subject("run", "--rm", "busybox", "true")  # what is made once is there

@@ -14,6 +14,7 @@ import subprocess
 
 import pytest
 
+from tests.conftest import open_way
 from tests.terminal import Terminal
 from tests.waiting import until
 
@@ -267,8 +268,7 @@ def shared(tmp_path: pathlib.Path) -> pathlib.Path:
     """A directory of the host's root with a file that nobody else may read."""
     place = tmp_path / "shared"
     place.mkdir()
-    for parent in (place, *list(place.parents)[:-2]):
-        parent.chmod(0o755)
+    open_way(place)
     (place / "secret").write_text("secret\n")
     (place / "secret").chmod(0o600)
     return place
@@ -401,6 +401,8 @@ def test_a_file_system_without_mapped_mounts_is_named_before_anything_is_made(mi
 
 def test_explain_shows_the_ids_and_leases_none(minirun, busybox, roots):
     text = minirun("run", "--explain", "--userns", "auto", busybox, "true").stdout
+    steps = [line.removeprefix("engine   ") for line in text.splitlines() if line.startswith("engine ")]
+    assert [steps.index(step) for step in ("start the monitor", "hand the plan to the monitor")] == [2, len(steps) - 1]
     assert f"lease 65536 user ids from {FIRST} on" in text
     assert "with mapped ids" in text
     assert leases(roots) == []

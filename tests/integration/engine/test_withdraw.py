@@ -17,28 +17,28 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 @pytest.fixture
 def own(tmp_path, fixture_archive):
     """Roots of the test's own, with the busybox image; nothing of another test is in them."""
-    root, run_root = str(tmp_path / "data"), str(tmp_path / "run")
+    root, run_root, oci_root = (str(tmp_path / name) for name in ("data", "run", "oci"))
     with Engine(root, run_root) as engine, open(fixture_archive("busybox"), "rb", buffering=0) as stream:
         engine.images.import_archive(stream, "busybox")
-    yield root, run_root
+    yield root, run_root, oci_root
     with Engine(root, run_root) as engine:
         for container in engine.containers(all=True):
             engine.remove(container.id, force=True)
-    assert main([root, run_root]) == 0
+    assert main([root, run_root, oci_root]) == 0
 
 
 @pytest.mark.no_census
 def test_nothing_stays_but_the_data_root_and_it_can_be_used_again(own, capfd):
-    root, run_root = own
+    root, run_root, oci_root = own
     with Engine(root, run_root) as engine:
         kept = engine.create(ContainerConfig(image="busybox", name="kept", command=("sleep", "100")))
         engine.start(kept.id).detach()
-        assert main([root, run_root]) == 1
-        assert capfd.readouterr().err.endswith(": kept\n")
+        assert main([root, run_root, oci_root]) == 1
+        assert capfd.readouterr().err.endswith(": minirun stop kept\n")
         engine.stop(kept.id, 0)
         bridge, cgroup = f"mr-{engine.layout.tag()}", engine.hierarchy.root
         assert os.path.isdir(f"/sys/class/net/{bridge}")
-    assert main([root, run_root]) == 0
+    assert main([root, run_root, oci_root]) == 0
     assert not os.path.exists(f"/sys/class/net/{bridge}")
     assert not os.path.exists(cgroup)
     assert not os.path.exists(run_root)
@@ -68,5 +68,26 @@ def test_uninstall_asks_the_program_that_was_used(tmp_path, installed):
 
 
 def test_no_data_root_is_no_error(tmp_path):
-    assert main([str(tmp_path / "none"), str(tmp_path / "run")]) == 0
-    assert not (tmp_path / "none").exists()
+    """Whoever uses minirun-oci alone has none, but the run root that the preloaded process has left."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/warm.sock.lock").touch()
+    assert main([str(tmp_path / name) for name in ("none", "run", "oci")]) == 0
+    assert not list(tmp_path.iterdir())
+
+
+def test_containers_of_other_engines_keep_their_runtime_and_nothing_of_it_stays_without_them(tmp_path, capfd):
+    """podman can neither stop nor remove what minirun-oci has made once the program is gone."""
+    roots = [str(tmp_path / name) for name in ("none", "run", "oci")]
+    (tmp_path / "oci/.shared/rootfs").mkdir(parents=True)
+    record = tmp_path / "oci/podmans"
+    record.mkdir()
+    (record / "state.json").write_text("{}")
+    assert main(roots) == 1
+    assert capfd.readouterr().err.endswith("or: minirun-oci delete --force podmans\n")
+    assert (tmp_path / "oci/.shared/rootfs").is_dir()
+    (record / "state.json").unlink()  # one that is being made
+    assert main(roots) == 0
+    assert (tmp_path / "oci/.shared/rootfs").is_dir()
+    record.rmdir()
+    assert main(roots) == 0
+    assert not (tmp_path / "oci").exists()

@@ -39,6 +39,8 @@ def test_every_move_of_a_name_is_written_down(store):
     assert abs(time.time_ns() - moments[0]) < 60e9
     named = [last_tagged_ns(store.connection, image) for image in (first, second, "sha256:none")]
     assert named == [moments[1], moments[2], 0]
+    with pytest.raises(InvalidInput, match="refusing to create an ambiguous tag"):
+        store.tag(first, "sha256:beef")
     with pytest.raises(NotFound):
         store.log("never-there")
     with pytest.raises(InvalidInput, match="only a name has a history"):

@@ -33,7 +33,7 @@ def test_exit_code_is_the_programs(start: Start, code: int) -> None:
     running.connection.acknowledge()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGRTMAX])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGRTMIN, signal.SIGRTMAX])
 def test_exit_code_is_128_and_the_signal(start: Start, number: int) -> None:
     running = start(("sh", "-c", f"kill -{int(number)} $$"), pid_namespace=False)
     assert running.connection.wait_exited().exit_code == 128 + number
@@ -109,9 +109,13 @@ def test_an_owner_that_leaves_before_it_attached_starts_nothing(tmp_path: Path) 
     plan = p.Plan()
     plan.monitor += [p.run_directory(str(tmp_path)), p.await_owner(), p.stdio(p.STDIO_NULL), p.clone(0)]
     plan.child += [p.exec_("/bin", ("touch", str(tmp_path / "started-anyway")), ())]
-    connection = launch(plan)
+    end, held = os.pipe()
+    connection = Launcher(keep=False).launch()
+    connection.give_plan(plan, held=(held,))
+    os.close(held)
     connection.close()
-    until(lambda: not exits.is_alive(str(tmp_path)))
+    with open(end, "rb") as file:
+        assert file.read() == b""  # the monitor has ended
     assert sorted(os.listdir(tmp_path)) in ([], ["lock"])
 
 
@@ -180,8 +184,7 @@ def test_a_network_that_was_made_ahead_is_the_containers_alone(tmp_path: Path, m
     run.mkdir()
     plan.monitor += [p.run_directory(str(run)), p.stdio(p.STDIO_PIPES, True), p.clone(flags.CLONE_NEWNET | more)]
     plan.child += [p.exec_("/bin:/usr/bin", ("cat",), ())]
-    with Launcher(keep=False).launch() as connection:
-        connection.make_ahead(flags.CLONE_NEWNET)
+    with Launcher(keep=False).launch(ahead=flags.CLONE_NEWNET) as connection:
         connection.give_plan(plan)
         connection.attach(True, False, False)
         inside = connection.wait_started().pid

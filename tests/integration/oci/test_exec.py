@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -210,6 +211,31 @@ def test_one_that_the_container_holds_up_can_be_ended(oci: Oci, container: str) 
     assert held.returncode == 130
     oci("resume", container)
     until("nobody but the first process", lambda: len(frozen.read_text().split()) == 1)
+
+
+INTERRUPTED_AFTER_THE_PLAN = """
+from minirun.oci.main import main
+from minirun.runtime.process import Maker
+send = Maker._send
+def interrupted(maker, kind, value, descriptor=-1):
+    send(maker, kind, value, descriptor)
+    if descriptor >= 0:
+        raise KeyboardInterrupt
+Maker._send = interrupted
+main()
+"""
+
+
+def test_an_interruption_just_after_the_plan_is_the_end_of_it(oci: Oci, container: str) -> None:
+    """It doesn't wait for what the container holds up, and nothing goes on behind its back."""
+    oci("pause", container)
+    held = Path(oci.cgroups()[0], "cgroup.procs")
+    words = oci.words("exec", "--ignore-paused", container, "sleep", "1000")[1:]
+    null = subprocess.DEVNULL  # what is held up has our streams
+    program = [sys.executable, "-c", INTERRUPTED_AFTER_THE_PLAN, *words]
+    subprocess.run(program, stdin=null, stdout=null, stderr=null, check=False, timeout=20)
+    oci("resume", container)
+    until("nobody but the first process", lambda: len(held.read_text().split()) == 1, seconds=5)
 
 
 def test_what_was_held_up_does_not_outlive_who_sent_it(oci: Oci, container: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests import hosts
+from tests.conftest import open_way
 from tests.integration.oci.conftest import Oci
 from tests.waiting import until
 
@@ -168,8 +169,7 @@ def test_a_container_lives_in_its_delegated_cgroup(oci: Oci, maps: tuple[int, ..
     (oci.rootfs / "sys/fs/cgroup").mkdir(parents=True)
     for path in (oci.rootfs, oci.rootfs / "dev"):
         os.chown(path, 100_000, 100_000)
-    for path in (oci.top, oci.top.parent, oci.top.parent.parent):
-        path.chmod(0o755)
+    open_way(oci.top)
     oci("create", ID)
     outer = hosts.cgroup_mount() / ID
     pid = str(oci.state(ID)["pid"])

@@ -95,9 +95,10 @@ def test_a_hook_that_hangs_is_killed_in_time(oci: Oci, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", BEFORE_START)
 def test_a_hook_that_is_not_there_fails(oci: Oci, kind: str) -> None:
-    oci.config("sleep", "1000", hooks={kind: [{"path": "/nonexistent/hook"}]})
+    oci.config("sleep", "1000", hooks={kind: [hook(kind, "exit 0"), {"path": "/nonexistent/hook"}]})
     done = oci("create", ID, check=False)
     assert done.returncode == 1
+    assert f"error running {kind} hook #1: " in done.stderr
     assert "/nonexistent/hook" in done.stderr
     assert "no such file or directory" in done.stderr.lower()
     oci.assert_nothing_is_left()
@@ -105,11 +106,12 @@ def test_a_hook_that_is_not_there_fails(oci: Oci, kind: str) -> None:
 
 @pytest.mark.parametrize(("script", "more"), [("exit 3", {}), ("exec sleep 1000", {"timeout": 1})])
 def test_a_hook_that_fails_at_the_start_stops_the_container(oci: Oci, script: str, more: dict[str, Any]) -> None:
-    oci.config("sleep", "1000", hooks={"startContainer": [hook("startContainer", script, **more)]})
+    hooks = [hook("startContainer", "exit 0"), hook("startContainer", script, **more)]
+    oci.config("sleep", "1000", hooks={"startContainer": hooks})
     oci("create", ID)
     done = oci("start", ID, check=False, timeout=30)
     assert done.returncode == 1
-    assert "startContainer hook" in done.stderr
+    assert "error running startContainer hook #1: " in done.stderr
     oci.wait_until(ID, "stopped")
     oci("delete", ID)
 
@@ -262,3 +264,12 @@ def test_a_hook_without_an_environment_gets_the_callers(oci: Oci, variables: dic
     given = {name: os.environ[name] for name in ("PATH", "MINIRUN_WARM")} | variables
     oci("run", ID, env=given)
     assert dict(entry.split("=", 1) for entry in log.read_text().split("\0")[:-1]) == given
+
+
+@pytest.mark.parametrize("kind", [*OUTSIDE, "createContainer"])
+def test_an_empty_environment_is_one(oci: Oci, kind: str) -> None:
+    log = oci.rootfs / "data/log"
+    program = {"path": "/bin/cp", "args": ["cp", "/proc/self/environ", str(log)], "env": []}
+    oci.config("true", hooks={kind: [program]})
+    oci("run", ID)
+    assert log.read_text() == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import stat
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 
 from minirun.errors import Conflict
 from minirun.linux import syscalls
+from minirun.runtime import selinux
 from minirun.runtime.container import Runtime, find
 from minirun.runtime.state import Directory, State
 from tests.integration.oci.conftest import Oci
@@ -192,6 +194,17 @@ def test_deleting_while_it_is_created_waits_and_ends_in_nothing(oci: Oci) -> Non
     oci.assert_nothing_is_left()
 
 
+def test_a_container_without_a_process_is_being_created_as_long_as_somebody_does_it(oci: Oci) -> None:
+    directory = Directory(str(oci.root), ID)
+    with directory.taken():
+        assert oci.state(ID)["status"] == "creating"
+        directory.write(State(id=ID, bundle=str(oci.bundle)))
+        assert (oci.state(ID)["status"], oci.state(ID)["pid"]) == ("creating", 0)
+        assert json.loads(oci("list", "--format", "json").stdout)[0]["status"] == "creating"
+    assert oci.state(ID)["status"] == "stopped"
+    oci("delete", ID)
+
+
 def test_what_was_recorded_while_a_command_waited_counts(oci: Oci) -> None:
     """A process whose number is written down only after `delete` has looked for the first time."""
     directory = Directory(str(oci.root), ID)
@@ -339,12 +352,12 @@ def test_an_id_is_taken_from_who_has_lost_its_directory(tmp_path: Path) -> None:
     locked = mine._lock
     others: list[Directory] = []
 
-    def lock_too_late() -> int:
+    def lock_too_late(how: int = 0) -> int:
         (tmp_path / "box").rmdir()
         others.append(Directory(str(tmp_path), "box"))
         with others[0].taken():
             others[0].make_gate()
-        return locked()
+        return locked(how)
 
     mine._lock = lock_too_late  # type: ignore[method-assign]
     with pytest.raises(Conflict), mine.taken():
@@ -404,9 +417,34 @@ def test_device_nodes_of_the_image_lead_nowhere_where_none_are_filtered(oci: Oci
     everything = {"devices": [{"allow": True, "access": "rwm"}]}
     oci.config("sh", "-c", read, mounts=mounts, linux={"resources": everything})
     assert oci("--cgroup-manager=disabled", "run", ID).stdout.split() == ["0", "0", "0"]
-    elsewhere = [{"path": "/data/null", "type": "c", "major": 1, "minor": 3}]
-    oci.config("sh", "-c", "echo > /data/null", linux={"devices": elsewhere})
-    oci("--cgroup-manager=disabled", "run", ID)
+    elsewhere = [{"path": "/data/null", "type": "c", "major": 1, "minor": 3, "fileMode": 0o606, "uid": 7}]
+    oci.config("sh", "-c", f"echo > /data/null; stat -c %a:%u /data/null; {read}", linux={"devices": elsewhere})
+    assert oci("--cgroup-manager=disabled", "run", ID).stdout.split() == ["606:7", "0", "1", "1"]
+
+
+@pytest.mark.parametrize("dev", ["none", "copied"])
+def test_nor_do_they_where_the_image_has_dev(oci: Oci, dev: str) -> None:
+    """The nodes that every container has are mounts then, as the file system beneath opens none."""
+    for place in ("data", "dev"):
+        os.mknod(oci.rootfs / place / "mine", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    proc, tmpfs, pts = oci.config()["mounts"]
+    mounts = [proc] if dev == "none" else [proc, tmpfs | {"options": [*tmpfs["options"], "tmpcopyup"]}, pts]
+    read = "for n in /dev/zero /dev/mine /data/mine; do head -c 1 $n >/dev/null 2>&1; echo $?; done; echo > /dev/null"
+    oci.config("sh", "-c", read, mounts=mounts)
+    assert oci("--cgroup-manager=disabled", "run", ID).stdout.split() == ["0", "1", "1"]
+    assert sorted(os.listdir(oci.rootfs / "data")) == ["mine"]
+
+
+def test_what_is_not_granted_without_a_device_filter_is_said(oci: Oci) -> None:
+    sets = {key: ["CAP_MKNOD", "CAP_CHOWN"] for key in ("bounding", "effective", "permitted", "inheritable", "ambient")}
+    oci.config("sleep", "1000", process={"capabilities": sets})
+    done = oci("--cgroup-manager=disabled", "run", "--detach", ID)
+    assert done.stderr.count("\n") == 1
+    assert "without a device filter CAP_MKNOD isn't granted: cgroups are disabled" in done.stderr
+    assert oci("exec", ID, "sh", "-c", "mknod /data/x c 1 5 2>/dev/null; echo $?").stdout == "1\n"
+    oci("delete", "--force", ID)
+    oci.config("true", process={"capabilities": {key: ["CAP_CHOWN"] for key in sets}})
+    assert oci("--cgroup-manager=disabled", "run", ID).stderr == ""
 
 
 @pytest.mark.parametrize("word", ["unspoken", "spoken"])
@@ -468,6 +506,23 @@ def test_a_state_that_cannot_be_read_is_said_hides_no_other_and_is_deleted_by_fo
     assert oci.containers() == [container]
 
 
+def test_a_container_of_another_runtime_in_the_same_root_is_left_alone_also_by_force(oci: Oci, container: str) -> None:
+    """containerd gives all of its runtimes one root; who removed the state would leave a container that nobody can end."""
+    (oci.root / "theirs").mkdir()
+    written = oci.root / "theirs" / "state.json"
+    written.write_text('{"id":"theirs","init_process_pid":1,"init_process_start":0,"config":{},"cgroup_paths":{}}')
+    for words in (["state"], ["kill"], ["delete"], ["delete", "--force"]):
+        refused = oci(*words, "theirs", check=False)
+        assert refused.returncode == 1
+        assert "theirs/state.json was written by another runtime" in refused.stderr
+    assert written.exists()
+    assert "already exists" in oci("create", "theirs", check=False).stderr
+    listed = oci("list", "--quiet")
+    assert listed.stdout.split() == [container]
+    assert listed.stderr.count("level=warning") == 1
+    shutil.rmtree(written.parent)
+
+
 @pytest.mark.parametrize("manager", ["cgroupfs", "disabled"])
 def test_of_a_container_whose_state_was_damaged_a_copy_tells_all(oci: Oci, manager: str) -> None:
     oci.config("sleep", "1000")
@@ -489,3 +544,10 @@ def test_a_container_that_waits_is_told_to_go_when_all_was_lost(oci: Oci) -> Non
             path.write_text("")
     oci("delete", "--force", ID)
     oci.assert_nothing_is_left()
+
+
+def test_a_label_of_the_mounts_is_left_out_where_nothing_would_come_of_it(oci: Oci) -> None:
+    tmpfs = {"destination": "/scratch", "type": "tmpfs", "source": "tmpfs"}
+    oci.config("true", mounts=[tmpfs], linux={"mountLabel": "system_u:object_r:svirt_sandbox_file_t:s0:c1,c2"})
+    done = oci("run", ID)
+    assert ("this host has no SELinux" in done.stderr) is not selinux.is_enabled()

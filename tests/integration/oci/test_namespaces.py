@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import open_way
 from tests.integration.oci.conftest import Oci
+from tests.waiting import until
 
 ID = f"namespaces-{os.getpid()}"
 MAPS = [{"containerID": 0, "hostID": 100_000, "size": 65536}]
@@ -18,11 +20,10 @@ USER = {"uidMappings": MAPS, "gidMappings": MAPS}
 FILES = {"network": "net", "ipc": "ipc", "uts": "uts", "pid": "pid", "time": "time", "user": "user", "cgroup": "cgroup"}
 
 
-@pytest.fixture
-def open_way(oci: Oci) -> None:
+@pytest.fixture(name="open_way")
+def way_is_open(oci: Oci) -> None:
     """Root of a user namespace has to come as far as the bundle."""
-    for path in (oci.top, *oci.top.parents[:2]):
-        path.chmod(0o755)
+    open_way(oci.top)
 
 
 @pytest.fixture
@@ -142,3 +143,21 @@ def test_a_session_keyring_of_its_own_unless_the_callers_is_wanted(oci: Oci) -> 
     assert ID in own
     other = f"{ID}-none"  # the kernel takes its time to forget the keyring of the first
     assert other not in oci("run", "--no-new-keyring", other).stdout
+
+
+@pytest.mark.parametrize("more", [(), ("network",)])
+def test_root_of_a_user_namespace_runs_a_container(oci: Oci, more: tuple[str, ...]) -> None:
+    """It may not make device nodes: the host's are bound, as in a container that has a user namespace of its own. And the host's
+    network isn't its own: whoever leaves it there doesn't come back."""
+    script = "cat /dev/null && stat -c %F /dev/null; id -u"
+    oci.config("sh", "-c", script, namespaces=("pid", "mount", "ipc", "uts", *more))
+    oci.ids.append(ID)
+    script = 'read go; exec unshare --mount --pid --fork --mount-proc "$@"'
+    words = ["unshare", "--user", "sh", "-c", script, "sh", *oci.words("--cgroup-manager=disabled", "run", ID)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as inside:
+        ours = os.readlink("/proc/self/ns/user")
+        until("the new namespace", lambda: os.readlink(f"/proc/{inside.pid}/ns/user") != ours)
+        for kind in ("uid", "gid"):
+            Path(f"/proc/{inside.pid}/{kind}_map").write_text("0 0 1000\n")
+        output, _ = inside.communicate("go\n", timeout=60)
+    assert (inside.returncode, output) == (0, "character special file\n0\n")

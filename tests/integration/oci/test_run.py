@@ -196,7 +196,7 @@ def test_the_exit_code_is_the_programs_whoever_removes_the_container(oci: Oci) -
 def test_a_run_that_fails_on_the_way_leaves_no_container(
     oci: Oci, breaks: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(what: Any, *_: Any) -> None:
+    def fail(what: Any, *_: Any, **__: Any) -> None:
         if what is not True:  # set_subreaper(True) comes before there is anything to leave
             raise OSError(errno.EMFILE, "too many open files")
 

@@ -181,6 +181,15 @@ def test_a_terminal_has_its_size_from_the_first_moment(oci: Oci) -> None:
         assert terminal.wait() == 0
 
 
+def test_a_size_that_is_asked_for_is_not_that_of_the_callers_terminal(oci: Oci) -> None:
+    oci.config("sh", "-c", "stty size; echo ready; read line; stty size", process=TTY)
+    with Terminal(oci.words("run", ID)) as terminal:
+        terminal.expect("33 77\r\nready")
+        terminal.send("\n")
+        terminal.expect("33 77\r\n")
+        assert terminal.wait() == 0
+
+
 def test_the_callers_terminal_is_as_before_when_all_is_over(oci: Oci) -> None:
     oci.config("true", process={"terminal": True})
     words = " ".join(oci.words("run", ID))

@@ -207,9 +207,7 @@ def test_its_owner_may_divide_it_and_nothing_else(cgroup: ContainerCgroup) -> No
     assert os.stat(os.path.dirname(cgroup.path)).st_uid == 0
 
 
-def test_numbers_have_the_shape_that_events_print(
-    cgroup: ContainerCgroup, inhabitant: subprocess.Popen[bytes], hierarchy: Hierarchy
-) -> None:
+def test_numbers_have_the_shape_that_events_print(cgroup: ContainerCgroup, inhabitant: subprocess.Popen[bytes]) -> None:
     found = cgroup.stats()
     assert set(found) == {"cpu", "cpuset", "memory", "pids", "blkio", "hugetlb", "network_interfaces"}
     usage = found["cpu"]["usage"]
@@ -220,9 +218,6 @@ def test_numbers_have_the_shape_that_events_print(
     assert set(found["memory"]["usage"]) >= {"limit", "usage", "failcnt"}
     if Path(cgroup.path, "cpu.pressure").exists():
         assert set(found["cpu"]["psi"]["some"]) == {"avg10", "avg60", "avg300", "total"}
-    if "memory" not in hierarchy.controllers():
-        with pytest.raises(NotSupported, match="memory"):
-            next(cgroup.oom_events())
 
 
 # ---- where there are all controllers
@@ -275,13 +270,12 @@ def test_each_resource_is_read_back_as_converted(cgroup: ContainerCgroup) -> Non
 
 
 @pytest.mark.needs("memory", "pids")
-def test_want_of_memory_is_told_and_counted(cgroup: ContainerCgroup) -> None:
+def test_want_of_memory_is_counted(cgroup: ContainerCgroup) -> None:
     cgroup.create(Resources(memory=Memory(limit=16 * MIB, swap=16 * MIB)))
     hog = f"open('{cgroup.path}/cgroup.procs', 'w').write('0')\nown = b'x' * {MIB}\ninput()\nb'x' * {64 * MIB}"
     with subprocess.Popen(["python3", "-c", hog], stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         until("it has memory there", lambda: cgroup.stats()["memory"]["usage"]["usage"] >= MIB)
-        events = cgroup.oom_events()
         before = cgroup.stats()
         assert (before["memory"]["usage"]["limit"], before["memory"]["swap"]["limit"]) == (16 * MIB, 16 * MIB)
         assert "anon" in before["memory"]["raw"]
@@ -290,7 +284,6 @@ def test_want_of_memory_is_told_and_counted(cgroup: ContainerCgroup) -> None:
             cgroup.update(Resources(memory=Memory(limit=4096, check_before_update=True)))
         process.stdin.write(b"\n")
         process.stdin.flush()
-        assert list(events) == [1]
         assert process.wait(30) == -signal.SIGKILL
     assert cgroup.oom_kills() == 1
     assert cgroup.stats()["memory"]["event_count"]["oom_kill"] == 1

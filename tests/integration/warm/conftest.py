@@ -23,7 +23,7 @@ from tests.waiting import until
 MARK = "import os\nos.close(os.open({mark!r}, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))\n"
 
 
-SPARE, MEMORY = "minirun-spare", "minirun-memory"
+SPARE, MEMORY, ENDED = "minirun-spare", "minirun-memory", ""
 
 
 def has_ended(pid: int) -> bool:
@@ -35,11 +35,11 @@ def has_ended(pid: int) -> bool:
 
 
 def name_of(pid: int) -> str:
-    """Give what ps(1) calls a process; one that has just ended is called SPARE."""
+    """Give what ps(1) calls a process; ENDED for one that has gone, which is neither at work nor waits for it."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().rstrip()
-    except OSError:  # it has ended
-        return SPARE
+    except OSError:
+        return ENDED
 
 
 class Installation:
@@ -115,7 +115,7 @@ class Installation:
 
     def workers(self) -> list[int]:
         """Give the workers that there are now."""
-        return [pid for pid in self._children() if name_of(pid) not in (SPARE, MEMORY)]
+        return [pid for pid in self._children() if name_of(pid) not in (SPARE, MEMORY, ENDED)]
 
     def spares(self) -> list[int]:
         """Give the workers that wait for a command."""

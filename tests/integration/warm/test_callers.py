@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests import hosts
+from tests.waiting import until
 
 TRACER = """
 import ctypes, os, sys
@@ -214,6 +215,30 @@ def test_a_container_prints_what_it_was_made_to(installed, bundle, tmp_path):
     assert b"0027" in hook
     assert b"PATH=" in hook
     assert not installed.ran_cold()
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_directory_is_no_stream_as_it_is_none_to_a_cold_command(installed, tmp_path, number):
+    """The interpreter ends, with words that have an address in them."""
+    words = [
+        "bash",
+        "-c",
+        f'exec "$@" {number}</',
+        "bash",
+        installed.program(),
+        "--root",
+        str(tmp_path),
+        "volume",
+        "ls",
+    ]
+    installed.run("version")
+    until("one that has made its streams ahead", installed.spares)
+    seen = []
+    for warm in (False, True):
+        done = subprocess.run(words, capture_output=True, check=False, env=installed.environment(warm=warm), timeout=60)
+        seen.append((done.returncode, done.stdout))
+    assert seen[0] == seen[1]
+    assert seen[0] == (1, b"")
 
 
 def test_a_full_descriptor_table_is_no_trouble(installed):

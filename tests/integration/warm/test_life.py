@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +17,12 @@ from minirun.warm import control
 from tests.conftest import CHECKOUT
 from tests.waiting import until
 
-from .conftest import SPARE, has_ended, name_of
+from .conftest import MEMORY, SPARE, Installation, has_ended, name_of
 from .test_signals import has_database
+
+sys.path.insert(0, str(CHECKOUT / "native"))
+
+import build_native
 
 
 def text_of(pid: int, name: str) -> str:
@@ -36,6 +41,13 @@ def test_a_command_is_served_and_says_what_it_says_cold(installed):
     assert not installed.ran_cold()
     assert installed.run("version", warm=False).stdout == warm.stdout
     assert installed.ran_cold()
+
+
+def test_a_launcher_of_the_other_c_library_is_served_too(installed):
+    """musl where it is there, glibc elsewhere: docs/decisions/0023."""
+    build_native.build_launcher(installed.program(), musl=False)
+    installed.run("version")
+    assert not installed.ran_cold()
 
 
 def test_the_first_command_runs_cold_and_leaves_a_process_for_the_next(place):
@@ -85,6 +97,17 @@ def test_start_stop_and_status_say_what_there_is(place):
     assert place.run("system", "warm", "stop").stdout == "stopped\n"
     until("its end", lambda: has_ended(pid))
     assert not Path(place.socket).exists()
+
+
+def test_start_and_status_say_when_it_is_another_installations(place, tmp_path):
+    place.start()
+    other = Installation(tmp_path / "other")
+    other.socket = place.socket
+    for action in ("status", "start"):
+        assert place.run("system", "warm", action).stderr == ""
+        done = other.run("system", "warm", action)
+        assert done.stdout.startswith(f"running: process {place.pid()}, ")
+        assert f"it serves the installation in {place.top}/bin, and commands of this one run cold" in done.stderr
 
 
 def test_an_unknown_action_is_refused(place):
@@ -234,9 +257,10 @@ def test_it_holds_no_more_after_many_commands(installed):
             links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
         except FileNotFoundError:  # closed just now
             return False
-        # It listens, and has a worker ready: no connection is left, of ours neither (to ask for its number makes one).
+        # It listens, and has a worker ready, with who will give back its memory: no connection is left, of ours neither (to
+        # ask for its number makes one).
         children = text_of(pid, f"task/{pid}/children").split()
-        is_ready = [name_of(int(child)) for child in children] == [SPARE]
+        is_ready = sorted(name_of(int(child)) for child in children) == [MEMORY, SPARE]
         has_connection = any("eventfd" in link or "pidfd" in link for link in links)
         return is_ready and not has_connection and sum(link.startswith("socket:") for link in links) == 2
 

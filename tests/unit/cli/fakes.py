@@ -31,10 +31,12 @@ class Session:
     """A session whose container has ended with code 3."""
 
     role = "owner"
+    remark = ""
 
     def __init__(self, engine: Engine, started: Container) -> None:
         self.engine = engine
         self.container = started
+        self.connection = self
 
     def detach(self) -> None:
         self.engine.calls.append(("detach",))
@@ -48,7 +50,13 @@ class Session:
         pass
 
     def wait(self) -> int:
+        return self.finish(self.wait_exited())
+
+    def wait_exited(self) -> int:
         return 3
+
+    def finish(self, end: int) -> int:
+        return end
 
 
 class Engine:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -160,17 +161,29 @@ def test_detaching_leaves_the_container_alone(modes: list[str], capfd: pytest.Ca
     assert follow(session, terminal=True) == 0
     assert session.detached
     assert modes == ["raw", "cooked"]
+    assert capfd.readouterr().err == ""
+
+
+def test_where_it_is_a_failure_detaching_has_a_sentence_and_a_code(
+    modes: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(Detached())
+    assert follow(session, terminal=True, detached_code=1) == 1
+    assert session.detached
+    assert modes == ["raw", "cooked"]
     assert capfd.readouterr().err == "read escape sequence\n"
 
 
 def test_a_lost_monitor_leaves_the_code_to_the_engine() -> None:
     assert follow(Session(EOFError())) == 137
-    assert follow(Session(ConnectionResetError())) == 137
 
 
-def test_a_lost_reader_is_the_callers_business() -> None:
-    session: Any = Session(BrokenPipeError())
-    with pytest.raises(BrokenPipeError):
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(), OSError(errno.ENOSPC, "relay: no space left")], ids=["reader", "room"]
+)
+def test_output_that_goes_nowhere_is_the_callers_business(error: OSError) -> None:
+    session: Any = Session(error)
+    with pytest.raises(type(error)):
         foreground.follow(session, ALL, terminal=False)
     assert session.closed
 

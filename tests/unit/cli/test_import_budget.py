@@ -42,7 +42,8 @@ class Engine:
     id, auto_remove = "0" * 64, False
     def __enter__(self): return self
     def __exit__(self, *_): pass
-    def __getattr__(self, verb): return lambda *_, **__: {"containers": (), "logs": (), "wait": 0}.get(verb, self)
+    connection = property(lambda self: self)
+    def __getattr__(self, verb): return lambda *_, **__: {"containers": (), "logs": (), "wait": 0, "finish": 0}.get(verb, self)
 """
 
 CLI = "__init__ commands.__init__ invocation main options parse"

@@ -111,6 +111,20 @@ def test_what_is_around_a_template_is_nothing_and_its_json_is_in_order() -> None
     assert '"Image":"\\u003ca\\u003e\\u0026b"' in html
 
 
+def test_a_whole_row_is_written_as_docker_has_it_and_shows_nothing_of_ours() -> None:
+    one = container(image_name="<a>&b")
+    assert "\\u003ca\\u003e\\u0026b" in listed(one, template="{{json .}}")
+    assert listed(one, template="{{json .Image}}") == '"<a>&b"\n'
+    assert listed(one, template="{{.Platform}} {{json .Platform}}") == "<nil> null\n"
+    assert "function" not in listed(one, template="{{.}}")
+
+
+def test_raw_has_a_line_for_each_field() -> None:
+    text = show(present.container_columns(truncate=True), [container()], "raw", (), present.PS_RAW)
+    assert text.startswith("container_id: 0123456789ab\nimage: busybox\n")
+    assert text.endswith("names: brave_otter\nlabels: a=1,b=2\nports: 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp\n\n")
+
+
 def test_json_has_a_line_each() -> None:
     line = listed(container(), template="json")
     assert line.endswith("}\n")

@@ -353,11 +353,15 @@ def test_what_becomes_of_an_exception(
     assert capfd.readouterr() == ("", sentence)
 
 
-def test_debug_shows_where_an_error_comes_from(engine: Engine) -> None:
-    from minirun.errors import NotFound
+def test_debug_shows_where_an_error_comes_from(engine: Engine, capfd: Captured) -> None:
+    assert run("--debug rm missing") == run("rm missing") == 1
+    output = capfd.readouterr().err
+    assert output.startswith("Traceback (most recent call last):\n")
+    assert "minirun.errors.NotFound: No such container: missing\nError: No such container: missing\n" in output
 
-    with pytest.raises(NotFound):
-        run("--debug rm missing")
+
+def test_debug_changes_no_exit_code(engine: Engine) -> None:
+    assert run("--debug run --bogus busybox") == run("run --bogus busybox") == 125
 
 
 def test_start_says_the_name_as_it_was_given(engine: Engine, capfd: Captured) -> None:

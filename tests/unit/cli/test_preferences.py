@@ -23,7 +23,7 @@ def says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
 
     def write(**document: Any) -> None:
-        (tmp_path / "config.json").write_text(json.dumps(document))
+        (tmp_path / "config.json").write_text(f"\n{json.dumps(document, indent=4)}\n")  # as an editor leaves it
 
     return write
 

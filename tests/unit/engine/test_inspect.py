@@ -51,6 +51,20 @@ def shown(config: ContainerConfig, **changes: Any) -> dict[str, Any]:
     return data
 
 
+@pytest.mark.parametrize(
+    ("size", "text"), [(10_000_000, "10m"), (1_500, "1500"), (64_000, "64k"), (1 << 24, "16777216")]
+)
+def test_what_was_given_reads_as_it_can_be_given_again(size: int, text: str) -> None:
+    data = shown(ContainerConfig(image="busybox", environment=("A=1", "B=2", "A=3"), log_max_bytes=size))
+    assert data["Config"]["Env"] == ["A=3", "B=2", "PATH=/bin"], "each name once"
+    assert data["HostConfig"]["LogConfig"]["Config"] == {"max-file": "3", "max-size": text}
+
+
+def test_maps_are_sorted_and_structs_are_not() -> None:
+    said = inspect.in_order({"Id": 1, "Config": {"Labels": {"b": "", "a": ""}, "Cmd": None, "Volumes": None}})
+    assert json.dumps(said) == '{"Id": 1, "Config": {"Labels": {"a": "", "b": ""}, "Cmd": null, "Volumes": null}}'
+
+
 def test_a_running_container() -> None:
     data = shown(
         ContainerConfig(image="busybox", command=("sleep", "9"), environment=("A=2", "B=3"), labels={"both": "mine"})

@@ -20,6 +20,7 @@ from minirun.engine.spec import (
     check,
     prepare,
     stop_signal_of,
+    withheld,
     without_device_filter,
 )
 from minirun.errors import InvalidInput, MinirunError, NotSupported
@@ -351,6 +352,28 @@ def test_without_the_filter_no_device_can_be_made_or_used() -> None:
     assert open_mounts == {"/dev", "/dev/pts"}
     privileged = made(privileged=True)
     assert without_device_filter(privileged) == privileged
+
+
+NULL = Device(host_path="/dev/null", container_path="/dev/x", permissions="r")
+
+
+@pytest.mark.parametrize(
+    ("fields", "parts"),
+    [
+        ({}, ""),
+        ({"capabilities_add": ("NET_ADMIN",)}, ""),
+        ({"capabilities_add": ("cap_mknod",)}, "the container has no CAP_MKNOD"),
+        ({"capabilities_add": ("ALL",), "privileged": True, "devices": (NULL,)}, ""),
+        ({"devices": (NULL,)}, "of --device the permissions don't count, only the node's own mode"),
+        (
+            {"capabilities_add": ("ALL",), "device_rules": ("c 1:3 r",)},
+            "the container has no CAP_MKNOD; --device-cgroup-rule opens nothing",
+        ),
+    ],
+)
+def test_what_was_asked_for_and_is_withheld_without_the_filter_is_said(fields: dict[str, Any], parts: str) -> None:
+    said = withheld(config(**fields), "bpf: device filter: Operation not permitted")
+    assert said == (f"this host refuses the device filter (operation not permitted): {parts}" if parts else "")
 
 
 # ---- limits

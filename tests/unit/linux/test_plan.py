@@ -53,6 +53,7 @@ def test_constants_are_those_of_the_header() -> None:
         lib.MR_CREATE_FILE,
         lib.MR_CREATE_NO_SYMLINKS,
     )
+    assert (p.KEEP_MODE, p.KEEP_OWNER, p.KEEP_GROUP) == (lib.MR_KEEP_MODE, lib.MR_KEEP_OWNER, lib.MR_KEEP_GROUP)
 
 
 @pytest.mark.parametrize("code", p.OPERATIONS)

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from minirun.monitor import logs
@@ -35,6 +35,7 @@ def read(path: Path) -> bytes:
     return b"".join(entry.data for entry in logs.read(str(path)))
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy host is no fault of the strategy's
 @given(st.lists(st.lists(PIECES, max_size=8).map(b"".join), max_size=6))
 def test_output_comes_back_byte_for_byte(reads: list[bytes]) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -47,6 +48,7 @@ def test_output_comes_back_byte_for_byte(reads: list[bytes]) -> None:
             assert len(fields["log"].encode("utf-8", "surrogateescape")) <= LINE
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.characters(blacklist_categories=["Cs"])).filter(lambda text: "\n" not in text))
 def test_utf8_stays_readable_text(text: str) -> None:
     with tempfile.TemporaryDirectory() as directory:

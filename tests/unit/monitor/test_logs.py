@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minirun.monitor import logs
@@ -41,6 +41,7 @@ def test_tail_counts_from_the_end_across_files(log: str, tail: int) -> None:
     assert texts(logs.read(log, tail=tail)) == lines(max(0, 200 - tail), 200)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 150_000), max_size=12), st.integers(0, 14))
 def test_tail_is_right_whatever_the_length_of_lines(lengths: list[int], tail: int) -> None:
     import tempfile
@@ -83,6 +84,7 @@ def test_records_of_docker_are_understood() -> None:
     assert Decoder().decode(line) == expected
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1)))
 def test_time_is_read_as_utc(moment: datetime) -> None:
     assert seconds(moment.isoformat().encode()) == int(moment.replace(tzinfo=UTC, microsecond=0).timestamp())

@@ -16,6 +16,7 @@ from minirun.command_line import Command, Option
 from minirun.oci.help import command_help, main_help
 from minirun.oci.main import main
 from minirun.oci.options import ABSENT_COMMANDS, find, global_options, names
+from minirun.runtime.config import parse_process
 from minirun.runtime.spec import BlockIo, Capabilities, Cpu, Memory, Resources, User
 from tests.conftest import CHECKOUT
 from tests.unit.oci.fakes import PROCESS, CreateOptions, ExecOptions, World
@@ -205,6 +206,22 @@ def test_what_confines_a_process_of_a_file_is_the_containers_unless_it_says_othe
         file.write_text(json.dumps({"cwd": "/", "args": ["id"], **said}))
         main(["exec", "-p", str(file), "box"], "minirun-oci")
         assert world.calls.pop()[2].capabilities == expected
+
+
+def test_so_is_how_it_is_scheduled(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "process.json"
+    scheduling: dict[str, Any] = {
+        "scheduler": {"policy": "SCHED_BATCH", "nice": 3},
+        "ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 6},
+        "execCPUAffinity": {"initial": "0", "final": "1"},
+    }
+    plain: dict[str, Any] = {"cwd": "/", "args": ["id"]}
+    own = parse_process(json.dumps(plain | scheduling).encode())
+    monkeypatch.setattr("tests.unit.oci.fakes.PROCESS", own)
+    for said in ({}, {"execCPUAffinity": {"final": "0"}}, {"scheduler": {"policy": "SCHED_OTHER"}}):
+        file.write_text(json.dumps(plain | said))
+        main(["exec", "-p", str(file), "box"], "minirun-oci")
+        assert world.calls.pop()[2] == parse_process(json.dumps(plain | scheduling | said).encode())
 
 
 def test_the_group_stays_unless_it_is_given(world: World) -> None:

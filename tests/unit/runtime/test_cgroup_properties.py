@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minirun.errors import InvalidInput
@@ -126,6 +126,7 @@ def test_what_is_no_gvariant_is_refused(text: str) -> None:
         of_annotations({"org.systemd.property.Name": text})
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="[]()@'\\\" ,uint64syas-.0x19e", max_size=30))
 def test_any_text_gives_a_value_that_can_be_sent_or_is_refused(text: str) -> None:
     try:
@@ -183,6 +184,7 @@ def test_a_message_of_a_big_endian_peer_is_read() -> None:
 
 
 @example(b"x", 50)  # its signature is a number
+@settings(deadline=None)
 @given(st.binary(max_size=80), st.integers(0, 70))
 def test_a_malformed_message_is_an_error_and_nothing_else(noise: bytes, place: int) -> None:
     whole = dbus.encode(dbus.CALL, 1, [(1, ("o", "/a")), (3, ("s", "Do"))], "a(sv)", ([("k", ("as", ["x"]))],))

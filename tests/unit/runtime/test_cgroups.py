@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 from minirun.errors import InvalidInput, NotFound, NotSupported
-from minirun.runtime.cgroups import Hierarchy, check_cpus, controllers, files, parse_cpu_list, settings_of, weight_of
+from minirun.runtime.cgroups import (
+    Hierarchy,
+    check_cpus,
+    controllers,
+    files,
+    members,
+    parse_cpu_list,
+    settings_of,
+    weight_of,
+)
 from minirun.runtime.cgroups.limits import completed
 from minirun.runtime.spec import BlockIo, Cpu, DeviceLimit, Memory, RdmaLimit, Resources
 
@@ -343,3 +352,19 @@ def test_a_controller_that_is_bound_to_version_1_is_named(tmp_path: Path) -> Non
     with pytest.raises(NotSupported, match=r"no 'memory' controller \(a hybrid host"):
         hierarchy.create("x", Resources(memory=Memory(limit=64 * MIB)))
     assert not (tmp_path / "minirun" / "x").exists()
+
+
+@pytest.mark.parametrize("ask", [members.processes, members.threads, members.is_frozen, members.is_populated])
+@pytest.mark.parametrize("number", [*files.GONE, errno.EMFILE, errno.EACCES])
+def test_a_cgroup_that_can_not_be_read_is_not_an_empty_one(
+    ask: Callable[[str], object], number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(path: str, directory: int | None = None) -> str:
+        raise OSError(number, os.strerror(number), path)
+
+    monkeypatch.setattr(files, "read", read)
+    if number in files.GONE:
+        assert not ask(str(tmp_path))
+    else:
+        with pytest.raises(OSError, match=os.strerror(number)):
+            ask(str(tmp_path))

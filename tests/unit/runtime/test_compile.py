@@ -534,7 +534,7 @@ def test_a_device_of_another_name_is_bound_from_where_the_host_has_it() -> None:
 
 def test_more_devices_than_there_are_slots_are_refused() -> None:
     nodes = tuple(DeviceNode(path=f"/dev/n{number}", kind="c") for number in range(plan.SLOTS))
-    with pytest.raises(NotSupported, match=f"{plan.SLOTS} devices in a user namespace"):
+    with pytest.raises(NotSupported, match=f"{plan.SLOTS} devices that take a mount each"):
         compile_container(in_user_namespace(*OWN, devices=nodes), PLACE)
 
 
@@ -597,3 +597,21 @@ def test_exec_makes_no_nodes_where_no_filter_guards_them() -> None:
     assert plan.capabilities(1, 1, 0, 0) in made.child
     privileged = given.replace(linux=given.linux.replace(resources=Resources(devices=devices.EVERYTHING)))
     assert plan.bounding(mknod | 1) in compile_exec(privileged, Target(pid=1, start_time=1, cgroup="/nowhere/x")).child
+
+
+def test_new_file_systems_have_the_label_of_the_mounts() -> None:
+    """What isn't new has the labels of its files, and the kernel has its own for procfs and its like."""
+    kinds = ("tmpfs", "devpts", "proc", "sysfs", "mqueue", "cgroup2")
+    mounts = tuple(
+        Mount(destination=f"/{kind}", type=kind, source=kind, data=("a=b",) * (kind == "tmpfs")) for kind in kinds
+    )
+    labelled = spec(mount_label="u:r:t:s0:c1,c2").replace(mounts=mounts)
+    made = {
+        operation.arguments[1]: operation.arguments[3]
+        for operation in child(labelled, GATED)
+        if operation.name == "FILESYSTEM"
+    }
+    label = "context=u:r:t:s0:c1,c2"
+    assert made["tmpfs"] == ("a=b", label)
+    assert made["devpts"] == (label,)
+    assert [made[kind] for kind in ("proc", "sysfs", "mqueue")] == [(), (), ()]

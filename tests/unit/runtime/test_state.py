@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from minirun.errors import Corrupt
+from minirun.files import write_new
 from minirun.runtime.container import Runtime, listing
 from minirun.runtime.state import Directory, State
 
@@ -32,6 +34,19 @@ def test_a_copy_tells_what_the_state_was(tmp_path: Path) -> None:
         assert directory.read() == state
     Path(directory.path, "state.json").unlink()
     assert directory.read() == state
+
+
+def test_a_state_that_could_not_be_written_is_named(tmp_path: Path) -> None:
+    Path(tmp_path, "c1").mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large: '.*/c1/config\.json'"):
+            Directory(str(tmp_path), "c1").write_config(b"{}")
+        with pytest.raises(OSError, match=r"File too large: '.*/new'"):
+            write_new(str(tmp_path / "new"), b"{}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_malformed_text_is_a_value_error_without_the_json_package() -> None:

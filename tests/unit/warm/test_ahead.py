@@ -1,9 +1,14 @@
-"""A worker's memory: which pages it will need, and another process that goes on with it. In processes of their own."""
+"""A worker's memory: which pages it will need, what it lets go of. In processes of their own."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
+
+from tests.conftest import CHECKOUT
 
 
 def in_a_process(script: str) -> str:
@@ -28,7 +33,7 @@ def faults_of(prepare):
         for text in held[:50_000]:
             kept = text  # a reference more, a reference less: a page that is written to
         os.write(there, b"%d" % (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
-        lib.mr_pages_learn()
+        lib.mr_pages_learn(0)
         os._exit(0)
     os.wait()
     return int(os.read(here, 20))
@@ -49,7 +54,7 @@ assert lib.mr_pages_remember() == 0
 if os.fork() == 0:
     for text in held:
         kept = text
-    lib.mr_pages_learn()
+    lib.mr_pages_learn(0)
     os._exit(0)
 os.wait()
 never, _ = os.pipe()
@@ -66,45 +71,26 @@ for descriptor in (ready, never):
     assert early < 200 < 1000 < whole
 
 
-def test_another_process_goes_on_and_its_end_is_its_own():
-    """The first one ends after it, so that the memory outlives the second; both are their parent's children."""
-    seen = in_a_process(
-        """
-here, there = os.pipe()
-child = os.fork()
-if child == 0:
-    before = os.getpid()
-    os.umask(0o123)
-    assert lib.mr_step() == 0
-    assert os.getpid() != before and os.umask(0) == 0o123
-    os.write(there, b"%d" % os.getpid())
-    text = " ".join(str(number) for number in range(1000))  # it has a stack and a heap
-    assert len(os.popen("echo " + text).read()) == len(text) + 1  # and can start others
-    os._exit(len(text) % 256)
-pid = int(os.read(here, 20))
-os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
-before = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-ends = dict(os.wait() for _ in range(2))
-print(pid != child, os.waitstatus_to_exitcode(ends[pid]), os.waitstatus_to_exitcode(ends[child]), before)
+MAPPED = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as file:
+    shared, private = mmap.mmap(file.fileno(), 0), mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+lib.mr_unmap_shared_files()
+print(sum(sys.argv[1] in line for line in open("/proc/self/maps")), private[:4], flush=True)
+os._exit(0)  # its objects believe that they are mapped
 """
-    )
-    length = len(" ".join(str(number) for number in range(1000)))
-    assert seen == f"True {length % 256} 0 True\n"
+IOCTL = {"x86_64": "16", "aarch64": "29"}[os.uname().machine]
 
 
-def test_one_that_is_killed_takes_the_first_along():
-    seen = in_a_process(
-        """
-here, there = os.pipe()
-child = os.fork()
-if child == 0:
-    assert lib.mr_step() == 0
-    os.write(there, b"%d" % os.getpid())
-    signal.pause()
-pid = int(os.read(here, 20))
-os.kill(pid, signal.SIGKILL)
-ends = dict(os.wait() for _ in range(2))
-print(os.waitstatus_to_exitcode(ends[pid]), os.waitstatus_to_exitcode(ends[child]))
-"""
-    )
-    assert seen == "-9 0\n"
+@pytest.mark.parametrize("is_older", [False, True], ids=["the kernel finds it", "by its table"])
+def test_a_file_that_is_mapped_to_be_shared_is_let_go_of(tmp_path, is_older):
+    """Before Linux 6.11 the kernel can't be asked (PROCMAP_QUERY)."""
+    file = tmp_path / "mapped"
+    file.write_bytes(b"kept" * 1024)
+    words = [sys.executable, "-c", "import os\nfrom minirun._native import lib\n" + MAPPED, str(file)]
+    if is_older:
+        without = tmp_path / "without"
+        subprocess.run(["gcc", "-std=gnu11", "-o", without, CHECKOUT / "native/tests/without.c"], check=True)
+        words = [str(without), IOCTL, *words]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("1 b'kept'\n", 0), done.stderr
