@@ -164,25 +164,36 @@ def _kill_one_by_one(path: str) -> None:
 def remove(path: str, timeout_seconds: float = 10.0) -> None:
     """Kill what still lives in it, remove it and what its processes made beneath. Idempotent.
 
-    Waits for the kernel's word (cgroup.events), never sleeps; TimeoutError when a killed process doesn't go.
+    Waits for the kernel's word (cgroup.events), never sleeps; TimeoutError when a killed process doesn't go. Who enters the
+    container at this moment (CLONE_INTO_CGROUP) may come after that word: killed like the others.
     """
+    import time
+
+    deadline = time.monotonic() + timeout_seconds
+    while not _remove_empty(path):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"{path}: for {timeout_seconds:g} s processes have come as fast as they were killed")
+        try:
+            kill(path)
+            files.wait(path, lambda events: events.get("populated") == "0", left)
+            for directory, name in _walk(path):
+                _remove_empty(name, directory)
+        except OSError as error:
+            if error.errno not in files.GONE:  # removed by somebody else meanwhile
+                raise
+
+
+def _remove_empty(path: str, directory: int | None = None) -> bool:
+    """Remove one cgroup, unless somebody lives in it or beneath; is it gone?"""
     try:
-        os.rmdir(path)  # the usual case
-        return
-    except FileNotFoundError:
-        return
-    except OSError:
-        pass
-    try:
-        kill(path)
-        files.wait(path, lambda events: events.get("populated") == "0", timeout_seconds)
-        for directory, name in _walk(path):
-            with suppress(FileNotFoundError):
-                os.rmdir(name, dir_fd=directory)
-        os.rmdir(path)
+        os.rmdir(path, dir_fd=directory)
     except OSError as error:
-        if error.errno not in files.GONE:  # removed by somebody else meanwhile
+        if error.errno in (errno.EBUSY, errno.ENOTEMPTY):
+            return False
+        if error.errno not in files.GONE:
             raise
+    return True
 
 
 def _walk(path: str) -> Iterator[tuple[int, str]]:

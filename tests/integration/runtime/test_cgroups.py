@@ -101,6 +101,43 @@ def test_removal_takes_what_was_made_beneath(hierarchy: Hierarchy, sleeper: subp
     assert sleeper.wait(10) == -9
 
 
+def test_who_comes_while_it_is_removed_is_killed_too(
+    hierarchy: Hierarchy, sleeper: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an `exec` does that has seen the container alive: the kernel has said already that nobody lives there."""
+    path = hierarchy.create("c", Resources()).path
+    files.write(f"{path}/cgroup.procs", str(sleeper.pid))
+    late = subprocess.Popen(["sleep", "600"])
+    wait, waits = files.wait, []
+
+    def wait_and_enter(*arguments):
+        wait(*arguments)
+        if not waits:
+            files.write(f"{path}/cgroup.procs", str(late.pid))
+        waits.append(arguments)
+
+    monkeypatch.setattr(files, "wait", wait_and_enter)
+    try:
+        hierarchy.remove("c")
+    finally:
+        late.kill()
+        assert late.wait(10) == -signal.SIGKILL
+    assert len(waits) == 2
+    assert not os.path.exists(path)
+    assert sleeper.wait(10) == -signal.SIGKILL
+
+
+def test_removal_gives_up_when_somebody_always_comes(hierarchy: Hierarchy, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = hierarchy.create("c", Resources()).path
+    os.mkdir(f"{path}/beneath")
+    monkeypatch.setattr(members, "_walk", lambda _: iter(()))
+    with pytest.raises(TimeoutError, match="as fast as they were killed"):
+        hierarchy.remove("c", timeout_seconds=0.05)
+    monkeypatch.undo()
+    hierarchy.remove("c")
+    assert not os.path.exists(path)
+
+
 def test_killing_and_removing_what_is_gone_is_no_error(hierarchy: Hierarchy) -> None:
     hierarchy.kill("x")
     hierarchy.remove("x")
