@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _socket
+import contextlib
 import errno
 import json
 import os
@@ -201,13 +202,16 @@ def test_who_enters_a_container_that_ends_at_this_moment_is_told_so(minirun, bus
     """It ran, was killed with the rest, or the container isn't running: never half of an entry's error."""
     for number in range(10):
         name = minirun("run", "-d", "--network", "none", busybox, "sleep", f"0.{number}").stdout.strip()
-        entering = [
-            subprocess.Popen([*minirun.words, "exec", name, "true"], stderr=subprocess.PIPE, text=True)
-            for _ in range(4)
-        ]
-        minirun("rm", "-f", name)
-        for process in entering:
-            said = process.communicate(timeout=60)[1]
+        with contextlib.ExitStack() as ends:
+            entering = [
+                ends.enter_context(
+                    subprocess.Popen([*minirun.words, "exec", name, "true"], stderr=subprocess.PIPE, text=True)
+                )
+                for _ in range(4)
+            ]
+            minirun("rm", "-f", name)
+            answers = [(process, process.communicate(timeout=60)[1]) for process in entering]
+        for process, said in answers:
             assert "is not running" in said or "No such container" in said or process.returncode in (0, 137), said
 
 
