@@ -108,7 +108,7 @@ def test_who_comes_while_it_is_removed_is_killed_too(
     path = hierarchy.create("c", Resources()).path
     files.write(f"{path}/cgroup.procs", str(sleeper.pid))
     late = subprocess.Popen(["sleep", "600"])
-    wait, waits = files.wait, []
+    wait, waits = files.wait, list[object]()
 
     def wait_and_enter(*arguments):
         wait(*arguments)
