@@ -302,27 +302,23 @@ int mr_set_environment(const char *block, size_t count);
 int mr_set_signal_mask(uint64_t blocked);
 /* Leaves no free memory between allocated chunks of malloc(3). */
 void mr_fill_holes(void);
-/* Remembers where the memory of this process lies, for the processes that it forks (ahead.c). 0 or -errno. */
+/* Remembers where the memory of this process lies, which is about to fork workers (pages.c). 0 or -errno. */
 int mr_pages_remember(void);
-/* Notes for all later ones which of these pages the calling process has written to. To look costs half a millisecond: of the commands
- * of one kind, a number below MR_KINDS, the first four do, then one of 32. */
-void mr_pages_learn(unsigned kind);
-#define MR_KINDS 64
-/* Makes the noted pages the calling process's own, and maps the code, until something can be read of `until`. The number of pages.
- * Nothing happens before Linux 5.14. madvise(2), MADV_POPULATE_WRITE. */
-size_t mr_pages_touch(int until);
-/* The same for a process that forks workers, and only for itself: notes its pages while a worker shares all others, which the first four
- * calls do, then one of 32; and makes them its own again after a fork. */
+/* Notes which of these pages it has written to while a fork shares all others, which costs half a millisecond: the first four calls do,
+ * then one of 32. */
 void mr_pages_note(void);
+/* Makes the noted pages its own again after a fork. Nothing happens before Linux 5.14. madvise(2), MADV_POPULATE_WRITE. */
 void mr_pages_take(void);
-/* Names this process, and what it forks, "minirun-spare", or as before. mr_step does the former, and names the one that waits
- * "minirun-memory". */
-void mr_name_spare(int is_spare);
-/* Goes on as another process, with the same memory, parent and cgroup. What was this process waits for the other's end, and then gives
- * the memory back: that takes a millisecond, of which whoever waits for the other notices nothing. For a process with one thread. 0, or
- * -errno in the process as it was. What the kernel doesn't copy (PR_SET_PDEATHSIG, a robust list, an rseq area) the new one hasn't.
- * clone3(2), CLONE_VM. */
-int mr_step(void);
+/* Makes this process, which has one thread, a zygote (zygote.c), until the other end of `socket` is closed: for each socket that comes
+ * through it, one byte each, there is another keeper of memory, and one worker after the other comes back from here, with this
+ * memory and with that socket for `socket`. All of them are children of this process's parent, and end with it. The process id of the
+ * worker's keeper, or -errno: then nothing has been done. What the kernel doesn't copy (PR_SET_PDEATHSIG, a robust list, an rseq area) a
+ * worker hasn't. clone(2), CLONE_VM; Linux 5.2. */
+int mr_zygote(int socket);
+/* A worker has got its command: it has the name that the zygote had before. */
+void mr_worker_begins(void);
+/* A worker's last act. Without it there is none after it: the keeper gives the memory back, and ends. */
+void mr_worker_ends(void);
 /* Lets go of all files that are mapped to be shared: memory that outlives its process would keep their file system busy. */
 void mr_unmap_shared_files(void);
 /* An inotify(7) descriptor also watches a directory, for whatever changes one of its files. The watch or -errno. */

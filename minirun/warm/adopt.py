@@ -137,7 +137,9 @@ def take_setting(pid: int, name: str) -> None:
 
 
 def write_setting(name: str, value: bytes) -> None:
-    """Change one of SETTINGS. Raises OSError."""
+    """Change one of SETTINGS to what was read of it. Raises OSError."""
+    if name == "coredump_filter":  # read as a hexadecimal number without a prefix, written with one
+        value = b"0x" + value
     descriptor = os.open(f"/proc/self/{name}", os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, value)

@@ -30,13 +30,14 @@ from .control import Lock, listening_socket
 from .preload import preload
 from .request import COLD, EXITED, SEEN, STOPPED, Rejected
 from .settle import settle
-from .spare import Spare
+from .spare import Spares
 from .watch import Watch
 from .worker import PROGRAMS, become
 
 IDLE_SECONDS = 300
 SILENCE_SECONDS = 1.0  # so long a peer may take to say what it wants
 DYING_SECONDS = 0.05
+SURPLUS_SECONDS = 1.0  # so long after a crowd the memories of its workers are kept
 ORPHAN_SECONDS = 1.0
 LOOK_MS = 20  # how often callers of running commands are looked at: has somebody stopped them?
 CGROUP = "minirun-warm"
@@ -52,8 +53,8 @@ class Command:
         self.peer: caller.Peer | None = None
         self.facts: caller.Facts | None = None
         self.worker = 0
-        self.memory = 0  # the process that gives the worker's memory back after its end
-        self.status: int | None = None  # of a worker that was killed, while that process has not ended
+        self.keeper = 0  # of its memory, if the worker was a spare one (native/zygote.c)
+        self.status: int | None = None  # of a worker that was killed, while its memory has not been given back
         self.token = -1  # who takes it runs the command
         self.is_stopped = False
         self.is_killed = False
@@ -91,8 +92,8 @@ class Server:
             self.poll.register(descriptor, select.POLLIN)
         _signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
-        self.spare: Spare | None = None
-        self.is_spare_wanted = False
+        self.spares: Spares | None = None
+        self.is_spare_wanted = True
         self.is_asked_to_leave = False
         _signal.signal(_signal.SIGTERM, self._ask_to_leave)
 
@@ -106,8 +107,11 @@ class Server:
                     self._accept()
                 elif descriptor in self.commands:
                     self._hear(self.commands[descriptor])
+                elif self.spares is not None and descriptor in self.spares.found:
+                    self._hear_spare(descriptor)
             self._reap()
             self._look_at_callers()
+            self._drop_surplus()
             self._fork_ahead()
             if self.is_asked_to_leave or self.watch.has_changed() or self._is_idle():
                 self.leave()
@@ -136,7 +140,9 @@ class Server:
         listener, self.listener = self.listener, None
         if listener is None:
             return
-        self._let_spare_go()
+        if self.spares is not None:
+            self.spares.close()
+            self.spares = None
         self.poll.unregister(listener.fileno())
         if self.lock is not None and _inode(self.path) == self.place:  # or the service manager listens there by now
             os.unlink(self.path)
@@ -147,6 +153,8 @@ class Server:
     def _limit_ms(self) -> float:
         if self.commands:
             return LOOK_MS
+        if self.spares is not None and self.spares.has_surplus:
+            return SURPLUS_SECONDS * 1000
         return max(0.0, self.idle_since + IDLE_SECONDS - time.monotonic()) * 1000 + 1
 
     def _is_idle(self) -> bool:
@@ -247,19 +255,31 @@ class Server:
             os.close(cgroup)
 
     def _spare_worker(self, command: Command, descriptors: list[int]) -> int:
-        """Give the process id of what was the spare worker, 0 when there was none, or none any more."""
-        spare, self.spare = self.spare, None
-        self.is_spare_wanted = True
-        if spare is None:
+        """Give the process id of what was a spare worker, 0 when there was none, or none any more."""
+        spare = None if self.spares is None else self.spares.take(may_wait=len(self.commands) == 1)
+        if self.spares is None or spare is None:
+            self.is_spare_wanted = True
             return 0
         assert command.facts is not None
         try:
             worker = spare.begin([command.socket.fileno(), *descriptors], command.facts)
         except OSError:
+            self.spares.drop(spare)
+            self.is_spare_wanted = True
             return 0
-        command.memory = spare.pid
-        lib.mr_pages_note()
+        command.keeper = spare.keeper
         return worker
+
+    def _hear_spare(self, descriptor: int) -> None:
+        """A worker waits, so its memory holds nothing of the one before; or it has been lost."""
+        assert self.spares is not None
+        ready = self.spares.hear(descriptor)
+        if ready is None:
+            self.is_spare_wanted = True
+            return
+        for command in list(self.commands.values()):
+            if command.keeper == ready.keeper and command.status is not None:
+                self._end(command, command.status)
 
     def _forked_worker(self, command: Command, asked: request.Request, cgroup: int) -> int:
         """Give the process id of a fork, which doesn't come back. Raises OSError."""
@@ -273,20 +293,26 @@ class Server:
             become(asked, command.socket, command.peer, command.facts, parent, self._highest(asked))
         if worker < 0:
             raise OSError(-worker, os.strerror(-worker))
+        lib.mr_pages_take()  # the fork has made them everybody's
         return worker
 
     def _fork_ahead(self) -> None:
-        """When nobody waits: one that has served a command is likely to be asked for another."""
-        if self.is_spare_wanted and not self.commands and self.spare is None and self.listener is not None:
-            self.is_spare_wanted = False
-            with suppress(OSError):  # no process is left, or no descriptor: it will be forked when it is needed
-                self.spare = Spare()
-            lib.mr_pages_take()  # the fork has made them everybody's
+        """One that has served a command is likely to be asked for another."""
+        if not self.is_spare_wanted or self.listener is None:
+            return
+        with suppress(OSError):  # no process is left, or no descriptor: it will be forked when it is needed
+            if self.spares is None:
+                if self.commands:  # a fork makes pages everybody's, for which they would pay
+                    return
+                self.spares = Spares(self.poll)
+                lib.mr_pages_take()
+            self.spares.want()
+        self.is_spare_wanted = False
 
-    def _let_spare_go(self) -> None:
-        spare, self.spare = self.spare, None
-        if spare is not None:
-            spare.close()
+    def _drop_surplus(self) -> None:
+        """A crowd's workers aren't kept when it has gone."""
+        if self.spares is not None and not self.commands and time.monotonic() - self.idle_since > SURPLUS_SECONDS:
+            self.spares.drop_surplus()
 
     def _highest(self, asked: request.Request) -> int:
         """Give a number that none of our descriptors exceeds."""
@@ -295,7 +321,8 @@ class Server:
         peers = [command.peer.pidfd for command in self.commands.values() if command.peer is not None]
         tokens = [command.token for command in self.commands.values()]
         own = (self.watch.descriptor, self.woken, self.wake, -1 if self.lock is None else self.lock.descriptor)
-        return max(*self.commands, *peers, *tokens, *own, asked.pair, asked.token, probe)
+        ahead = [] if self.spares is None else self.spares.descriptors()
+        return max(*self.commands, *peers, *tokens, *own, *ahead, asked.pair, asked.token, probe)
 
     # ---- workers
 
@@ -309,7 +336,7 @@ class Server:
             if pid == 0:
                 return
             command = next(
-                (command for command in self.commands.values() if pid in (command.worker, command.memory)), None
+                (command for command in self.commands.values() if pid in (command.worker, command.keeper)), None
             )
             if command is not None and pid == command.worker:
                 self._has_changed(command, status)
@@ -324,26 +351,32 @@ class Server:
             command.is_stopped = True
             if not command.by_us:
                 self._tell(command, STOPPED, os.WSTOPSIG(status))
-        elif os.WIFSIGNALED(status) and command.memory:
+        elif os.WIFSIGNALED(status) and command.keeper:
             command.status = status  # it couldn't let go of the files that it had mapped
             self._ignore(command)
         else:
             self._end(command, status)
 
     def _has_ended(self, pid: int, command: Command | None) -> None:
-        """The memory of a worker is given back; or the spare worker was killed; or it is the end of one that was given up."""
-        if self.spare is not None and pid == self.spare.pid:
-            self._let_spare_go()
+        """The memory of a worker is given back; or it is the end of the zygote, or of a memory that nobody uses."""
+        if self.spares is not None and pid == self.spares.zygote.pid:
+            self.spares.close()
+            self.spares = None
+            self.is_spare_wanted = True
         elif command is not None:
-            command.memory = 0
+            command.keeper = 0
             if command.status is not None:
                 self._end(command, command.status)
 
     def _end(self, command: Command, status: int) -> None:
         if command.is_taken():  # who is refused keeps nobody here that serves none
             self.idle_since = time.monotonic()
+        if command.keeper and self.spares is not None:
+            self.spares.ends(command.keeper)
         self._tell(command, EXITED, status)
         self._forget(command)
+        if self.spares is not None:  # the zygote shares what hasn't been written to
+            lib.mr_pages_note()
 
     def _tell(self, command: Command, kind: int, value: int) -> None:
         with suppress(OSError):  # it has ended

@@ -1,17 +1,15 @@
-"""A worker that is forked before its command comes: while nobody waits, it does what every command begins with.
+"""Workers whose memory is there before their command comes, and is put back to what it was after it.
 
-Owns: the spare process, and handing it a command. Leaves to others: becoming the command (worker), when to fork one (server), which
-pages it makes its own (native/ahead.c).
+Owns: the zygote, the spare workers, and handing one a command. Leaves to others: becoming the command (worker), when there shall be
+one more (server), the memory (native/zygote.c, which draws the processes).
 
-    server ------- fork -----------> spare     closes all that is the server's, takes its pages
-      |                               | ----- clone, same memory ----> worker
-      | <----------------------------------------- its number -------- |        waits
-      | ---- descriptors, facts -------------------------------------> |        becomes the command, ends
-      |                               | <----------------------------- |
-      |                               gives the memory back, ends
+    server ---- a socket ----> zygote    forks a keeper, whose worker waits at that socket
+      | <----------------------------------- its number, its keeper's ---------- |
+      | ---- descriptors, facts -----------------------------------------------> |  becomes the command, ends
+      | <----------------------------------- the next one's number ------------- |  with the same memory, as it was
 
-It holds nothing of any caller's, and is in the server's own cgroup: it serves callers there, so that memory is charged where it was
-without it. The worker's end is quick: nobody who waits for it waits for the memory.
+They hold nothing of any caller's, and are in the server's own cgroup: they serve callers there, so that memory is charged where it
+was without them. A worker's end is quick: nobody who waits for it waits for the memory.
 """
 
 from __future__ import annotations
@@ -21,9 +19,11 @@ import _socket
 import os
 import select
 import sys
+from struct import Struct
 
 from .._native import lib
 from ..frozen import Archive
+from ..light import suppress
 from . import adopt, request
 from .caller import TAKEN_ON, Facts, Peer, parse_status, state_of
 from .worker import become
@@ -32,82 +32,157 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-STEP_MS = 50  # so long a spare may take to be the worker
-_NUMBER = 8  # bytes of a process id
-_HASTE = b"\0"
+MOST = 16  # memories
+SOON_MS = 5  # so long somebody waits for one that is about to be ready: a fork takes as long
+_READY = Struct("=ii")  # process ids of a worker and of its keeper
 _LENGTH_MAX = 65536
 _ALL = (1 << 31) - 1
 
 
 class Spare:
-    """The server's end. Raises OSError when no process or no descriptor is left for one."""
+    """The server's end of one memory, whose workers follow each other."""
 
-    def __init__(self) -> None:
-        parent = os.getpid()
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
-        lib.mr_name_spare(True)
+    def __init__(self, socket: _socket.socket) -> None:
+        self.socket = socket
+        self.worker = 0  # which waits; 0: none does
+        self.keeper = 0
+        self.is_awaited = True  # it is about to be ready: no command of its runs
+
+    def hear(self) -> bool:
+        """Learn that there is a worker. False: there is none any more, nor will be."""
         try:
-            self.pid = os.fork()
+            content = self.socket.recv(_READY.size, _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
         except OSError:
-            ours.close()
-            raise
-        finally:
-            if os.getpid() == parent:
-                lib.mr_name_spare(False)
-                theirs.close()
-        if self.pid == 0:
-            _wait(theirs, parent)
-        self.socket = ours
-
-    def close(self) -> None:
-        """Let it end: nothing will come any more."""
-        self.socket.close()
+            return False
+        if len(content) != _READY.size:
+            return False
+        self.worker, self.keeper = _READY.unpack(content)
+        return True
 
     def begin(self, descriptors: list[int], facts: Facts) -> int:
-        """Hand it a command, to be run in the cgroup where it is. Give the worker's process id.
+        """Hand its worker a command, to be run in the cgroup where it is. Give the worker's process id.
 
-        Raises OSError when it can't be: then nothing has been done, and it ends.
+        Raises OSError when it can't be: then nothing has been done, and they end.
         """
-        stopped = 0
+        stopped, worker, self.worker = 0, self.worker, 0
+        self.is_awaited = False
         try:
-            worker = self._worker()
             # Its number is its own as long as nobody has waited for it. ECHILD: it has ended, and may be a stranger's by now.
             if os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
                 raise ProcessLookupError
             state = state_of(worker)
             if state in (b"T", b"t"):
                 stopped = worker
-            if state not in (b"S", b"R"):  # killed: what gives its memory back would take the message, and do nothing
+            if state not in (b"S", b"R"):  # killed: nobody would take the message, or the next one would
                 raise ProcessLookupError
             content = b"".join(b"%s:\t%s\n" % (name, facts.status[name]) for name in TAKEN_ON)
-            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, b"".join(map(request.FD.pack, descriptors)))]
-            self.socket.sendmsg([content], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+            _send(self.socket, content, descriptors)
             return worker
         except OSError:
-            for pid in filter(None, (stopped, self.pid)):  # they are our children, and nobody has waited for them
-                os.kill(pid, _signal.SIGKILL)
+            for pid in filter(None, (stopped, self.keeper)):  # they are our children, and nobody has waited for them
+                with suppress(ProcessLookupError):
+                    os.kill(pid, _signal.SIGKILL)
+            raise
+
+
+class Spares:
+    """The server's zygote and memories; `poll` learns of their descriptors."""
+
+    def __init__(self, poll: select.poll) -> None:
+        self.poll = poll
+        self.zygote = _Zygote()
+        self.found: dict[int, Spare] = {}  # by their socket's descriptor
+
+    @property
+    def has_surplus(self) -> bool:
+        """Are there more than one?"""
+        return len(self.found) > 1
+
+    def descriptors(self) -> list[int]:
+        """Give all that are held for them."""
+        return [self.zygote.socket.fileno(), *self.found]
+
+    def take(self, *, may_wait: bool) -> Spare | None:
+        """Give one whose worker waits; with `may_wait` also one that will in a moment."""
+        ready = next((spare for spare in self.found.values() if spare.worker), None)
+        awaited = next((spare for spare in self.found.values() if spare.is_awaited), None) if may_wait else None
+        if ready is None and awaited is not None:
+            poll = select.poll()
+            poll.register(awaited.socket.fileno(), select.POLLIN)
+            if poll.poll(SOON_MS):
+                self.hear(awaited.socket.fileno())
+            ready = awaited if awaited.worker else None
+        return ready
+
+    def hear(self, descriptor: int) -> Spare | None:
+        """Something has come from one, which is given when its worker waits."""
+        spare = self.found[descriptor]
+        if not spare.hear():
+            self.drop(spare)
+        return spare if spare.worker else None
+
+    def ends(self, keeper: int) -> None:
+        """The command of one has ended in good order: the next worker comes soon."""
+        for spare in self.found.values():
+            if spare.keeper == keeper:
+                spare.is_awaited = True
+
+    def want(self) -> None:
+        """Let there be one more, unless one waits or there are enough. Raises OSError when no descriptor is left for it."""
+        if len(self.found) >= MOST or any(spare.worker or spare.is_awaited for spare in self.found.values()):
+            return
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        try:
+            _send(self.zygote.socket, b"\0", [theirs.fileno()])
+        except OSError:
+            ours.close()
             raise
         finally:
-            self.socket.close()
+            theirs.close()
+        self.found[ours.fileno()] = Spare(ours)
+        self.poll.register(ours.fileno(), select.POLLIN)
 
-    def _worker(self) -> int:
-        """Give the number of the process that waits; one that isn't there yet makes haste. Raises OSError."""
+    def drop(self, spare: Spare) -> None:
+        """Let one end. Safe to repeat."""
+        spare.worker, spare.is_awaited = 0, False
+        if self.found.pop(spare.socket.fileno(), None):
+            self.poll.unregister(spare.socket.fileno())
+            spare.socket.close()
+
+    def drop_surplus(self) -> None:
+        """Keep one: a crowd has left."""
+        for spare in list(self.found.values())[1:]:
+            self.drop(spare)
+
+    def close(self) -> None:
+        """Let all of them end, each when its command has ended."""
+        for spare in list(self.found.values()):
+            self.drop(spare)
+        self.zygote.socket.close()
+
+
+class _Zygote:
+    """The server's end of it. Raises OSError when no process or no descriptor is left for one."""
+
+    def __init__(self) -> None:
+        parent = os.getpid()
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         try:
-            number = self.socket.recv(_NUMBER, _socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            self.socket.send(_HASTE, _socket.MSG_NOSIGNAL)
-            poll = select.poll()
-            poll.register(self.socket.fileno(), select.POLLIN)
-            if not poll.poll(STEP_MS):
-                raise TimeoutError from None
-            number = self.socket.recv(_NUMBER, _socket.MSG_DONTWAIT)
-        if not number:
-            raise ProcessLookupError
-        return int.from_bytes(number, "little")
+            self.pid = os.fork()
+            if self.pid == 0:
+                _wait(theirs, parent)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.socket = ours
 
 
 def _wait(socket: _socket.socket, parent: int) -> NoReturn:
-    """Be the spare process: until its command comes, or the server has closed its end."""
+    """Be the zygote; and then, in each of its workers, wait for a command, until the server has closed its end."""
     try:
         _signal.set_wakeup_fd(-1)
         for number in (_signal.SIGCHLD, _signal.SIGTERM):
@@ -116,16 +191,15 @@ def _wait(socket: _socket.socket, parent: int) -> NoReturn:
         _keep_only(socket.fileno())
         adopt.remember_settings()
         adopt.make_streams()
-        lib.mr_pages_touch(socket.fileno())
-        _step()
+        keeper = lib.mr_zygote(socket.fileno())
+        if keeper < 0:
+            os._exit(1)
         _end_with(parent)
-        socket.send(os.getpid().to_bytes(_NUMBER, "little"), _socket.MSG_NOSIGNAL)
+        socket.send(_READY.pack(os.getpid(), keeper), _socket.MSG_NOSIGNAL)
         content, descriptors = _receive(socket)
-        if content == _HASTE:
-            content, descriptors = _receive(socket)
         if not descriptors:
             os._exit(0)
-        lib.mr_name_spare(False)
+        lib.mr_worker_begins()
         status = parse_status(content)
         connection, *asked = descriptors
         facts = Facts(equal=(), rights=(), cgroup=b"", status=status)
@@ -152,6 +226,12 @@ def _keep_only(descriptor: int) -> None:
     os.closerange(begin, _ALL)
 
 
+def _send(socket: _socket.socket, content: bytes, descriptors: list[int]) -> None:
+    """Send a message, or raise OSError."""
+    ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, b"".join(map(request.FD.pack, descriptors)))]
+    socket.sendmsg([content], ancillary, _socket.MSG_NOSIGNAL | _socket.MSG_DONTWAIT)
+
+
 def _receive(socket: _socket.socket) -> tuple[bytes, list[int]]:
     """Give what the server sends; nothing at its end. Raises OSError when not all of its descriptors could be taken."""
     space = _socket.CMSG_SPACE(request.FD.size * (1 + request.SENT))
@@ -162,10 +242,3 @@ def _receive(socket: _socket.socket) -> tuple[bytes, list[int]]:
     for _, _, data in ancillary:
         found += (number for (number,) in request.FD.iter_unpack(data))
     return content, found
-
-
-def _step() -> None:
-    """Go on as another process. Raises OSError."""
-    result = lib.mr_step()
-    if result < 0:
-        raise OSError(-result, os.strerror(-result))

@@ -85,10 +85,9 @@ def _prepare(
 
 
 def _leave() -> None:
-    """The last act of a command: it notes what later workers will need, and holds no file of its caller's by its memory."""
-    verb = next((word for word in sys.argv[1:] if word[:1] != "-" and "/" not in word), "")
-    lib.mr_pages_learn(hash((os.path.basename(sys.argv[0]), verb)) % lib.MR_KINDS)
+    """The last act of a command: it holds no file of its caller's by its memory, which is fit for the next one."""
     lib.mr_unmap_shared_files()
+    lib.mr_worker_ends()
 
 
 def _is_terminal(descriptor: int) -> bool:

@@ -23,7 +23,7 @@ from tests.waiting import until
 MARK = "import os\nos.close(os.open({mark!r}, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))\n"
 
 
-SPARE, MEMORY, ENDED = "minirun-spare", "minirun-memory", ""
+ZYGOTE, SPARE, MEMORY, ENDED = "minirun-zygote", "minirun-spare", "minirun-memory", ""
 
 
 def has_ended(pid: int) -> bool:
@@ -115,7 +115,7 @@ class Installation:
 
     def workers(self) -> list[int]:
         """Give the workers that there are now."""
-        return [pid for pid in self._children() if name_of(pid) not in (SPARE, MEMORY, ENDED)]
+        return [pid for pid in self._children() if name_of(pid) not in (ZYGOTE, SPARE, MEMORY, ENDED)]
 
     def spares(self) -> list[int]:
         """Give the workers that wait for a command."""

@@ -58,6 +58,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "batch scheduling": 'exec chrt -b 0 "$@"',
     "idle I/O": 'exec ionice -c 3 "$@"',
     "another out-of-memory score": 'echo 300 >/proc/self/oom_score_adj; exec "$@"',
+    "another core dump filter": 'echo 0x7f >/proc/self/coredump_filter; exec "$@"',
     "ignored signals": 'trap "" INT QUIT HUP USR1; exec "$@"',
     "background": '"$@" & wait $!',
     "nohup": 'exec nohup "$@" </dev/null 2>&1',
@@ -109,7 +110,7 @@ DIFFERS_ANYWAY = re.compile(rb"""(?m)^MINIRUN_WARM=.*\n|^time="[^"]*" """)
 PROBE = """
 exec 2>&1
 grep -E '^(SigIgn|SigBlk|Umask|Cpus_allowed_list|CapEff|NoNewPrivs|Groups)' /proc/self/status
-cat /proc/self/limits /proc/self/oom_score_adj /proc/self/timerslack_ns
+cat /proc/self/limits /proc/self/oom_score_adj /proc/self/timerslack_ns /proc/self/coredump_filter
 cut -d ' ' -f 19,41 /proc/self/stat
 for fd in /proc/self/fd/*; do echo "${fd##*/}"; done | sort -n | tr '\\n' ' '
 env | sort

@@ -1,4 +1,4 @@
-"""A worker's memory: which pages it will need, what it lets go of. In processes of their own."""
+"""Pages that a fork takes from the preloaded process, and files that a worker's memory lets go of. In processes of their own."""
 
 from __future__ import annotations
 
@@ -19,56 +19,35 @@ def in_a_process(script: str) -> str:
     return done.stdout
 
 
-def test_what_one_process_has_written_to_the_next_one_has_for_itself():
+def test_what_was_written_to_after_one_fork_is_taken_back_after_the_next():
     faults = in_a_process(
         """
 held = [str(number) for number in range(200_000)]
 assert lib.mr_pages_remember() == 0
-never, _ = os.pipe()
-def faults_of(prepare):
-    here, there = os.pipe()
-    if os.fork() == 0:
-        prepare()
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-        for text in held[:50_000]:
-            kept = text  # a reference more, a reference less: a page that is written to
-        os.write(there, b"%d" % (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before))
-        lib.mr_pages_learn(0)
-        os._exit(0)
+def fork():
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    return pid
+def faults_of_writing():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for text in held[:50_000]:
+        kept = text  # a reference more, a reference less: a page that is written to
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+children = [fork()]
+first = faults_of_writing()
+lib.mr_pages_note()
+children.append(fork())
+lib.mr_pages_take()
+print(first, faults_of_writing())
+for pid in children:
+    os.kill(pid, signal.SIGKILL)
     os.wait()
-    return int(os.read(here, 20))
-first = faults_of(lambda: None)
-print(first, faults_of(lambda: lib.mr_pages_touch(never)))
 """
     )
     first, second = map(int, faults.split())
     assert first > 500
     assert second < first / 5
-
-
-def test_pages_are_touched_until_something_else_is_to_be_done():
-    touched = in_a_process(
-        """
-held = [str(number) for number in range(200_000)]
-assert lib.mr_pages_remember() == 0
-if os.fork() == 0:
-    for text in held:
-        kept = text
-    lib.mr_pages_learn(0)
-    os._exit(0)
-os.wait()
-never, _ = os.pipe()
-ready, writer = os.pipe()
-os.write(writer, b"x")
-for descriptor in (ready, never):
-    if os.fork() == 0:
-        print(lib.mr_pages_touch(descriptor), flush=True)
-        os._exit(0)
-    os.wait()
-"""
-    )
-    early, whole = map(int, touched.split())
-    assert early < 200 < 1000 < whole
 
 
 MAPPED = """
