@@ -234,8 +234,8 @@ int mr_start_time(const char *pid, uint64_t *ticks);
  * PR_SET_PDEATHSIG. */
 bool mr_tie(int socket);
 
-/* Is this where a mapping of the zygote's image begins? It belongs to no worker. */
-bool mr_is_image(uintptr_t start);
+/* Is this where a mapping begins that the zygote had? It stays when a worker ends. */
+bool mr_zygote_has(uintptr_t start);
 
 /* Looks user[:group] and more groups up in /etc/passwd and /etc/group of the process's root. */
 #define MR_GROUPS_MAX 4096

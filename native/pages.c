@@ -154,7 +154,7 @@ static bool unmap_what_is_found(int maps)
 	struct procmap_query query = { .size = sizeof query, .flags = SHARED_FILE_AT_OR_ABOVE };
 
 	while (ioctl(maps, PROCMAP_QUERY, &query) == 0) {
-		if (!mr_is_image(query.start))
+		if (!mr_zygote_has(query.start))
 			munmap((void *)(uintptr_t)query.start, query.end - query.start);
 		query = (struct procmap_query){ .size = sizeof query, .flags = SHARED_FILE_AT_OR_ABOVE, .address = query.end };
 	}
@@ -183,7 +183,7 @@ void mr_unmap_shared_files(void)
 	size_t length;
 
 	while (maps && fgets(line, sizeof line, maps))
-		if (is_shared_file(line, &start, &length) && !mr_is_image(start))
+		if (is_shared_file(line, &start, &length) && !mr_zygote_has(start))
 			munmap((void *)start, length);
 	if (maps)
 		fclose(maps);

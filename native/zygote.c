@@ -88,9 +88,12 @@ static struct image {
 	size_t count;
 } image;
 
-bool mr_is_image(uintptr_t start)
+bool mr_zygote_has(uintptr_t start)
 {
-	return image.pages && (start == (uintptr_t)image.pages || start == (uintptr_t)image.entries || start == (uintptr_t)image.is_there);
+	for (size_t i = 0; aside && i < aside->mapping_count; i++)
+		if (aside->mappings[i].start == start)
+			return true;
+	return false;
 }
 
 /* ---- Where memory lies ------------------------------------------------------------------------------------------------ */

@@ -131,7 +131,7 @@ class Spares:
 
     def want(self) -> None:
         """Let there be one more, unless one waits or there are enough. Raises OSError when no descriptor is left for it."""
-        if len(self.found) >= MOST or any(spare.worker or spare.is_awaited for spare in self.found.values()):
+        if len(self.found) >= MOST or any(spare.worker for spare in self.found.values()):
             return
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         try:

@@ -17,7 +17,7 @@ from minirun.warm import control
 from tests.conftest import CHECKOUT
 from tests.waiting import until
 
-from .conftest import MEMORY, SPARE, Installation, has_ended, name_of
+from .conftest import MEMORY, SPARE, ZYGOTE, Installation, has_ended, name_of
 from .test_signals import has_database
 
 sys.path.insert(0, str(CHECKOUT / "native"))
@@ -257,12 +257,12 @@ def test_it_holds_no_more_after_many_commands(installed):
             links = [os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd")]
         except FileNotFoundError:  # closed just now
             return False
-        # It listens, and has a worker ready, with who will give back its memory: no connection is left, of ours neither (to
-        # ask for its number makes one).
+        # It listens, and has a zygote and one worker ready, with who keeps its memory: no connection is left, of ours neither
+        # (to ask for its number makes one).
         children = text_of(pid, f"task/{pid}/children").split()
-        is_ready = sorted(name_of(int(child)) for child in children) == [MEMORY, SPARE]
+        is_ready = sorted(name_of(int(child)) for child in children) == [MEMORY, SPARE, ZYGOTE]
         has_connection = any("eventfd" in link or "pidfd" in link for link in links)
-        return is_ready and not has_connection and sum(link.startswith("socket:") for link in links) == 2
+        return is_ready and not has_connection and sum(link.startswith("socket:") for link in links) == 3
 
     installed.run("version")
     until("rest", is_at_rest)

@@ -9,6 +9,7 @@ from tests.unit.warm.test_pages import in_a_process
 # A server with a zygote; `worker` is what each of its workers does with a socket: WORKER in the scripts below.
 SERVER = """
 import _socket, array, ctypes, gc, json, mmap, select, socket, struct, sys
+shared = mmap.mmap(os.open(sys.executable, os.O_RDONLY), 4096, mmap.MAP_SHARED, mmap.PROT_READ)
 def serve(worker):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     pid = os.fork()
@@ -20,6 +21,8 @@ def serve(worker):
         word = theirs.recv(1000)
         if word:
             worker(theirs, word)
+            lib.mr_unmap_shared_files()
+            assert len(shared[:]) == 4096
             lib.mr_worker_ends()
         os._exit(len(word))
     theirs.close()
