@@ -315,8 +315,8 @@ void mr_pages_take(void);
  * worker's keeper, or -errno: then nothing has been done. What the kernel doesn't copy (PR_SET_PDEATHSIG, a robust list, an rseq area) a
  * worker hasn't. clone(2), CLONE_VM; Linux 5.2. */
 int mr_zygote(int socket);
-/* A worker has got its command: it has the name that the zygote had before. */
-void mr_worker_begins(void);
+/* Names this process, and what it forks, "minirun-zygote", or as before. A keeper is "minirun-memory", a worker "minirun-spare". */
+void mr_name_zygote(int is_zygote);
 /* A worker's last act. Without it there is none after it: the keeper gives the memory back, and ends. */
 void mr_worker_ends(void);
 /* Lets go of all files that are mapped to be shared: memory that outlives its process would keep their file system busy. */

@@ -71,7 +71,7 @@ static struct aside {
 	struct mapping mappings[MAPPINGS_MAX], found[MAPPINGS_MAX];
 	size_t mapping_count, page_size;
 	uint64_t entries[BLOCK];
-	char text[TEXT_MAX + 1], name[16], setting[SETTINGS][SETTING_MAX];
+	char text[TEXT_MAX + 1], setting[SETTINGS][SETTING_MAX];
 	uintptr_t heap_end;
 	void *thread_id; /* where the C library has it */
 	pid_t parent, keeper;
@@ -423,7 +423,6 @@ static void fork_keepers(void)
 {
 	int socket;
 
-	prctl(PR_SET_NAME, ZYGOTE_NAME);
 	while ((socket = receive_socket()) >= 0) {
 		/* Not fork(3), which writes to memory of the C library's. A failure closes the socket: so it is noticed. */
 		if (syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL) == 0)
@@ -445,6 +444,15 @@ static void *private_memory(const char *name, size_t length)
 	return memory == MAP_FAILED ? NULL : memory;
 }
 
+static char name_before[16];
+
+void mr_name_zygote(int is_zygote)
+{
+	if (is_zygote)
+		prctl(PR_GET_NAME, name_before);
+	prctl(PR_SET_NAME, is_zygote ? ZYGOTE_NAME : name_before);
+}
+
 int mr_zygote(int socket)
 {
 	aside = private_memory("minirun-keeper", sizeof *aside);
@@ -458,8 +466,7 @@ int mr_zygote(int socket)
 	for (size_t i = 0; i < SETTINGS; i++)
 		read_setting(i, aside->setting[i]);
 	aside->memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	if (aside->memory < 0 || prctl(PR_GET_NAME, aside->name) < 0 || prctl(PR_GET_TID_ADDRESS, &aside->thread_id) < 0 ||
-	    getcontext(&aside->own) < 0)
+	if (aside->memory < 0 || prctl(PR_GET_TID_ADDRESS, &aside->thread_id) < 0 || getcontext(&aside->own) < 0)
 		return -errno;
 	aside->own.uc_stack = (stack_t){ .ss_sp = aside->stack, .ss_size = sizeof aside->stack };
 	makecontext(&aside->own, fork_keepers, 0);
@@ -467,12 +474,6 @@ int mr_zygote(int socket)
 	if (swapcontext(&aside->worker, &aside->own) < 0)
 		return -errno;
 	return aside->keeper;
-}
-
-void mr_worker_begins(void)
-{
-	if (aside)
-		prctl(PR_SET_NAME, aside->name);
 }
 
 void mr_worker_ends(void)

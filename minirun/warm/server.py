@@ -99,6 +99,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until it is time to go. Workers that still run are waited for."""
+        self._fork_ahead()
         while self.listener is not None or self.commands:
             for descriptor in self._ready():
                 if descriptor == self.woken:
@@ -306,7 +307,7 @@ class Server:
                     return
                 self.spares = Spares(self.poll)
                 lib.mr_pages_take()
-            self.spares.want()
+            self.spares.want(len(self.commands))
         self.is_spare_wanted = False
 
     def _drop_surplus(self) -> None:

@@ -59,6 +59,7 @@ class Spare:
         if len(content) != _READY.size:
             return False
         self.worker, self.keeper = _READY.unpack(content)
+        self.is_awaited = False
         return True
 
     def begin(self, descriptors: list[int], facts: Facts) -> int:
@@ -67,7 +68,6 @@ class Spare:
         Raises OSError when it can't be: then nothing has been done, and they end.
         """
         stopped, worker, self.worker = 0, self.worker, 0
-        self.is_awaited = False
         try:
             # Its number is its own as long as nobody has waited for it. ECHILD: it has ended, and may be a stranger's by now.
             if os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
@@ -129,9 +129,10 @@ class Spares:
             if spare.keeper == keeper:
                 spare.is_awaited = True
 
-    def want(self) -> None:
-        """Let there be one more, unless one waits or there are enough. Raises OSError when no descriptor is left for it."""
-        if len(self.found) >= MOST or any(spare.worker for spare in self.found.values()):
+    def want(self, commands: int) -> None:
+        """Let there be one more for so many commands, unless one waits or there are enough. Raises OSError when no descriptor is left."""
+        awaited = sum(spare.is_awaited for spare in self.found.values())
+        if len(self.found) >= MOST or awaited >= max(1, commands) or any(spare.worker for spare in self.found.values()):
             return
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         try:
@@ -169,6 +170,7 @@ class _Zygote:
     def __init__(self) -> None:
         parent = os.getpid()
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
+        lib.mr_name_zygote(True)
         try:
             self.pid = os.fork()
             if self.pid == 0:
@@ -177,6 +179,7 @@ class _Zygote:
             ours.close()
             raise
         finally:
+            lib.mr_name_zygote(False)
             theirs.close()
         self.socket = ours
 
@@ -199,7 +202,7 @@ def _wait(socket: _socket.socket, parent: int) -> NoReturn:
         content, descriptors = _receive(socket)
         if not descriptors:
             os._exit(0)
-        lib.mr_worker_begins()
+        lib.mr_name_zygote(False)
         status = parse_status(content)
         connection, *asked = descriptors
         facts = Facts(equal=(), rights=(), cgroup=b"", status=status)

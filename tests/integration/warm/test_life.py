@@ -18,7 +18,7 @@ from tests.conftest import CHECKOUT
 from tests.waiting import until
 
 from .conftest import MEMORY, SPARE, ZYGOTE, Installation, has_ended, name_of
-from .test_signals import has_database
+from .test_signals import has_database, state
 
 sys.path.insert(0, str(CHECKOUT / "native"))
 
@@ -127,7 +127,8 @@ def test_idle_it_is_small_and_sleeps(installed):
         text = Path(f"/proc/{pid}/status").read_text()
         return text.partition("voluntary_ctxt_switches:")[2].split()[0]
 
-    until("rest", lambda: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
+    until("the next one's worker", installed.spares)
+    until("rest", lambda: state(pid) == "S")
     before = switches()
     with pytest.raises(AssertionError):
         until("a wake-up", lambda: switches() != before, seconds=2)
@@ -148,6 +149,7 @@ def test_a_spare_worker_that_is_lost_is_not_missed(installed, number):
         installed.run("version")
         (spare,) = until("a spare worker", installed.spares)
         os.kill(spare, number)
+        until("what the signal does", lambda spare=spare: state(spare) in ("T", "Z", ""))
         installed.run("version")
         until("its end", lambda spare=spare: has_ended(spare))
     assert not installed.ran_cold()

@@ -15,7 +15,7 @@ from minirun.warm.server import IDLE_SECONDS, Command, Server
 def goes_after(seconds: float, worker: int, token: int) -> bool:
     """Let a server, idle for so long, see the end of a command, and say whether it goes."""
     server = object.__new__(Server)
-    server.poll = select.poll()
+    server.poll, server.spares = select.poll(), None
     server.idle_since = time.monotonic() - seconds
     ours, theirs = socket.socketpair()
     command = Command(ours)
