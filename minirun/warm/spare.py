@@ -130,7 +130,10 @@ class Spares:
                 spare.is_awaited = True
 
     def want(self, commands: int) -> None:
-        """Let there be one more for so many commands, unless one waits or there are enough. Raises OSError when no descriptor is left."""
+        """Let there be one more for so many commands, unless one waits or there are enough.
+
+        Raises OSError when no descriptor is left for it.
+        """
         awaited = sum(spare.is_awaited for spare in self.found.values())
         if len(self.found) >= MOST or awaited >= max(1, commands) or any(spare.worker for spare in self.found.values()):
             return

@@ -96,19 +96,19 @@ LEAVES = {
     "a garbage collection": "kept.clear(); gc.collect()",
     "a module": "import decimal, sqlite3",
     "a large mapping": "kept['x'] = mmap.mmap(-1, 50 << 20); kept['x'][::4096] = b'x' * (12800)",
-    "a file, mapped": "import tempfile; file = tempfile.TemporaryFile(); file.truncate(8192); kept['x'] = mmap.mmap(file.fileno(), 8192)",
+    "a file, mapped": "import tempfile; file = tempfile.TemporaryFile(); file.truncate(9); kept['x'] = mmap.mmap(file.fileno(), 9)",
     "a heap that has grown": "kept['x'] = ctypes.CDLL(None).malloc; [kept['x'](100_000) for _ in range(500)]",
     "a deep stack": "sys.setrecursionlimit(30_000); deep = lambda n: n and (lambda: deep(n - 1))(); deep(5_000)",
     "signal handlers": "signal.signal(signal.SIGUSR1, lambda *_: None); os.kill(os.getpid(), signal.SIGUSR1)",
     "a child that shares its pages": "os.fork() or (os.setsid(), signal.alarm(20), signal.pause())",
-    "settings of its memory": "open('/proc/self/oom_score_adj', 'w').write('500'); open('/proc/self/coredump_filter', 'w').write('0'); "
-    "ctypes.CDLL(None).prctl(4, 0)",
+    "settings of its memory": "open('/proc/self/oom_score_adj', 'w').write('500'); "
+    "open('/proc/self/coredump_filter', 'w').write('0'); ctypes.CDLL(None).prctl(4, 0)",
 }
 
 
 @pytest.mark.parametrize("act", LEAVES.values(), ids=LEAVES.keys())
 def test_the_memory_is_put_back_to_the_byte(act):
-    """All but the worker's own number, which the C library keeps, and what lies below the stack, where nobody looks; and the keeper's own."""
+    """All but the worker's number, which the C library keeps, what lies below the stack, and the keeper's own."""
     seen = in_a_process(
         SERVER
         + f"""
