@@ -146,7 +146,8 @@ struct procmap_query {
 };
 #define PROCMAP_QUERY _IOWR('f', 17, struct procmap_query)
 #endif
-#define SHARED_FILE_AT_OR_ABOVE (0x08u | 0x10u | 0x20u) /* PROCMAP_QUERY_VMA_SHARED, _COVERING_OR_NEXT_VMA, _FILE_BACKED_VMA */
+#define SHARED_FILE_AT_OR_ABOVE \
+	(0x08u | 0x10u | 0x20u) /* PROCMAP_QUERY_VMA_SHARED, _COVERING_OR_NEXT_VMA, _FILE_BACKED_VMA */
 
 /* The kernel finds them. False where it can't be asked. */
 static bool unmap_what_is_found(int maps)
@@ -156,7 +157,9 @@ static bool unmap_what_is_found(int maps)
 	while (ioctl(maps, PROCMAP_QUERY, &query) == 0) {
 		if (!mr_zygote_has(query.start))
 			munmap((void *)(uintptr_t)query.start, query.end - query.start);
-		query = (struct procmap_query){ .size = sizeof query, .flags = SHARED_FILE_AT_OR_ABOVE, .address = query.end };
+		query = (struct procmap_query){ .size = sizeof query,
+						.flags = SHARED_FILE_AT_OR_ABOVE,
+						.address = query.end };
 	}
 	return errno == ENOENT;
 }

@@ -78,7 +78,7 @@ static struct aside {
 	int socket, memory, dumpable, end;
 	bool is_orderly, can_put_back;
 	_Alignas(64) char stack[STACK], first_stack[STACK]; /* the second: for a worker's first instructions */
-} *aside;
+} * aside;
 
 /* What the zygote's pages hold: shared with all keepers, filled as they need it. */
 static struct image {
@@ -266,7 +266,8 @@ static bool copy_pages(uintptr_t address, size_t first, size_t count)
 		off_t place = (off_t)(address + page * aside->page_size);
 		if (image.is_there[first + page])
 			continue;
-		if (pread(aside->memory, one, aside->page_size, place) != (ssize_t)aside->page_size) /* the zygote has ended */
+		if (pread(aside->memory, one, aside->page_size, place) !=
+		    (ssize_t)aside->page_size) /* the zygote has ended */
 			return false;
 		__atomic_store_n(&image.is_there[first + page], 1, __ATOMIC_RELEASE);
 	}
@@ -347,7 +348,8 @@ static bool put_back(void)
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (!put_setting_back(i))
 			return false;
-	return prctl(PR_SET_DUMPABLE, aside->dumpable) == 0 || aside->dumpable > 1; /* 2 can't be set, nor changed to by a worker */
+	return prctl(PR_SET_DUMPABLE, aside->dumpable) == 0 ||
+	       aside->dumpable > 1; /* 2 can't be set, nor changed to by a worker */
 }
 
 /* ---- The three kinds of processes -------------------------------------------------------------------------------------- */
@@ -387,8 +389,8 @@ _Noreturn static void keep(int socket)
 	do {
 		aside->is_orderly = false;
 		if (clone(begin, aside->first_stack + STACK,
-			  CLONE_VM | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL, &aside->end, NULL,
-			  aside->thread_id) < 0)
+			  CLONE_VM | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL,
+			  &aside->end, NULL, aside->thread_id) < 0)
 			_exit(1);
 		await_end(aside->end);
 		close(aside->end);

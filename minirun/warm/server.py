@@ -144,7 +144,8 @@ class Server:
         if self.spares is not None:
             self.spares.close()
             self.spares = None
-        self.poll.unregister(listener.fileno())
+        for descriptor in (listener.fileno(), self.watch.descriptor):  # more changes of the package are no news
+            self.poll.unregister(descriptor)
         if self.lock is not None and _inode(self.path) == self.place:  # or the service manager listens there by now
             os.unlink(self.path)
         listener.close()  # whoever is in its queue runs cold
