@@ -253,22 +253,26 @@ def test_it_sleeps_while_commands_run_whose_package_has_changed(installed, roots
     """A replaced package is many changes, of which the first one says all."""
     pid, file = installed.pid(), Path(str(minirun.units.__file__))
     words = ["--root", str(roots.root), "--run-root", str(roots.run_root), "events"]
-    with subprocess.Popen([installed.program(), *words], env=installed.environment()) as command:
+    command = subprocess.Popen([installed.program(), *words], env=installed.environment())
+    try:
         worker = until("a worker", installed.workers)[0]
         status = file.stat()
         for _ in range(3):
             os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
             time.sleep(0.1)
         assert not has_ended(worker)
-
-        def ticks() -> int:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            return int(fields[11]) + int(fields[12])
-
-        before = ticks()
+        before = ticks_of(pid)
         time.sleep(1)
-        assert ticks() - before < 0.2 * os.sysconf("SC_CLK_TCK")
+        assert ticks_of(pid) - before < 0.2 * os.sysconf("SC_CLK_TCK")
+    finally:
         command.terminate()
+        command.wait(20)
+
+
+def ticks_of(pid: int) -> int:
+    """Give a process's time on a processor. proc_pid_stat(5)"""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
 
 
 def test_it_holds_no_more_after_many_commands(installed):
