@@ -53,6 +53,7 @@
 struct mapping {
 	uintptr_t start, end;
 	char rights[4]; /* "rw-p" */
+	uint64_t inode;
 	bool is_stack;
 	size_t first; /* its pages' place in the image; SIZE_MAX: nothing there can be written to, or it is nobody's business */
 };
@@ -113,6 +114,18 @@ static uintptr_t number_at(const char **text)
 	}
 }
 
+/* The fourth word from here on: rights, offset, device, inode. */
+static uint64_t inode_of(const char *word)
+{
+	uint64_t inode = 0;
+
+	for (int i = 0; i < 3; i++)
+		word = strchr(word, ' ') + 1;
+	for (; *word >= '0' && *word <= '9'; word++)
+		inode = inode * 10 + (uint64_t)(*word - '0');
+	return inode;
+}
+
 /* All mappings of this process, in the order of their addresses; how many, or -errno. No memory is allocated. proc_pid_maps(5) */
 static ssize_t read_mappings(struct mapping *found)
 {
@@ -135,6 +148,7 @@ static ssize_t read_mappings(struct mapping *found)
 		line++;
 		mapping->end = number_at(&line);
 		memcpy(mapping->rights, line + 1, sizeof mapping->rights);
+		mapping->inode = inode_of(line + 1);
 		mapping->is_stack = end - line > 7 && memcmp(end - 7, "[stack]", 7) == 0;
 	}
 	return (ssize_t)count;
@@ -170,10 +184,10 @@ static bool remember_pages(void)
 
 	for (size_t i = 0; pagemap >= 0 && i < aside->mapping_count; i++) {
 		const struct mapping *mapping = &aside->mappings[i];
-		uint64_t *entries = image.entries + mapping->first;
 		size_t pages = (mapping->end - mapping->start) / aside->page_size;
 		if (mapping->first == SIZE_MAX)
 			continue;
+		uint64_t *entries = image.entries + mapping->first;
 		if (!read_entries(pagemap, mapping->start, entries, pages))
 			return false;
 		for (size_t page = 0; page < pages; page++)
@@ -238,7 +252,8 @@ static bool put_mappings_back(void)
 					return false;
 				continue;
 			}
-			if (at > from || memcmp(found->rights, wanted->rights, sizeof wanted->rights) != 0)
+			if (at > from || found->inode != wanted->inode ||
+			    memcmp(found->rights, wanted->rights, sizeof wanted->rights) != 0)
 				return false;
 			from = upto = found->end < wanted->end ? found->end : wanted->end;
 			if (from == wanted->end && ++wanted != end)
