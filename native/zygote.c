@@ -11,13 +11,15 @@
  *
  * A fork shares each page until one of the two writes to it: then the writer pays a fault and a copy, and at its end the memory is
  * taken down. For a short command that was more than all its own work. Here a page is copied by a fault once, and from then on
- * by memcpy(3), when nobody waits. Which pages differ is exact: those that aren't the zygote's page frame any more (pagemap),
- * whatever has happened to them meanwhile; and mappings that weren't there are gone again. A worker therefore starts with the
- * zygote's memory, to the byte: nothing of the command before is left that it could hit upon. What has changed so that it can't
- * be put back ends the keeper, as does every worker's end that isn't orderly.
+ * by one read(2) for many, when nobody waits. A page is what it was as long as keeper and zygote have the same page frame there
+ * (pagemap): who writes gets another one. All others are read from the zygote, and mappings that weren't there are gone again. So a
+ * worker starts with the zygote's content at the zygote's addresses: nothing of the command before is left that it could hit upon.
+ * What can't be put back ends the keeper, as does every worker's end that isn't orderly.
+ *
+ * How memory behaves is not looked at (mlock(2), madvise(2), prctl(2) for a whole memory): no command changes that of its own.
  *
  * Zygote and keeper run on a stack of their own, in memory that isn't part of all this (`aside`). While a worker lives, its keeper
- * only waits in the kernel: nothing it does there writes to memory.
+ * only waits in the kernel: nothing it does there writes to memory. (But the kernel may note a processor's number, rseq(2).)
  */
 #include "internal.h"
 
@@ -38,24 +40,25 @@
 #define KEEPER_NAME "minirun-memory"
 #define SPARE_NAME "minirun-spare"
 
-#define MAPPINGS_MAX 2048
-#define TEXT_MAX (256u << 10) /* of /proc/self/maps */
-#define BLOCK 512 /* pages whose entries are read at once */
+#define MAPPINGS_MAX 1024
+#define TEXT 16384 /* of /proc/self/maps, at once: a line has a path at most */
+#define BLOCK 512 /* pages that are looked at at once */
+#define PAGES_MAX (1u << 16) /* that can be written to; 256 MiB */
 #define STACK (64u << 10)
+#define FIRST_STACK (16u << 10)
 
 /* Of an entry in /proc/PID/pagemap; Documentation/admin-guide/mm/pagemap.rst */
 #define FRAME ((1ull << 55) - 1)
-#define EXCLUSIVE (1ull << 56)
 #define FILE_OR_SHARED (1ull << 61)
 #define SWAPPED (1ull << 62)
 #define PRESENT (1ull << 63)
 
 struct mapping {
 	uintptr_t start, end;
+	uint64_t offset, device, inode;
 	char rights[4]; /* "rw-p" */
-	uint64_t inode;
 	bool is_stack;
-	size_t first; /* its pages' place in the image; SIZE_MAX: nothing there can be written to, or it is nobody's business */
+	size_t first; /* its pages' number; SIZE_MAX: nothing there can be written to, or it is nobody's business */
 };
 
 /* Settings that belong to a memory, not to a process: proc_pid_oom_score_adj(5), proc_pid_coredump_filter(5). The second is read as a
@@ -71,23 +74,18 @@ static struct aside {
 	ucontext_t worker, own;
 	struct mapping mappings[MAPPINGS_MAX], found[MAPPINGS_MAX];
 	size_t mapping_count, page_size;
-	uint64_t entries[BLOCK];
-	char text[TEXT_MAX + 1], setting[SETTINGS][SETTING_MAX];
+	uint64_t ours[BLOCK], zygotes[BLOCK];
+	char text[TEXT + 1], setting[SETTINGS][SETTING_MAX];
+	uint8_t has_written[PAGES_MAX / 8]; /* a bit for each page: this keeper has put it into the image */
 	uintptr_t heap_end;
 	void *thread_id; /* where the C library has it */
 	pid_t parent, keeper;
-	int socket, memory, dumpable, end;
+	int socket, end, dumpable;
+	int memory, pagemap; /* the zygote's; no process number could be another's by now */
+	int image; /* a file with what the zygote's pages hold, as far as keepers have needed it. Nobody maps it */
 	bool is_orderly, can_put_back;
-	_Alignas(64) char stack[STACK], first_stack[STACK]; /* the second: for a worker's first instructions */
+	_Alignas(64) char stack[STACK], first_stack[FIRST_STACK]; /* the second: for a worker's first instructions */
 } * aside;
-
-/* What the zygote's pages hold: shared with all keepers, filled as they need it. */
-static struct image {
-	char *pages;
-	uint64_t *entries; /* of the zygote's pagemap */
-	uint8_t *is_there; /* a byte for each page: has it been read from the zygote? */
-	size_t count;
-} image;
 
 bool mr_zygote_has(uintptr_t start)
 {
@@ -99,31 +97,37 @@ bool mr_zygote_has(uintptr_t start)
 
 /* ---- Where memory lies ------------------------------------------------------------------------------------------------ */
 
-static uintptr_t number_at(const char **text)
+static uint64_t number_at(const char **text, unsigned base)
 {
-	uintptr_t number = 0;
+	uint64_t number = 0;
 
 	for (;; (*text)++) {
 		char c = **text;
-		if (c >= '0' && c <= '9')
-			number = number << 4 | (uintptr_t)(c - '0');
-		else if (c >= 'a' && c <= 'f')
-			number = number << 4 | (uintptr_t)(c - 'a' + 10);
-		else
+		unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+				 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+							: base;
+		if (digit >= base)
 			return number;
+		number = number * base + digit;
 	}
 }
 
-/* The fourth word from here on: rights, offset, device, inode. */
-static uint64_t inode_of(const char *word)
+/* "start-end rights offset major:minor inode path" */
+static void read_mapping(struct mapping *mapping, const char *line, const char *end)
 {
-	uint64_t inode = 0;
-
-	for (int i = 0; i < 3; i++)
-		word = strchr(word, ' ') + 1;
-	for (; *word >= '0' && *word <= '9'; word++)
-		inode = inode * 10 + (uint64_t)(*word - '0');
-	return inode;
+	*mapping = (struct mapping){ .start = number_at(&line, 16), .first = SIZE_MAX };
+	line++;
+	mapping->end = number_at(&line, 16);
+	memcpy(mapping->rights, line + 1, sizeof mapping->rights);
+	line += 1 + sizeof mapping->rights + 1;
+	mapping->offset = number_at(&line, 16);
+	line++;
+	mapping->device = number_at(&line, 16) << 32;
+	line++;
+	mapping->device |= number_at(&line, 16);
+	line++;
+	mapping->inode = number_at(&line, 10);
+	mapping->is_stack = end - line > 7 && memcmp(end - 7, "[stack]", 7) == 0;
 }
 
 /* All mappings of this process, in the order of their addresses; how many, or -errno. No memory is allocated. proc_pid_maps(5) */
@@ -131,27 +135,25 @@ static ssize_t read_mappings(struct mapping *found)
 {
 	MR_AUTOCLOSE maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	size_t length = 0, count = 0;
-	ssize_t got = 0;
+	ssize_t got;
 
-	while (maps >= 0 && length < TEXT_MAX && (got = read(maps, aside->text + length, TEXT_MAX - length)) > 0)
-		length += (size_t)got;
-	if (maps < 0 || got < 0)
+	if (maps < 0)
 		return -errno;
-	if (length == TEXT_MAX)
-		return -ENOBUFS;
-	aside->text[length] = 0;
-	for (const char *line = aside->text, *end; (end = strchr(line, '\n')); line = end + 1) {
-		struct mapping *mapping = &found[count++];
-		if (count > MAPPINGS_MAX)
-			return -ENOBUFS;
-		*mapping = (struct mapping){ .start = number_at(&line), .first = SIZE_MAX };
-		line++;
-		mapping->end = number_at(&line);
-		memcpy(mapping->rights, line + 1, sizeof mapping->rights);
-		mapping->inode = inode_of(line + 1);
-		mapping->is_stack = end - line > 7 && memcmp(end - 7, "[stack]", 7) == 0;
+	while ((got = read(maps, aside->text + length, TEXT - length)) > 0) {
+		const char *line = aside->text, *end;
+		length += (size_t)got;
+		aside->text[length] = 0;
+		for (; (end = strchr(line, '\n')); line = end + 1) {
+			if (count == MAPPINGS_MAX)
+				return -ENOBUFS;
+			read_mapping(&found[count++], line, end);
+		}
+		length = strlen(line);
+		memmove(aside->text, line, length);
 	}
-	return (ssize_t)count;
+	if (got < 0)
+		return -errno;
+	return length ? -ENOBUFS : (ssize_t)count;
 }
 
 static bool is_private_and_written(const struct mapping *mapping)
@@ -159,13 +161,12 @@ static bool is_private_and_written(const struct mapping *mapping)
 	return memcmp(mapping->rights, "rw-p", sizeof mapping->rights) == 0 && mapping->start != (uintptr_t)aside;
 }
 
-static void *shared_memory(size_t length)
+static size_t pages_of(const struct mapping *mapping)
 {
-	void *memory = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	return memory == MAP_FAILED ? NULL : memory;
+	return (mapping->end - mapping->start) / aside->page_size;
 }
 
-/* Reads the entries of some pages, from where a mapping begins. */
+/* The entries of some pages from an address on; false when they can't be read. */
 static bool read_entries(int pagemap, uintptr_t address, uint64_t *entries, size_t count)
 {
 	size_t length = count * sizeof *entries;
@@ -178,53 +179,23 @@ static bool is_anonymous(uint64_t entry)
 }
 
 /* The zygote looks at itself. False: its workers' memory can't be put back, each needs a new one. */
-static bool remember_pages(void)
-{
-	MR_AUTOCLOSE pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-
-	for (size_t i = 0; pagemap >= 0 && i < aside->mapping_count; i++) {
-		const struct mapping *mapping = &aside->mappings[i];
-		size_t pages = (mapping->end - mapping->start) / aside->page_size;
-		if (mapping->first == SIZE_MAX)
-			continue;
-		uint64_t *entries = image.entries + mapping->first;
-		if (!read_entries(pagemap, mapping->start, entries, pages))
-			return false;
-		for (size_t page = 0; page < pages; page++)
-			if (is_anonymous(entries[page]) && !(entries[page] & FRAME)) /* shown to CAP_SYS_ADMIN alone */
-				return false;
-	}
-	return pagemap >= 0;
-}
-
 static bool remember_mappings(void)
 {
 	ssize_t count = read_mappings(aside->mappings);
 	size_t pages = 0;
+	uint64_t entry = 0;
 
-	/* what is mapped for the image has to be among them, and doesn't change what is counted */
-	for (ssize_t i = 0; i < count; i++)
-		if (is_private_and_written(&aside->mappings[i]))
-			pages += (aside->mappings[i].end - aside->mappings[i].start) / aside->page_size;
-	pages += BLOCK;
-	image.pages = shared_memory(pages * aside->page_size);
-	image.entries = shared_memory(pages * sizeof *image.entries);
-	image.is_there = shared_memory(pages);
-	if (count < 0 || !image.pages || !image.entries || !image.is_there)
-		return false;
-	count = read_mappings(aside->mappings);
 	for (ssize_t i = 0; i < count; i++) {
 		struct mapping *mapping = &aside->mappings[i];
-		size_t length = (mapping->end - mapping->start) / aside->page_size;
 		if (!is_private_and_written(mapping))
 			continue;
-		if (image.count + length > pages)
-			return false;
-		mapping->first = image.count;
-		image.count += length;
+		mapping->first = pages;
+		pages += pages_of(mapping);
 	}
 	aside->mapping_count = count < 0 ? 0 : (size_t)count;
-	return count >= 0;
+	/* frames are shown to CAP_SYS_ADMIN alone; the page that this is written on has one */
+	return count >= 0 && pages <= PAGES_MAX &&
+	       read_entries(aside->pagemap, (uintptr_t)&aside->mappings[0], &entry, 1) && entry & FRAME;
 }
 
 /* ---- Putting it back --------------------------------------------------------------------------------------------------- */
@@ -234,6 +205,14 @@ static bool drop(const struct mapping *mapping, uintptr_t start, uintptr_t end)
 {
 	void *memory = (void *)start;
 	return (mapping->is_stack ? madvise(memory, end - start, MADV_DONTNEED) : munmap(memory, end - start)) == 0;
+}
+
+/* Is this the wanted mapping, from `at` on? */
+static bool is_of(const struct mapping *found, const struct mapping *wanted, uintptr_t at)
+{
+	return memcmp(found->rights, wanted->rights, sizeof wanted->rights) == 0 && found->device == wanted->device &&
+	       found->inode == wanted->inode &&
+	       (!wanted->inode || found->offset + (at - found->start) == wanted->offset + (at - wanted->start));
 }
 
 /* What the worker has mapped goes; false when something has gone that was there, or isn't what it was. */
@@ -252,8 +231,7 @@ static bool put_mappings_back(void)
 					return false;
 				continue;
 			}
-			if (at > from || found->inode != wanted->inode ||
-			    memcmp(found->rights, wanted->rights, sizeof wanted->rights) != 0)
+			if (at > from || !is_of(found, wanted, at))
 				return false;
 			from = upto = found->end < wanted->end ? found->end : wanted->end;
 			if (from == wanted->end && ++wanted != end)
@@ -263,30 +241,30 @@ static bool put_mappings_back(void)
 	return wanted == end;
 }
 
-/* Is this page the zygote's, untouched? Both have the same frame: who writes gets another. */
-static bool is_the_same(uint64_t ours, uint64_t zygotes)
-{
-	if (ours & SWAPPED || zygotes & SWAPPED)
-		return (ours & (SWAPPED | FRAME)) == (zygotes & (SWAPPED | FRAME));
-	return is_anonymous(ours) && !(ours & EXCLUSIVE) && (ours & FRAME) == (zygotes & FRAME);
-}
-
-/* Gives `count` pages the zygote's content, which is read from there when nobody has needed it before. */
+/* Gives pages the zygote's content. This keeper reads each from the zygote once, which takes three times as long as from the image,
+ * and has it there from then on; others put the same into it. */
 static bool copy_pages(uintptr_t address, size_t first, size_t count)
 {
-	char *content = image.pages + first * aside->page_size;
-
-	for (size_t page = 0; page < count; page++) {
-		char *one = content + page * aside->page_size;
-		off_t place = (off_t)(address + page * aside->page_size);
-		if (image.is_there[first + page])
+	for (size_t page = 0, end; page < count; page = end) {
+		char *place = (char *)address + page * aside->page_size;
+		size_t number = first + page, length;
+		bool is_there = aside->has_written[number / 8] >> number % 8 & 1;
+		for (end = page + 1;
+		     end < count && (aside->has_written[(first + end) / 8] >> (first + end) % 8 & 1) == is_there; end++)
+			;
+		length = (end - page) * aside->page_size;
+		if (is_there) {
+			if (pread(aside->image, place, length, (off_t)(number * aside->page_size)) != (ssize_t)length)
+				return false;
 			continue;
-		if (pread(aside->memory, one, aside->page_size, place) !=
-		    (ssize_t)aside->page_size) /* the zygote has ended */
+		}
+		if (pread(aside->memory, place, length, (off_t)place) != (ssize_t)length) /* the zygote has ended */
 			return false;
-		__atomic_store_n(&image.is_there[first + page], 1, __ATOMIC_RELEASE);
+		if (pwrite(aside->image, place, length, (off_t)(number * aside->page_size)) != (ssize_t)length)
+			return false;
+		for (; number < first + end; number++)
+			aside->has_written[number / 8] |= (uint8_t)(1u << number % 8);
 	}
-	memcpy((void *)address, content, count * aside->page_size);
 	return true;
 }
 
@@ -294,8 +272,10 @@ enum fate { KEPT, DROPPED, COPIED };
 
 static enum fate fate_of(uint64_t ours, uint64_t zygotes)
 {
+	static const uint64_t looked_at = PRESENT | SWAPPED | FILE_OR_SHARED | FRAME;
+
 	if (is_anonymous(zygotes))
-		return is_the_same(ours, zygotes) ? KEPT : COPIED;
+		return (ours & looked_at) == (zygotes & looked_at) ? KEPT : COPIED;
 	return is_anonymous(ours) ? DROPPED : KEPT;
 }
 
@@ -309,17 +289,17 @@ static bool put_pages_back(uintptr_t address, size_t first, size_t count, enum f
 
 static bool put_content_back(int pagemap, const struct mapping *mapping)
 {
-	size_t pages = (mapping->end - mapping->start) / aside->page_size;
+	size_t pages = pages_of(mapping);
 
 	for (size_t page = 0, count; page < pages; page += count) {
-		const uint64_t *zygotes = image.entries + mapping->first + page;
 		uintptr_t address = mapping->start + page * aside->page_size;
 		count = pages - page < BLOCK ? pages - page : BLOCK;
-		if (!read_entries(pagemap, address, aside->entries, count))
+		if (!read_entries(pagemap, address, aside->ours, count) ||
+		    !read_entries(aside->pagemap, address, aside->zygotes, count))
 			return false;
 		for (size_t i = 0, end; i < count; i = end) {
-			enum fate fate = fate_of(aside->entries[i], zygotes[i]);
-			for (end = i + 1; end < count && fate_of(aside->entries[end], zygotes[end]) == fate; end++)
+			enum fate fate = fate_of(aside->ours[i], aside->zygotes[i]);
+			for (end = i + 1; end < count && fate_of(aside->ours[end], aside->zygotes[end]) == fate; end++)
 				;
 			if (!put_pages_back(address + i * aside->page_size, mapping->first + page + i, end - i, fate))
 				return false;
@@ -363,8 +343,7 @@ static bool put_back(void)
 	for (size_t i = 0; i < SETTINGS; i++)
 		if (!put_setting_back(i))
 			return false;
-	return prctl(PR_SET_DUMPABLE, aside->dumpable) == 0 ||
-	       aside->dumpable > 1; /* 2 can't be set, nor changed to by a worker */
+	return prctl(PR_GET_DUMPABLE) == aside->dumpable || prctl(PR_SET_DUMPABLE, aside->dumpable) == 0;
 }
 
 /* ---- The three kinds of processes -------------------------------------------------------------------------------------- */
@@ -374,6 +353,8 @@ static int begin(void *unused)
 {
 	(void)unused;
 	close(aside->memory);
+	close(aside->pagemap);
+	close(aside->image);
 	prctl(PR_SET_NAME, SPARE_NAME);
 	setcontext(&aside->worker);
 	_exit(1);
@@ -403,7 +384,7 @@ _Noreturn static void keep(int socket)
 	aside->keeper = getpid();
 	do {
 		aside->is_orderly = false;
-		if (clone(begin, aside->first_stack + STACK,
+		if (clone(begin, aside->first_stack + FIRST_STACK,
 			  CLONE_VM | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL,
 			  &aside->end, NULL, aside->thread_id) < 0)
 			_exit(1);
@@ -483,11 +464,14 @@ int mr_zygote(int socket)
 	for (size_t i = 0; i < SETTINGS; i++)
 		read_setting(i, aside->setting[i]);
 	aside->memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	if (aside->memory < 0 || prctl(PR_GET_TID_ADDRESS, &aside->thread_id) < 0 || getcontext(&aside->own) < 0)
+	aside->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	aside->image = memfd_create("minirun-image", MFD_CLOEXEC);
+	if (aside->memory < 0 || aside->pagemap < 0 || aside->image < 0 ||
+	    prctl(PR_GET_TID_ADDRESS, &aside->thread_id) < 0 || getcontext(&aside->own) < 0)
 		return -errno;
 	aside->own.uc_stack = (stack_t){ .ss_sp = aside->stack, .ss_size = sizeof aside->stack };
 	makecontext(&aside->own, fork_keepers, 0);
-	aside->can_put_back = remember_mappings() && remember_pages();
+	aside->can_put_back = remember_mappings();
 	if (swapcontext(&aside->worker, &aside->own) < 0)
 		return -errno;
 	return aside->keeper;

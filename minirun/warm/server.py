@@ -9,8 +9,8 @@ Owns: the loop. Leaves to others: what is asked (request), by whom (caller), bec
     a worker        stops -> STOPPED; ends -> EXITED; its caller has ended -> it is killed; its caller is stopped -> it is stopped
     nobody served for long, package changed, SIGTERM  -> no socket any more; the last workers end; the end
 
-It has one thread and no state: nothing but connections with their workers. A worker is killed with it (PR_SET_PDEATHSIG): its
-caller sees the connection's end and ends as one that was killed.
+It has one thread and no state: nothing but connections with their workers, and workers that wait for one. A worker is killed with
+it (PR_SET_PDEATHSIG): its caller sees the connection's end and ends as one that was killed.
 """
 
 from __future__ import annotations
@@ -30,14 +30,13 @@ from .control import Lock, listening_socket
 from .preload import preload
 from .request import COLD, EXITED, SEEN, STOPPED, Rejected
 from .settle import settle
-from .spare import Spares
+from .spare import Spare, Spares
 from .watch import Watch
 from .worker import PROGRAMS, become
 
 IDLE_SECONDS = 300
 SILENCE_SECONDS = 1.0  # so long a peer may take to say what it wants
 DYING_SECONDS = 0.05
-SURPLUS_SECONDS = 1.0  # so long after a crowd the memories of its workers are kept
 ORPHAN_SECONDS = 1.0
 LOOK_MS = 20  # how often callers of running commands are looked at: has somebody stopped them?
 CGROUP = "minirun-warm"
@@ -53,9 +52,10 @@ class Command:
         self.peer: caller.Peer | None = None
         self.facts: caller.Facts | None = None
         self.worker = 0
-        self.keeper = 0  # of its memory, if the worker was a spare one (native/zygote.c)
-        self.status: int | None = None  # of a worker that was killed, while its memory has not been given back
+        self.spare: Spare | None = None  # whose memory the worker has, until that is given or put back
+        self.status: int | None = None  # of a worker that was killed, until then
         self.token = -1  # who takes it runs the command
+        self.ended = 0.0  # when that was
         self.is_stopped = False
         self.is_killed = False
         self.by_us = False  # we have stopped it, because its caller is stopped
@@ -93,7 +93,7 @@ class Server:
         _signal.set_wakeup_fd(self.wake, warn_on_full_buffer=False)
         _signal.signal(_signal.SIGCHLD, lambda *_: None)
         self.spares: Spares | None = None
-        self.is_spare_wanted = True
+        self.is_spare_wanted = self.may_have_spares = True
         self.is_asked_to_leave = False
         _signal.signal(_signal.SIGTERM, self._ask_to_leave)
 
@@ -155,9 +155,8 @@ class Server:
     def _limit_ms(self) -> float:
         if self.commands:
             return LOOK_MS
-        if self.spares is not None and self.spares.has_surplus:
-            return SURPLUS_SECONDS * 1000
-        return max(0.0, self.idle_since + IDLE_SECONDS - time.monotonic()) * 1000 + 1
+        look = self.spares.drop_surplus() if self.spares is not None else 0
+        return (look or max(0.0, self.idle_since + IDLE_SECONDS - time.monotonic())) * 1000 + 1
 
     def _is_idle(self) -> bool:
         return not self.commands and time.monotonic() - self.idle_since >= IDLE_SECONDS
@@ -236,7 +235,7 @@ class Server:
         self._forget(command)
 
     def _begin(self, command: Command, asked: request.Request, descriptors: list[int]) -> None:
-        """Give the command to the spare worker, or to one forked for it. Raises Rejected, OSError."""
+        """Give the command to a worker that waits, or to one forked for it. Raises Rejected, OSError."""
         if asked.home != self.home or asked.program not in PROGRAMS:
             raise Rejected("another installation")
         peer, facts = command.peer, command.facts
@@ -258,7 +257,11 @@ class Server:
 
     def _spare_worker(self, command: Command, descriptors: list[int]) -> int:
         """Give the process id of what was a spare worker, 0 when there was none, or none any more."""
-        spare = None if self.spares is None else self.spares.take(may_wait=len(self.commands) == 1)
+        if self.spares is not None and not self.spares.ready() and len(self.commands) == 1:
+            descriptor = self.spares.soon()
+            if descriptor >= 0:
+                self._hear_spare(descriptor)
+        spare = next(iter(self.spares.ready()), None) if self.spares is not None else None
         if self.spares is None or spare is None:
             self.is_spare_wanted = True
             return 0
@@ -269,18 +272,23 @@ class Server:
             self.spares.drop(spare)
             self.is_spare_wanted = True
             return 0
-        command.keeper = spare.keeper
+        command.spare = spare
         return worker
 
     def _hear_spare(self, descriptor: int) -> None:
         """A worker waits, so its memory holds nothing of the one before; or it has been lost."""
         assert self.spares is not None
-        ready = self.spares.hear(descriptor)
-        if ready is None:
+        spare = self.spares.hear(descriptor)
+        if spare.worker:
+            self._is_back(spare)
+        elif spare.was_ready:  # where none can be made, the next command asks for one
             self.is_spare_wanted = True
-            return
-        for command in list(self.commands.values()):
-            if command.keeper == ready.keeper and command.status is not None:
+
+    def _is_back(self, spare: Spare) -> None:
+        """A memory has been put back, or given back; of its worker's end we may have heard, or not yet."""
+        for command in [command for command in self.commands.values() if command.spare is spare]:
+            command.spare = None
+            if command.status is not None:
                 self._end(command, command.status)
 
     def _forked_worker(self, command: Command, asked: request.Request, cgroup: int) -> int:
@@ -299,22 +307,25 @@ class Server:
         return worker
 
     def _fork_ahead(self) -> None:
-        """One that has served a command is likely to be asked for another."""
+        """Let there be a worker for the next command. Without one, it has one forked when it comes."""
         if not self.is_spare_wanted or self.listener is None:
             return
-        with suppress(OSError):  # no process is left, or no descriptor: it will be forked when it is needed
-            if self.spares is None:
-                if self.commands:  # a fork makes pages everybody's, for which they would pay
-                    return
-                self.spares = Spares(self.poll)
-                lib.mr_pages_take()
-            self.spares.want(len(self.commands))
         self.is_spare_wanted = False
+        with suppress(OSError):  # no process is left, or no descriptor
+            if self.spares is None and self.may_have_spares:
+                self.spares = Spares(self.poll)
+                lib.mr_pages_take()  # the fork has made them everybody's
+            if self.spares is not None:
+                self.spares.want(len(self.commands))
 
     def _drop_surplus(self) -> None:
-        """A crowd's workers aren't kept when it has gone."""
-        if self.spares is not None and not self.commands and time.monotonic() - self.idle_since > SURPLUS_SECONDS:
+        """A crowd's memories aren't kept when it has gone; and what doesn't give a memory back was stopped."""
+        if self.spares is not None:
             self.spares.drop_surplus()
+        for command in self.commands.values():
+            if command.status is not None and time.monotonic() - command.ended > ORPHAN_SECONDS:
+                assert command.spare is not None
+                command.spare.kill()
 
     def _highest(self, asked: request.Request) -> int:
         """Give a number that none of our descriptors exceeds."""
@@ -337,13 +348,11 @@ class Server:
                 return
             if pid == 0:
                 return
-            command = next(
-                (command for command in self.commands.values() if pid in (command.worker, command.keeper)), None
-            )
-            if command is not None and pid == command.worker:
+            command = next((command for command in self.commands.values() if pid == command.worker), None)
+            if command is not None:
                 self._has_changed(command, status)
             elif not os.WIFSTOPPED(status) and not os.WIFCONTINUED(status):
-                self._has_ended(pid, command)
+                self._has_ended(pid, status)
 
     def _has_changed(self, command: Command, status: int) -> None:
         """A worker was stopped, or goes on, or has ended."""
@@ -353,28 +362,39 @@ class Server:
             command.is_stopped = True
             if not command.by_us:
                 self._tell(command, STOPPED, os.WSTOPSIG(status))
-        elif os.WIFSIGNALED(status) and command.keeper:
+        elif os.WIFSIGNALED(status) and command.spare is not None and command.spare.keeper:
             command.status = status  # it couldn't let go of the files that it had mapped
+            command.ended = time.monotonic()
             self._ignore(command)
         else:
             self._end(command, status)
 
-    def _has_ended(self, pid: int, command: Command | None) -> None:
-        """The memory of a worker is given back; or it is the end of the zygote, or of a memory that nobody uses."""
+    def _has_ended(self, pid: int, status: int) -> None:
+        """It is a keeper's end, which gives a memory back, or the zygote's; or that of a worker that had no command."""
         if self.spares is not None and pid == self.spares.zygote.pid:
+            # One that couldn't even begin: the next one couldn't either.
+            self.may_have_spares = self.spares.has_been_of_use or os.WIFSIGNALED(status)
+            self.is_spare_wanted = self.spares.has_been_of_use
             self.spares.close()
             self.spares = None
-            self.is_spare_wanted = True
-        elif command is not None:
-            command.keeper = 0
+        else:
+            self._keeper_has_ended(pid)
+
+    def _keeper_has_ended(self, pid: int) -> None:
+        """Its number is nobody's from now on."""
+        for command in [one for one in self.commands.values() if one.spare is not None and one.spare.keeper == pid]:
+            assert command.spare is not None
+            spare, command.spare.keeper = command.spare, 0
             if command.status is not None:
-                self._end(command, command.status)
+                self._is_back(spare)
+        if self.spares is not None and self.spares.has_ended(pid):
+            self.is_spare_wanted = True
 
     def _end(self, command: Command, status: int) -> None:
         if command.is_taken():  # who is refused keeps nobody here that serves none
             self.idle_since = time.monotonic()
-        if command.keeper and self.spares is not None:
-            self.spares.ends(command.keeper)
+        if command.spare is not None and command.spare.keeper:
+            command.spare.awaited_since = time.monotonic()
         self._tell(command, EXITED, status)
         self._forget(command)
         if self.spares is not None:  # the zygote shares what hasn't been written to

@@ -19,11 +19,11 @@ import _socket
 import os
 import select
 import sys
+import time
 from struct import Struct
 
 from .._native import lib
 from ..frozen import Archive
-from ..light import suppress
 from . import adopt, request
 from .caller import TAKEN_ON, Facts, Peer, parse_status, state_of
 from .worker import become
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 MOST = 16  # memories
 SOON_MS = 5  # so long somebody waits for one that is about to be ready: a fork takes as long
+LOST_SECONDS = 1.0  # so long one is waited for that isn't
+SURPLUS_SECONDS = 1.0  # so long more than one is kept
 _READY = Struct("=ii")  # process ids of a worker and of its keeper
 _LENGTH_MAX = 65536
 _ALL = (1 << 31) - 1
@@ -45,8 +47,14 @@ class Spare:
     def __init__(self, socket: _socket.socket) -> None:
         self.socket = socket
         self.worker = 0  # which waits; 0: none does
-        self.keeper = 0
-        self.is_awaited = True  # it is about to be ready: no command of its runs
+        self.keeper = 0  # 0: not known yet, or it has ended
+        self.was_ready = False
+        self.awaited_since: float | None = time.monotonic()  # None: it waits, or runs a command
+
+    @property
+    def is_awaited(self) -> bool:
+        """Is its next worker on its way? One that was stopped isn't any more."""
+        return self.awaited_since is not None and time.monotonic() - self.awaited_since < LOST_SECONDS
 
     def hear(self) -> bool:
         """Learn that there is a worker. False: there is none any more, nor will be."""
@@ -59,7 +67,8 @@ class Spare:
         if len(content) != _READY.size:
             return False
         self.worker, self.keeper = _READY.unpack(content)
-        self.is_awaited = False
+        self.was_ready = True
+        self.awaited_since = None
         return True
 
     def begin(self, descriptors: list[int], facts: Facts) -> int:
@@ -81,10 +90,15 @@ class Spare:
             _send(self.socket, content, descriptors)
             return worker
         except OSError:
-            for pid in filter(None, (stopped, self.keeper)):  # they are our children, and nobody has waited for them
-                with suppress(ProcessLookupError):
-                    os.kill(pid, _signal.SIGKILL)
+            if stopped:  # our child, for which nobody has waited
+                os.kill(stopped, _signal.SIGKILL)
+            self.kill()
             raise
+
+    def kill(self) -> None:
+        """End its keeper, which is our child: its number is its own until we have waited for it (`Spares.has_ended`)."""
+        if self.keeper:
+            os.kill(self.keeper, _signal.SIGKILL)
 
 
 class Spares:
@@ -94,40 +108,34 @@ class Spares:
         self.poll = poll
         self.zygote = _Zygote()
         self.found: dict[int, Spare] = {}  # by their socket's descriptor
-
-    @property
-    def has_surplus(self) -> bool:
-        """Are there more than one?"""
-        return len(self.found) > 1
+        self.surplus_since: float | None = None
+        self.has_been_of_use = False
 
     def descriptors(self) -> list[int]:
         """Give all that are held for them."""
         return [self.zygote.socket.fileno(), *self.found]
 
-    def take(self, *, may_wait: bool) -> Spare | None:
-        """Give one whose worker waits; with `may_wait` also one that will in a moment."""
-        ready = next((spare for spare in self.found.values() if spare.worker), None)
-        awaited = next((spare for spare in self.found.values() if spare.is_awaited), None) if may_wait else None
-        if ready is None and awaited is not None:
-            poll = select.poll()
-            poll.register(awaited.socket.fileno(), select.POLLIN)
-            if poll.poll(SOON_MS):
-                self.hear(awaited.socket.fileno())
-            ready = awaited if awaited.worker else None
-        return ready
+    def ready(self) -> list[Spare]:
+        """Give those whose workers wait."""
+        return [spare for spare in self.found.values() if spare.worker]
 
-    def hear(self, descriptor: int) -> Spare | None:
-        """Something has come from one, which is given when its worker waits."""
+    def soon(self) -> int:
+        """Give the descriptor of one that is about to be ready, as soon as it is; -1 when none is."""
+        descriptor = next((number for number, spare in self.found.items() if spare.is_awaited), -1)
+        if descriptor >= 0:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            if not poll.poll(SOON_MS):
+                return -1
+        return descriptor
+
+    def hear(self, descriptor: int) -> Spare:
+        """Something has come from one: its worker waits, or it has been lost, and is dropped."""
         spare = self.found[descriptor]
         if not spare.hear():
             self.drop(spare)
-        return spare if spare.worker else None
-
-    def ends(self, keeper: int) -> None:
-        """The command of one has ended in good order: the next worker comes soon."""
-        for spare in self.found.values():
-            if spare.keeper == keeper:
-                spare.is_awaited = True
+        self.has_been_of_use = self.has_been_of_use or spare.was_ready
+        return spare
 
     def want(self, commands: int) -> None:
         """Let there be one more for so many commands, unless one waits or there are enough.
@@ -135,7 +143,7 @@ class Spares:
         Raises OSError when no descriptor is left for it.
         """
         awaited = sum(spare.is_awaited for spare in self.found.values())
-        if len(self.found) >= MOST or awaited >= max(1, commands) or any(spare.worker for spare in self.found.values()):
+        if len(self.found) >= MOST or awaited >= max(1, commands) or self.ready():
             return
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
         try:
@@ -148,17 +156,35 @@ class Spares:
         self.found[ours.fileno()] = Spare(ours)
         self.poll.register(ours.fileno(), select.POLLIN)
 
+    def has_ended(self, pid: int) -> bool:
+        """Say whether this was a keeper that had a worker; it is dropped, and its number is nobody's from now on."""
+        spare = next((spare for spare in self.found.values() if spare.keeper == pid), None)
+        if spare is None:
+            return False
+        spare.keeper = 0
+        self.drop(spare)
+        return True
+
     def drop(self, spare: Spare) -> None:
         """Let one end. Safe to repeat."""
-        spare.worker, spare.is_awaited = 0, False
+        spare.worker, spare.awaited_since = 0, None
         if self.found.pop(spare.socket.fileno(), None):
             self.poll.unregister(spare.socket.fileno())
             spare.socket.close()
 
-    def drop_surplus(self) -> None:
-        """Keep one: a crowd has left."""
-        for spare in list(self.found.values())[1:]:
+    def drop_surplus(self) -> float:
+        """Keep one of those that have waited for a second: a crowd has left. Give the seconds until the next look; 0: none."""
+        surplus, now = self.ready()[1:], time.monotonic()
+        if not surplus:
+            self.surplus_since = None
+            return 0
+        self.surplus_since = self.surplus_since or now
+        left = self.surplus_since + SURPLUS_SECONDS - now
+        if left > 0:
+            return left
+        for spare in surplus:
             self.drop(spare)
+        return 0
 
     def close(self) -> None:
         """Let all of them end, each when its command has ended."""

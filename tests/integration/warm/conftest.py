@@ -119,7 +119,11 @@ class Installation:
 
     def spares(self) -> list[int]:
         """Give the workers that wait for a command."""
-        return [pid for pid in self._children() if name_of(pid) == SPARE]
+        return self.children(SPARE)
+
+    def children(self, name: str) -> list[int]:
+        """Give the preloaded process's children of this name."""
+        return [pid for pid in self._children() if name_of(pid) == name]
 
     def _children(self) -> list[int]:
         pid = self.pid()

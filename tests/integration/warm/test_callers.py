@@ -52,6 +52,7 @@ WARM = {  # served by a worker, which must be like the caller's own process
     "few descriptors": 'ulimit -n 500; exec "$@"',
     "hard limits": 'ulimit -Hc 0; ulimit -Hs 8192; exec "$@"',
     "a file size limit": 'ulimit -f 1000; exec "$@"',
+    "little address space": 'ulimit -v 40000; exec "$@"',
     "nice": 'exec nice -n 7 "$@"',
     "other groups": 'exec setpriv --groups 4,20 "$@"',
     "one processor": 'exec taskset -c 0 "$@"',

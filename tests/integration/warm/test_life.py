@@ -156,6 +156,53 @@ def test_a_spare_worker_that_is_lost_is_not_missed(installed, number):
     assert not installed.ran_cold()
 
 
+def test_a_keeper_that_is_lost_holds_up_nobody(installed, roots):
+    """Neither the end of a command that has its memory, nor the preloaded process."""
+    installed.run("version")
+    (spare,) = until("a spare worker", installed.spares)
+    (keeper,) = installed.children(MEMORY)
+    os.kill(keeper, signal.SIGKILL)
+    until("another one", lambda: installed.spares() not in ([], [spare]))
+    words = ["--root", str(roots.root), "--run-root", str(roots.run_root), "events"]
+    for is_late in (True, False):  # the worker ends when its keeper has, or its keeper when it has
+        command = subprocess.Popen([installed.program(), *words], env=installed.environment())
+        (worker,) = until("a worker", installed.workers)
+        until("its database", lambda worker=worker: has_database(worker))
+        if is_late:
+            for keeper in installed.children(MEMORY):
+                os.kill(keeper, signal.SIGKILL)
+        os.kill(worker, signal.SIGKILL)
+        assert command.wait(20) == -signal.SIGKILL
+    assert not installed.ran_cold()
+
+
+def test_a_keeper_that_was_stopped_holds_up_nobody_for_long(installed, roots):
+    installed.run("version")
+    until("a spare worker", installed.spares)
+    (keeper,) = installed.children(MEMORY)
+    words = ["--root", str(roots.root), "--run-root", str(roots.run_root), "events"]
+    command = subprocess.Popen([installed.program(), *words], env=installed.environment())
+    (worker,) = until("a worker", installed.workers)
+    until("its database", lambda: has_database(worker))
+    os.kill(keeper, signal.SIGSTOP)
+    os.kill(worker, signal.SIGKILL)
+    assert command.wait(20) == -signal.SIGKILL
+
+
+def test_a_crowds_memories_go_whatever_still_runs(installed, roots):
+    words = ["--root", str(roots.root), "--run-root", str(roots.run_root), "events"]
+    command = subprocess.Popen([installed.program(), *words], env=installed.environment())
+    try:
+        until("a worker", installed.workers)
+        with ThreadPoolExecutor(12) as pool:
+            list(pool.map(lambda _: installed.run("version"), range(40)))
+        until("one that waits", lambda: len(installed.spares()) == 1)
+        assert command.poll() is None
+    finally:
+        command.terminate()
+        command.wait(20)
+
+
 def test_a_spare_worker_ends_with_the_preloaded_process(installed):
     installed.run("version")
     (spare,) = until("a spare worker", installed.spares)

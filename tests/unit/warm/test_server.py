@@ -10,6 +10,7 @@ import time
 import pytest
 
 from minirun.warm.server import IDLE_SECONDS, Command, Server
+from minirun.warm.spare import Spare
 
 
 def goes_after(seconds: float, worker: int, token: int) -> bool:
@@ -53,3 +54,92 @@ def test_asked_to_leave_in_the_middle_of_something_it_finishes_that_first() -> N
     assert server.listener is listener
     assert server.is_asked_to_leave
     listener.close()
+
+
+@pytest.fixture
+def serving():
+    """A server with one command, whose worker was a spare one; and that one's memory."""
+    server = object.__new__(Server)
+    server.poll, server.spares, server.idle_since = select.poll(), None, time.monotonic()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    command, spare = Command(ours), Spare(ours)
+    command.worker, command.token, command.spare = 2, os.eventfd(0), spare
+    spare.keeper = 3
+    server.commands = {ours.fileno(): command}
+    server.poll.register(ours.fileno())
+    yield server, command, spare
+    assert not server.commands
+    theirs.close()
+
+
+KILLED = 9
+ORDERS = {
+    "its end, then its memory is put back": lambda server, command, spare: (
+        server._has_changed(command, KILLED),
+        server._is_back(spare),
+    ),
+    "its memory is put back, then its end": lambda server, command, spare: (
+        server._is_back(spare),
+        server._has_changed(command, KILLED),
+    ),
+    "its end, then its keeper's": lambda server, command, spare: (
+        server._has_changed(command, KILLED),
+        server._has_ended(3, 0),
+    ),
+    "its keeper's end, then its own": lambda server, command, spare: (
+        server._has_ended(3, 0),
+        server._has_changed(command, KILLED),
+    ),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
+def test_the_end_of_a_killed_worker_is_told_when_its_memory_is_free(serving, order):
+    """Whatever is heard of first. Killed in its last moment, its memory is put back nevertheless."""
+    server, command, spare = serving
+    told = []
+    server._tell = lambda _, *what: told.append(what)
+    order(server, command, spare)
+    assert told == [(5, KILLED)]
+
+
+class Spares:
+    """Those of a server, none of which can be made."""
+
+    def __init__(self, has_been_of_use: bool) -> None:
+        self.has_been_of_use = has_been_of_use
+        self.zygote = self
+        self.pid = 7
+        self.spare = Spare(socket.socket())
+
+    def hear(self, _: int) -> Spare:
+        return self.spare
+
+    def close(self) -> None:
+        self.spare.socket.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "has_been_of_use", "is_wanted", "may_be"),
+    [(1 << 8, False, False, False), (KILLED, False, False, True), (KILLED, True, True, True)],
+    ids=["it can't be one", "killed before", "killed"],
+)
+def test_a_zygote_that_can_not_be_is_not_tried_over_and_over(status, has_been_of_use, is_wanted, may_be):
+    server = object.__new__(Server)
+    server.is_spare_wanted, server.commands = False, {}
+    server.spares = Spares(has_been_of_use)
+    server._has_ended(7, status)
+    assert (server.spares, server.is_spare_wanted, server.may_have_spares) == (None, is_wanted, may_be)
+
+
+def test_a_keeper_that_can_not_be_is_not_tried_over_and_over():
+    """Where no process is left, the next command asks again; one that is lost later is made up for at once."""
+    server = object.__new__(Server)
+    server.is_spare_wanted = False
+    server.spares = spares = Spares(True)
+    server._hear_spare(0)
+    assert not server.is_spare_wanted
+    spares.spare.was_ready = True
+    server._hear_spare(0)
+    assert server.is_spare_wanted
+    spares.close()

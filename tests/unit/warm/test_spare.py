@@ -25,7 +25,11 @@ def spares():
 
 def ready(spares: spare.Spares) -> spare.Spare:
     """Give one whose worker waits."""
-    (found,) = until("a spare worker", lambda: [one for one in map(spares.hear, [*spares.found]) if one])
+
+    def hear() -> list[spare.Spare]:
+        return [one for one in map(spares.hear, [*spares.found]) if one.worker]
+
+    (found,) = until("a spare worker", hear)
     return found
 
 
@@ -43,27 +47,49 @@ def test_a_number_that_is_a_strangers_by_now_gets_no_command(spares):
         os.close(writer)
 
 
-def test_a_worker_that_waits_is_enough(spares):
-    spares.want(1)
+def test_a_keeper_that_has_been_waited_for_is_not_killed(spares):
+    """Its number may be a stranger's."""
+    spares.want(0)
+    ahead = ready(spares)
+    os.kill(ahead.keeper, 9)
+    os.waitpid(ahead.keeper, 0)
+    assert spares.has_ended(ahead.keeper)
+    assert (ahead.keeper, ahead.worker, spares.found) == (0, 0, {})
+    ahead.kill()
+    assert not spares.has_ended(os.getppid())
+
+
+def test_a_worker_that_waits_is_enough(spares, monkeypatch):
+    spares.want(0)
     first = ready(spares)
     spares.want(1)
-    assert list(spares.found.values()) == [first]
-    assert spares.take(may_wait=False) is first
+    assert list(spares.found.values()) == [first] == spares.ready()
     first.worker = 0  # it has a command
     spares.want(1)
     assert len(spares.found) == 2
-    assert spares.take(may_wait=False) is None
-    assert until("the second", lambda: spares.take(may_wait=True)) is not first
-    spares.drop_surplus()
-    assert list(spares.found.values()) == [first]
+    assert spares.ready() == []
+    descriptor = until("the second", lambda: max(spares.soon(), 0))
+    second = spares.hear(descriptor)
+    assert spares.ready() == [second] != [first]
+    first.worker = os.getpid()  # it waits again
+    assert spares.drop_surplus() > 0
+    assert len(spares.found) == 2
+    monkeypatch.setattr(spare, "SURPLUS_SECONDS", 0)
+    assert spares.drop_surplus() == 0
+    assert spares.ready() == [first]
+    assert spares.drop_surplus() == 0
 
 
-def test_one_that_is_about_to_be_ready_is_enough_for_one(spares):
+def test_one_that_is_about_to_be_ready_is_enough_for_one(spares, monkeypatch):
     spares.want(0)
     spares.want(1)
     assert len(spares.found) == 1
     spares.want(2)
     assert len(spares.found) == 2
+    monkeypatch.setattr(spare, "LOST_SECONDS", 0)  # or was stopped meanwhile
+    assert spares.soon() == -1
+    spares.want(1)
+    assert len(spares.found) == 3
 
 
 def test_no_crowd_has_more_than_so_many(spares, monkeypatch):
@@ -74,12 +100,13 @@ def test_no_crowd_has_more_than_so_many(spares, monkeypatch):
 
 
 def test_one_that_is_lost_is_dropped(spares):
-    spares.want(1)
+    spares.want(0)
     lost = ready(spares)
     os.kill(lost.worker, 9)
-    until("its end", lambda: spares.hear(lost.socket.fileno()) is None or lost.socket.fileno() < 0)
-    until("its end", lambda: not spares.found or spares.hear(*spares.found))
+    descriptor = lost.socket.fileno()
+    until("its end", lambda: descriptor not in spares.found or (spares.hear(descriptor) and False))
     assert not spares.found
+    assert lost.was_ready
     assert spares.descriptors() == [spares.zygote.socket.fileno()]
 
 
