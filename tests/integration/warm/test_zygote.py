@@ -148,6 +148,9 @@ for _ in range(3):
 
 GONE = {
     "freed for good": "held.clear(); gc.collect(); there.send(b'done')",
+    "replaced by a file": "libc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p; "
+    "file = os.open(sys.executable, os.O_RDONLY); place = ctypes.addressof(ctypes.c_char.from_buffer(area)); "
+    "assert libc.mmap(ctypes.c_void_p(place), 4096, 3, 0x12, file, 0) == place; there.send(b'done')",
     "killed": "there.send(b'done'); os.kill(os.getpid(), signal.SIGKILL)",
     "without its last act": "there.send(b'done'); os._exit(7)",
 }
@@ -160,6 +163,7 @@ def test_what_can_not_be_put_back_is_given_back(act):
         SERVER
         + f"""
 held = [str(number) * 10 for number in range(500_000)]
+area = mmap.mmap(-1, 65536, mmap.MAP_PRIVATE)
 def worker(there, word):
     assert len(held) == 500_000
     {act}
