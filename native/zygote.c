@@ -36,6 +36,10 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14; not in older C libraries' headers. madvise(2) */
+#define MADV_POPULATE_WRITE 23
+#endif
+
 #define ZYGOTE_NAME "minirun-zygote" /* what ps(1) shows. PR_SET_NAME(2const) */
 #define KEEPER_NAME "minirun-memory"
 #define SPARE_NAME "minirun-spare"
@@ -178,6 +182,29 @@ static bool is_anonymous(uint64_t entry)
 	return entry & SWAPPED || (entry & PRESENT && !(entry & FILE_OR_SHARED));
 }
 
+/* What isn't there yet of the zygote's own memory: a worker that is the first to need a page pays a fault, and each after it again,
+ * since what the zygote hasn't is dropped. Before Linux 5.14 it stays like this. */
+static void fill(const struct mapping *mapping)
+{
+	size_t pages = pages_of(mapping);
+
+	for (size_t page = 0, count; page < pages; page += count) {
+		uintptr_t address = mapping->start + page * aside->page_size;
+		count = pages - page < BLOCK ? pages - page : BLOCK;
+		if (!read_entries(aside->pagemap, address, aside->zygotes, count))
+			return;
+		for (size_t i = 0, end; i < count; i = end) {
+			for (end = i; end < count && !(aside->zygotes[end] & (PRESENT | SWAPPED)); end++)
+				;
+			if (end > i)
+				madvise((void *)(address + i * aside->page_size), (end - i) * aside->page_size,
+					MADV_POPULATE_WRITE);
+			else
+				end++;
+		}
+	}
+}
+
 /* The zygote looks at itself. False: its workers' memory can't be put back, each needs a new one. */
 static bool remember_mappings(void)
 {
@@ -191,6 +218,8 @@ static bool remember_mappings(void)
 			continue;
 		mapping->first = pages;
 		pages += pages_of(mapping);
+		if (!mapping->inode && !mapping->is_stack)
+			fill(mapping);
 	}
 	aside->mapping_count = count < 0 ? 0 : (size_t)count;
 	/* frames are shown to CAP_SYS_ADMIN alone; the page that this is written on has one */

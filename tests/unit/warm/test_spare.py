@@ -5,7 +5,7 @@ from __future__ import annotations
 import _socket
 import os
 import select
-from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -13,14 +13,20 @@ from minirun.warm import caller, spare
 from tests.waiting import until
 
 
+def children() -> list[int]:
+    """Give those processes of ours that a zygote's are, ended or not."""
+    pids = map(int, Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    names = ("minirun-zygote", "minirun-memory", "minirun-spare")
+    return [pid for pid in pids if Path(f"/proc/{pid}/comm").read_text().strip() in names]
+
+
 @pytest.fixture
 def spares():
     made = spare.Spares(select.poll())
     yield made
     made.close()
-    with suppress(ChildProcessError):
-        while os.waitpid(-1, 0):
-            pass
+    while found := children():
+        os.waitpid(found[0], 0)
 
 
 def ready(spares: spare.Spares) -> spare.Spare:
