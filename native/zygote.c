@@ -11,8 +11,8 @@
  *
  * A fork shares each page until one of the two writes to it: then the writer pays a fault and a copy, and at its end the memory is
  * taken down. For a short command that was more than all its own work. Here a page is copied by a fault once, and from then on
- * by one read(2) for many, when nobody waits. A page is what it was as long as keeper and zygote have the same page frame there
- * (pagemap): who writes gets another one. All others are read from the zygote, and mappings that weren't there are gone again. So a
+ * by one read(2) for many, when nobody waits. A page is what it was as long as the keeper shares the zygote's page frame (pagemap):
+ * who writes gets another one. All others are read from the zygote, and mappings that weren't there are gone again. So a
  * worker starts with the zygote's content at the zygote's addresses: nothing of the command before is left that it could hit upon.
  * What can't be put back ends the keeper, as does every worker's end that isn't orderly.
  *
@@ -25,6 +25,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -48,13 +49,14 @@
 #define MAPPINGS_MAX 1024
 #define TEXT 16384 /* of /proc/self/maps, at once: a line has a path at most */
 #define BLOCK 512 /* pages that are looked at at once */
-#define PAGES_MAX (1u << 16) /* that can be written to; 256 MiB */
+#define PAGES_MAX (1u << 15) /* that can be written to; 128 MiB */
 #define STACK (64u << 10)
 #define FIRST_STACK (16u << 10)
 #define LAST_NICENESS 15
 
 /* Of an entry in /proc/PID/pagemap; Documentation/admin-guide/mm/pagemap.rst */
 #define FRAME ((1ull << 55) - 1)
+#define EXCLUSIVE (1ull << 56)
 #define FILE_OR_SHARED (1ull << 61)
 #define SWAPPED (1ull << 62)
 #define PRESENT (1ull << 63)
@@ -80,16 +82,17 @@ static struct aside {
 	ucontext_t worker, own;
 	struct mapping mappings[MAPPINGS_MAX], found[MAPPINGS_MAX];
 	size_t mapping_count, page_size;
-	uint64_t ours[BLOCK], zygotes[BLOCK];
+	uint64_t ours[BLOCK];
+	uint64_t zygotes[PAGES_MAX]; /* entries of its pagemap, when it was frozen */
 	char text[TEXT + 1], setting[SETTINGS][SETTING_MAX];
 	uint8_t has_written[PAGES_MAX / 8]; /* a bit for each page: this keeper has put it into the image */
 	uintptr_t heap_end;
 	void *thread_id; /* where the C library has it */
 	pid_t parent, keeper;
 	int socket, end, dumpable;
-	int memory, pagemap; /* the zygote's; no process number could be another's by now */
+	int memory; /* the zygote's; its process number could be another's by now */
 	int image; /* a file with what the zygote's pages hold, as far as keepers have needed it. Nobody maps it */
-	bool is_orderly, can_put_back;
+	bool is_orderly, has_forked, can_put_back;
 	_Alignas(64) char stack[STACK], first_stack[FIRST_STACK]; /* the second: for a worker's first instructions */
 } * aside;
 
@@ -184,49 +187,60 @@ static bool is_anonymous(uint64_t entry)
 	return entry & SWAPPED || (entry & PRESENT && !(entry & FILE_OR_SHARED));
 }
 
+/* A worker has forked: whoever has its pages, too, may have them for long. fork(3); what only executes another program is none. */
+static void note_fork(void)
+{
+	aside->has_forked = true;
+}
+
 /* What isn't there yet of the zygote's own memory: a worker that is the first to need a page pays a fault, and each after it again,
  * since what the zygote hasn't is dropped. Before Linux 5.14 it stays like this. */
-static void fill(const struct mapping *mapping)
+static void fill(int pagemap, const struct mapping *mapping)
 {
+	uint64_t *entries = aside->zygotes + mapping->first;
 	size_t pages = pages_of(mapping);
 
-	for (size_t page = 0, count; page < pages; page += count) {
-		uintptr_t address = mapping->start + page * aside->page_size;
-		count = pages - page < BLOCK ? pages - page : BLOCK;
-		if (!read_entries(aside->pagemap, address, aside->zygotes, count))
-			return;
-		for (size_t i = 0, end; i < count; i = end) {
-			for (end = i; end < count && !(aside->zygotes[end] & (PRESENT | SWAPPED)); end++)
-				;
-			if (end > i)
-				madvise((void *)(address + i * aside->page_size), (end - i) * aside->page_size,
-					MADV_POPULATE_WRITE);
-			else
-				end++;
-		}
+	if (!read_entries(pagemap, mapping->start, entries, pages))
+		return;
+	for (size_t page = 0, end; page < pages; page = end) {
+		for (end = page; end < pages && !(entries[end] & (PRESENT | SWAPPED)); end++)
+			;
+		if (end > page)
+			madvise((void *)(mapping->start + page * aside->page_size), (end - page) * aside->page_size,
+				MADV_POPULATE_WRITE);
+		else
+			end++;
 	}
 }
 
 /* The zygote looks at itself. False: its workers' memory can't be put back, each needs a new one. */
 static bool remember_mappings(void)
 {
+	MR_AUTOCLOSE pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	ssize_t count = read_mappings(aside->mappings);
 	size_t pages = 0;
-	uint64_t entry = 0;
 
+	if (pagemap < 0 || count < 0)
+		return false;
+	aside->mapping_count = (size_t)count;
 	for (ssize_t i = 0; i < count; i++) {
 		struct mapping *mapping = &aside->mappings[i];
 		if (!is_private_and_written(mapping))
 			continue;
 		mapping->first = pages;
 		pages += pages_of(mapping);
+		if (pages > PAGES_MAX)
+			return false;
 		if (!mapping->inode && !mapping->is_stack)
-			fill(mapping);
+			fill(pagemap, mapping);
+		if (!read_entries(pagemap, mapping->start, aside->zygotes + mapping->first, pages_of(mapping)))
+			return false;
 	}
-	aside->mapping_count = count < 0 ? 0 : (size_t)count;
-	/* frames are shown to CAP_SYS_ADMIN alone; the page that this is written on has one */
-	return count >= 0 && pages <= PAGES_MAX &&
-	       read_entries(aside->pagemap, (uintptr_t)&aside->mappings[0], &entry, 1) && entry & FRAME;
+	for (size_t page = 0; page < pages; page++)
+		if (is_anonymous(aside->zygotes[page]) &&
+		    !(aside->zygotes[page] & FRAME)) /* shown to CAP_SYS_ADMIN alone */
+			return false;
+	return pthread_atfork(NULL, note_fork, NULL) == 0;
 }
 
 /* ---- Putting it back --------------------------------------------------------------------------------------------------- */
@@ -301,12 +315,14 @@ static bool copy_pages(uintptr_t address, size_t first, size_t count)
 
 enum fate { KEPT, DROPPED, COPIED };
 
+/* A page that the keeper has for itself isn't the zygote's any more, even in the same frame: that was the zygote's once, which has
+ * another now (the kernel moves pages). Nobody else has a page of the keeper's, since the worker hasn't forked. */
 static enum fate fate_of(uint64_t ours, uint64_t zygotes)
 {
 	static const uint64_t looked_at = PRESENT | SWAPPED | FILE_OR_SHARED | FRAME;
 
 	if (is_anonymous(zygotes))
-		return (ours & looked_at) == (zygotes & looked_at) ? KEPT : COPIED;
+		return (ours & looked_at) == (zygotes & looked_at) && !(ours & EXCLUSIVE) ? KEPT : COPIED;
 	return is_anonymous(ours) ? DROPPED : KEPT;
 }
 
@@ -325,12 +341,12 @@ static bool put_content_back(int pagemap, const struct mapping *mapping)
 	for (size_t page = 0, count; page < pages; page += count) {
 		uintptr_t address = mapping->start + page * aside->page_size;
 		count = pages - page < BLOCK ? pages - page : BLOCK;
-		if (!read_entries(pagemap, address, aside->ours, count) ||
-		    !read_entries(aside->pagemap, address, aside->zygotes, count))
+		const uint64_t *zygotes = aside->zygotes + mapping->first + page;
+		if (!read_entries(pagemap, address, aside->ours, count))
 			return false;
 		for (size_t i = 0, end; i < count; i = end) {
-			enum fate fate = fate_of(aside->ours[i], aside->zygotes[i]);
-			for (end = i + 1; end < count && fate_of(aside->ours[end], aside->zygotes[end]) == fate; end++)
+			enum fate fate = fate_of(aside->ours[i], zygotes[i]);
+			for (end = i + 1; end < count && fate_of(aside->ours[end], zygotes[end]) == fate; end++)
 				;
 			if (!put_pages_back(address + i * aside->page_size, mapping->first + page + i, end - i, fate))
 				return false;
@@ -393,7 +409,6 @@ static int begin(void *unused)
 {
 	(void)unused;
 	close(aside->memory);
-	close(aside->pagemap);
 	close(aside->image);
 	prctl(PR_SET_NAME, SPARE_NAME);
 	setcontext(&aside->worker);
@@ -423,14 +438,14 @@ _Noreturn static void keep(int socket)
 	close(socket);
 	aside->keeper = getpid();
 	do {
-		aside->is_orderly = false;
+		aside->is_orderly = aside->has_forked = false;
 		if (clone(begin, aside->first_stack + FIRST_STACK,
 			  CLONE_VM | CLONE_PARENT | CLONE_PIDFD | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID, NULL,
 			  &aside->end, NULL, aside->thread_id) < 0)
 			_exit(1);
 		await_end(aside->end);
 		close(aside->end);
-	} while (aside->is_orderly && aside->can_put_back && put_back_quietly());
+	} while (aside->is_orderly && !aside->has_forked && aside->can_put_back && put_back_quietly());
 	_exit(0);
 }
 
@@ -504,10 +519,9 @@ int mr_zygote(int socket)
 	for (size_t i = 0; i < SETTINGS; i++)
 		read_setting(i, aside->setting[i]);
 	aside->memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
-	aside->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	aside->image = memfd_create("minirun-image", MFD_CLOEXEC);
-	if (aside->memory < 0 || aside->pagemap < 0 || aside->image < 0 ||
-	    prctl(PR_GET_TID_ADDRESS, &aside->thread_id) < 0 || getcontext(&aside->own) < 0)
+	if (aside->memory < 0 || aside->image < 0 || prctl(PR_GET_TID_ADDRESS, &aside->thread_id) < 0 ||
+	    getcontext(&aside->own) < 0)
 		return -errno;
 	aside->own.uc_stack = (stack_t){ .ss_sp = aside->stack, .ss_size = sizeof aside->stack };
 	makecontext(&aside->own, fork_keepers, 0);

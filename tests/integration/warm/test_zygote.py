@@ -100,7 +100,7 @@ LEAVES = {
     "a heap that has grown": "kept['x'] = ctypes.CDLL(None).malloc; [kept['x'](100_000) for _ in range(500)]",
     "a deep stack": "sys.setrecursionlimit(30_000); deep = lambda n: n and (lambda: deep(n - 1))(); deep(5_000)",
     "signal handlers": "signal.signal(signal.SIGUSR1, lambda *_: None); os.kill(os.getpid(), signal.SIGUSR1)",
-    "a child that shares its pages": "os.fork() or (os.setsid(), signal.alarm(20), signal.pause())",
+    "a child with a program of its own": "import subprocess; subprocess.run(['true'], check=True); os.system('true')",
     "settings of its memory": "open('/proc/self/oom_score_adj', 'w').write('500'); "
     "open('/proc/self/coredump_filter', 'w').write('0'); ctypes.CDLL(None).prctl(4, 0)",
 }
@@ -151,6 +151,7 @@ GONE = {
     "replaced by a file": "libc = ctypes.CDLL(None); libc.mmap.restype = ctypes.c_void_p; "
     "file = os.open(sys.executable, os.O_RDONLY); place = ctypes.addressof(ctypes.c_char.from_buffer(area)); "
     "assert libc.mmap(ctypes.c_void_p(place), 4096, 3, 0x12, file, 0) == place; there.send(b'done')",
+    "a child that has its pages": "os.fork() or (os.setsid(), signal.alarm(5), signal.pause()); there.send(b'done')",
     "killed": "there.send(b'done'); os.kill(os.getpid(), signal.SIGKILL)",
     "without its last act": "there.send(b'done'); os._exit(7)",
 }
