@@ -4,8 +4,8 @@
  * Leaves to others: when (minirun/warm/), a worker's memory as a whole (zygote.c).
  *
  * A fork shares each page until one of the two writes to it: then the writer pays a fault and a copy. A worker that is forked for
- * its command shares them with the preloaded process, for which the next caller waits: mr_pages_note() when it has handed a
- * command over, and mr_pages_take() after the next fork, for the pages that this took.
+ * its command shares them with the preloaded process, for which the next caller waits. So that notes its own pages, after some
+ * commands (the zygote shares all others: mr_pages_note()), and takes them back at once after a fork (mr_pages_take()).
  */
 #include "internal.h"
 

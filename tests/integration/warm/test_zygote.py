@@ -129,7 +129,7 @@ for _ in range(3):
     assert worker and memory.keeper == keeper, (worker, memory.keeper, keeper)
     after = content(worker), settings(worker)
     assert before[1:] == after[1:]
-    assert before[0].keys() == after[0].keys() or max(before[0]) != max(after[0]), (len(before[0]), len(after[0]))
+    assert sorted(before[0])[:-1] == sorted(after[0])[:-1]  # the last is the stack, which may have grown
     differing = 0
     for start, content_before in before[0].items():
         content_after = after[0].get(start, b"")
